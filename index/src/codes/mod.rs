@@ -1,0 +1,21 @@
+//! Vector codes: eight bits a component, compared with exact integer arithmetic.
+
+mod best;
+mod measure;
+mod quantizer;
+mod query;
+mod range;
+mod scan;
+
+pub(crate) use measure::Measure;
+pub use quantizer::{DIM_MAX, Quantizer};
+pub use query::CodeQuery;
+
+/// A row and how far it is from the query.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Distance in the metric's own unit; approximate while it comes from codes.
+    pub distance: f32,
+    /// Row number.
+    pub row: u32,
+}

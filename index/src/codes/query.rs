@@ -1,0 +1,61 @@
+//! A query against codes.
+
+use super::Measure;
+use super::measure::key_to_dot;
+use crate::Metric;
+use crate::kernels::{Kernel, KernelChoice, WithKernel};
+
+/// A query prepared for distances to codes.
+#[derive(Clone, Debug)]
+pub struct CodeQuery {
+    metric: Metric,
+    code: Vec<u8>,
+    /// The metric's square or product that one unit of the integer comparison stands for.
+    unit: f64,
+}
+
+impl CodeQuery {
+    pub(super) fn new(metric: Metric, code: Vec<u8>, unit: f64) -> Self {
+        CodeQuery { metric, code, unit }
+    }
+
+    /// Approximate distance to one code, in the metric's own unit.
+    #[must_use]
+    pub fn distance(&self, code: &[u8]) -> f32 {
+        let key =
+            KernelChoice::detected().run(Key { measure: self.measure(), a: &self.code, b: code });
+        self.key_to_distance(key)
+    }
+
+    pub(crate) fn code(&self) -> &[u8] {
+        &self.code
+    }
+
+    pub(crate) fn measure(&self) -> Measure {
+        Measure::of(self.metric)
+    }
+
+    /// The distance that a key of [`Measure`] stands for; ascends with the key.
+    pub(crate) fn key_to_distance(&self, key: u32) -> f32 {
+        (match self.metric {
+            Metric::Cosine => self.unit * f64::from(key) / 2.0,
+            Metric::Euclidean => (self.unit * f64::from(key)).sqrt(),
+            Metric::Dot => -self.unit * f64::from(key_to_dot(key)),
+        }) as f32
+    }
+}
+
+struct Key<'a> {
+    measure: Measure,
+    a: &'a [u8],
+    b: &'a [u8],
+}
+
+impl WithKernel for Key<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> u32 {
+        self.measure.key(kernel, self.a, self.b)
+    }
+}

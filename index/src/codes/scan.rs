@@ -1,0 +1,78 @@
+//! Every given row compared with the query.
+
+use super::best::Best;
+use super::{Candidate, CodeQuery};
+use crate::kernels::{Kernel, KernelChoice, WithKernel};
+use crate::{Damaged, Rows};
+
+/// Rows whose codes are asked for before the first of them is compared.
+const AHEAD: usize = 16;
+
+impl CodeQuery {
+    /// The `keep` nearest of the given rows (ascending row order is fastest), nearest first, ties
+    /// by row.
+    pub fn scan<C: Rows<u8>>(
+        &self,
+        codes: &C,
+        rows: impl Iterator<Item = u32>,
+        keep: usize,
+    ) -> Result<Vec<Candidate>, Damaged> {
+        let best = KernelChoice::detected().run(Scan { query: self, codes, rows, keep })?;
+        let candidate = |value: u64| Candidate {
+            distance: self.key_to_distance((value >> 32) as u32),
+            row: value as u32,
+        };
+        Ok(best.into_sorted().into_iter().map(candidate).collect())
+    }
+}
+
+struct Scan<'a, C, I> {
+    query: &'a CodeQuery,
+    codes: &'a C,
+    rows: I,
+    keep: usize,
+}
+
+impl<C: Rows<u8>, I: Iterator<Item = u32>> WithKernel for Scan<'_, C, I> {
+    type Output = Result<Best, Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(mut self, kernel: K) -> Result<Best, Damaged> {
+        let mut best = Best::new(self.keep);
+        if self.keep == 0 {
+            return Ok(best);
+        }
+        let (code, measure) = (self.query.code(), self.query.measure());
+        // Two blocks take turns: one is being fetched while the other is compared.
+        let mut blocks = [[0u32; AHEAD]; 2];
+        let mut lens = [0, 0];
+        let mut current = 0;
+        lens[current] = fetch(self.codes, &mut self.rows, &mut blocks[current]);
+        while lens[current] > 0 {
+            let next = 1 - current;
+            lens[next] = fetch(self.codes, &mut self.rows, &mut blocks[next]);
+            for &row in &blocks[current][..lens[current]] {
+                let key = measure.key(kernel, code, self.codes.row(row)?);
+                best.offer(u64::from(key) << 32 | u64::from(row));
+            }
+            current = next;
+        }
+        Ok(best)
+    }
+}
+
+/// Takes rows until the block is full, asks for their codes, and gives their number.
+#[inline(always)]
+fn fetch<C: Rows<u8>>(
+    codes: &C,
+    rows: &mut impl Iterator<Item = u32>,
+    block: &mut [u32; AHEAD],
+) -> usize {
+    let mut len = 0;
+    for (slot, row) in block.iter_mut().zip(rows) {
+        *slot = row;
+        codes.prefetch(row);
+        len += 1;
+    }
+    len
+}

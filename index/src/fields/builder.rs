@@ -1,0 +1,147 @@
+//! Collects values row by row and writes the bytes of a field index.
+
+use std::collections::HashMap;
+
+use roaring::RoaringBitmap;
+
+use super::Scalar;
+use super::layout::{FLAG_STRINGS_OVER, MAGIC, VERSION, write_bitmap};
+use super::numbers::NumbersBuilder;
+use super::strings::StringsBuilder;
+
+/// Limits beyond which a field keeps only its presence, null and type bitmaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldLimits {
+    /// Distinct fields (paths) of a segment. Default 1,000.
+    pub fields_max: usize,
+    /// Distinct strings of one field. Default 65,536.
+    pub strings_max: usize,
+    /// Bytes of one indexed string. Default 128.
+    pub string_bytes_max: usize,
+}
+
+impl Default for FieldLimits {
+    fn default() -> Self {
+        FieldLimits { fields_max: 1_000, strings_max: 65_536, string_bytes_max: 128 }
+    }
+}
+
+/// Collects values row by row and writes the index bytes.
+///
+/// The first `fields_max` paths are indexed. Of later ones only the rows are kept, together, so
+/// that a question about an unknown path can say which rows might have it.
+#[derive(Debug)]
+pub struct FieldIndexBuilder {
+    limits: FieldLimits,
+    fields: HashMap<String, Field>,
+    dropped: RoaringBitmap,
+}
+
+#[derive(Debug, Default)]
+struct Field {
+    present: RoaringBitmap,
+    null: RoaringBitmap,
+    yes: RoaringBitmap,
+    no: RoaringBitmap,
+    strings: StringsBuilder,
+    numbers: NumbersBuilder,
+}
+
+impl FieldIndexBuilder {
+    /// An empty builder.
+    #[must_use]
+    pub fn new(limits: FieldLimits) -> Self {
+        FieldIndexBuilder { limits, fields: HashMap::new(), dropped: RoaringBitmap::new() }
+    }
+
+    /// Notes that `path` exists in `row` (also for empty arrays and for objects).
+    pub fn present(&mut self, row: u32, path: &str) {
+        if let Some(field) = self.field(row, path) {
+            field.present.insert(row);
+        }
+    }
+
+    /// Adds a value (implies `present`). Rows come in ascending order; a row may add any number of
+    /// values to a path (array elements), the same one repeatedly. NaN is no value.
+    pub fn add(&mut self, row: u32, path: &str, value: Scalar<'_>) {
+        let limits = self.limits;
+        let Some(field) = self.field(row, path) else { return };
+        field.present.insert(row);
+        match value {
+            Scalar::Null => drop(field.null.insert(row)),
+            Scalar::Bool(true) => drop(field.yes.insert(row)),
+            Scalar::Bool(false) => drop(field.no.insert(row)),
+            Scalar::Str(text) => field.strings.add(row, text, &limits),
+            Scalar::Int(_) | Scalar::Float(_) => field.numbers.add(row, value),
+        }
+    }
+
+    fn field(&mut self, row: u32, path: &str) -> Option<&mut Field> {
+        if !self.fields.contains_key(path) {
+            if self.fields.len() >= self.limits.fields_max {
+                self.dropped.insert(row);
+                return None;
+            }
+            self.fields.insert(path.to_string(), Field::default());
+        }
+        self.fields.get_mut(path)
+    }
+
+    /// Writes the index.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        let mut fields: Vec<(String, Field)> = self.fields.into_iter().collect();
+        fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let count = u32::try_from(fields.len()).expect("fewer fields than rows can name");
+
+        let (mut directory, mut names, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, field) in fields {
+            names.extend_from_slice(path.as_bytes());
+            field.write(&mut blocks);
+            directory.extend_from_slice(&(names.len() as u64).to_le_bytes());
+            directory.extend_from_slice(&(blocks.len() as u64).to_le_bytes());
+        }
+        let mut dropped = Vec::new();
+        write_bitmap(&mut dropped, self.dropped);
+
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&count.to_le_bytes());
+        out.extend_from_slice(&(self.limits.string_bytes_max as u64).to_le_bytes());
+        out.extend_from_slice(&(names.len() as u64).to_le_bytes());
+        out.extend_from_slice(&(dropped.len() as u64).to_le_bytes());
+        let total = out.len() + 8 + directory.len() + names.len() + dropped.len() + blocks.len();
+        out.extend_from_slice(&(total as u64).to_le_bytes());
+        out.reserve_exact(total - out.len());
+        for part in [&directory, &names, &dropped, &blocks] {
+            out.extend_from_slice(part);
+        }
+        debug_assert_eq!(out.len(), total);
+        out
+    }
+}
+
+impl Field {
+    fn write(self, out: &mut Vec<u8>) {
+        let strings = self.strings.finish();
+        let numbers = self.numbers.finish();
+
+        let mut bitmaps = Vec::new();
+        let sets = [self.present, self.null, self.yes, self.no, strings.any, strings.long];
+        let lengths = sets.map(|rows| write_bitmap(&mut bitmaps, rows));
+
+        let flags = if strings.over { FLAG_STRINGS_OVER } else { 0 };
+        for word in [flags, strings.count, numbers.buckets, 0] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(&numbers.distinct.to_le_bytes());
+        let tails = [&strings.text, &strings.postings, &numbers.bodies];
+        for length in lengths.into_iter().chain(tails.map(|tail| tail.len() as u64)) {
+            out.extend_from_slice(&length.to_le_bytes());
+        }
+        for part in [&bitmaps, &strings.entries, &numbers.entries].into_iter().chain(tails) {
+            out.extend_from_slice(part);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The bytes of a field index. Everything is little-endian and byte-aligned; a "bitmap" is a
+//! roaring bitmap in its portable serialisation, and the empty bitmap has no bytes at all.
+//!
+//! ```text
+//! index      head (48) | directory entries | path names | dropped rows: bitmap | field blocks
+//! head       magic "vsfields" | version u32 | fields u32 | string_bytes_max u64
+//!            | names_len u64 | dropped_len u64 | total_len u64
+//! directory  per field, ascending by path: name_end u64 | block_end u64
+//!            (ends count from the start of the names and of the blocks)
+//! block      head (96) | present | null | true | false | any string | long string: bitmaps
+//!            | string entries | bucket entries | string bytes | postings | buckets
+//! block head flags u32 | strings u32 | buckets u32 | zero u32 | distinct numbers u64
+//!            | lengths u64 of: present, null, true, false, any string, long string,
+//!              string bytes, postings, buckets
+//! string     per distinct string, ascending by bytes: text_end u32 | rows u32 | posting_end u64
+//! posting    rows <= 32: that many u32, ascending; else a bitmap
+//! bucket     per bucket, ascending: min bits u64 | max bits u64 | min kind u8 | max kind u8
+//!            | zero u16 | pairs u32 | bitmap_len u64 | end u64
+//! bucket     bitmap of its rows, then `pairs` times: bits u64; kind u8; u16 index into the
+//! body       bitmap's rows; three arrays, ascending by number. No pairs: min = max.
+//! number     kind 0: bits are an i64; kind 1: bits are an f64 that is no i64 and not NaN
+//! ```
+//!
+//! "long string" has the rows with a string over `string_bytes_max`, which no dictionary holds.
+//! Flag 1: too many distinct strings; there is no dictionary, and "any string" has the rows with
+//! one (it is only written here). "dropped rows" have a path that was one field too many.
+
+use roaring::RoaringBitmap;
+
+use super::number::Number;
+use crate::FormatError;
+
+pub(super) const MAGIC: &[u8; 8] = b"vsfields";
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEAD_LEN: usize = 48;
+pub(super) const DIRECTORY_ENTRY_LEN: usize = 16;
+pub(super) const BLOCK_HEAD_LEN: usize = 96;
+pub(super) const STRING_ENTRY_LEN: usize = 16;
+pub(super) const BUCKET_ENTRY_LEN: usize = 40;
+pub(super) const PAIR_LEN: usize = 8 + 1 + 2;
+
+/// Flag of a field with too many distinct strings.
+pub(super) const FLAG_STRINGS_OVER: u32 = 1;
+
+/// Rows up to which a posting is a plain list: there a bitmap's headers cost more than they save.
+pub(super) const LIST_ROWS_MAX: usize = 32;
+
+/// The error of this format.
+pub(super) fn damaged(problem: impl Into<String>) -> FormatError {
+    FormatError::new("field index", problem)
+}
+
+/// `bytes[start..start + len]`, or an error that names `what`.
+pub(super) fn slice<'a>(
+    bytes: &'a [u8],
+    start: u64,
+    len: u64,
+    what: &str,
+) -> Result<&'a [u8], FormatError> {
+    let inside = || {
+        let start = usize::try_from(start).ok()?;
+        let end = start.checked_add(usize::try_from(len).ok()?)?;
+        bytes.get(start..end)
+    };
+    inside().ok_or_else(|| {
+        damaged(format!("{what}: {len} bytes at {start} are outside of {}", bytes.len()))
+    })
+}
+
+/// Reads fixed-width integers off the front of a slice.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        let (first, rest) =
+            self.0.split_first_chunk::<N>().ok_or_else(|| damaged("ends too early"))?;
+        self.0 = rest;
+        Ok(*first)
+    }
+    pub(super) fn u8(&mut self) -> Result<u8, FormatError> {
+        Ok(self.take::<1>()?[0])
+    }
+    pub(super) fn u16(&mut self) -> Result<u16, FormatError> {
+        self.take().map(u16::from_le_bytes)
+    }
+    pub(super) fn u32(&mut self) -> Result<u32, FormatError> {
+        self.take().map(u32::from_le_bytes)
+    }
+    pub(super) fn u64(&mut self) -> Result<u64, FormatError> {
+        self.take().map(u64::from_le_bytes)
+    }
+}
+
+/// `bits` and `kind` of a number.
+pub(super) fn split_number(number: Number) -> (u64, u8) {
+    match number {
+        Number::Int(value) => (value.cast_unsigned(), 0),
+        Number::Float(value) => (value.to_bits(), 1),
+    }
+}
+
+/// The number of `bits` and `kind`; an error if it is not in canonical form, because the order of
+/// the buckets relies on it.
+pub(super) fn join_number(bits: u64, kind: u8) -> Result<Number, FormatError> {
+    match kind {
+        0 => Ok(Number::Int(bits.cast_signed())),
+        1 => match Number::of_float(f64::from_bits(bits)) {
+            Some(number @ Number::Float(_)) => Ok(number),
+            _ => Err(damaged("a float that should be an integer, or NaN")),
+        },
+        _ => Err(damaged(format!("number of unknown kind {kind}"))),
+    }
+}
+
+/// Appends `rows` and returns the number of bytes.
+pub(super) fn write_bitmap(out: &mut Vec<u8>, mut rows: RoaringBitmap) -> u64 {
+    if rows.is_empty() {
+        return 0;
+    }
+    rows.optimize();
+    let start = out.len();
+    rows.serialize_into(&mut *out).expect("writing to memory does not fail");
+    (out.len() - start) as u64
+}
+
+/// Reads all of `bytes` as one bitmap.
+pub(super) fn read_bitmap(mut bytes: &[u8], what: &str) -> Result<RoaringBitmap, FormatError> {
+    if bytes.is_empty() {
+        return Ok(RoaringBitmap::new());
+    }
+    let rows = RoaringBitmap::deserialize_from(&mut bytes)
+        .map_err(|error| damaged(format!("{what}: {error}")))?;
+    if bytes.is_empty() {
+        Ok(rows)
+    } else {
+        Err(damaged(format!("{what}: {} bytes too many", bytes.len())))
+    }
+}

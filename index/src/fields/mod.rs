@@ -1,0 +1,21 @@
+//! Field indices: which rows have which metadata value, as roaring bitmaps.
+//!
+//! One block of bytes describes all fields of a segment: a sorted directory of paths and, for each
+//! path, the rows where it is present, null, true and false, a sorted string dictionary with a
+//! posting for each string, and an ordered number index of buckets. `layout` has the bytes.
+//!
+//! [`FieldIndexBuilder`] writes it, [`FieldIndex`] reads it in place. The bytes come from disk: a
+//! read that meets nonsense is a [`FormatError`](crate::FormatError), never a panic.
+
+mod builder;
+mod layout;
+mod number;
+mod numbers;
+mod reader;
+mod scalar;
+mod strings;
+mod union;
+
+pub use builder::{FieldIndexBuilder, FieldLimits};
+pub use reader::{FieldIndex, FieldSummary, Posting};
+pub use scalar::Scalar;

@@ -1,0 +1,296 @@
+//! The ordered number index of one field: (number, row) pairs, sorted and cut into buckets.
+//!
+//! A bucket has about 1,024 rows and keeps equal numbers together; a number with many rows has a
+//! bucket to itself. Every bucket has a bitmap, so a range is the union of the buckets that lie
+//! wholly inside, plus a look at the pairs of the two at its edges. A field with a million
+//! different floats has a thousand bitmaps, one with ten ratings has ten.
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+use roaring::RoaringBitmap;
+
+use super::Scalar;
+use super::layout::{
+    BUCKET_ENTRY_LEN, PAIR_LEN, Reader, damaged, join_number, read_bitmap, slice, split_number,
+    write_bitmap,
+};
+use super::number::Number;
+use super::union::Union;
+use crate::FormatError;
+
+/// Pairs after which a bucket is closed. Also keeps row indices within `u16`.
+const BUCKET_PAIRS: usize = 1024;
+
+/// Pairs from which a number gets a bucket of its own.
+const OWN_BUCKET_PAIRS: usize = 256;
+
+/// One number of a row, in 12 bytes; integers and floats are in lists of their own.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
+struct Entry {
+    bits: u64,
+    row: u32,
+}
+
+/// Collects the numbers of a field.
+#[derive(Debug, Default)]
+pub(super) struct NumbersBuilder {
+    ints: Vec<Entry>,
+    floats: Vec<Entry>,
+}
+
+/// What [`NumbersBuilder`] makes; the names follow the layout.
+#[derive(Debug, Default)]
+pub(super) struct NumbersBytes {
+    pub(super) buckets: u32,
+    pub(super) distinct: u64,
+    pub(super) entries: Vec<u8>,
+    pub(super) bodies: Vec<u8>,
+}
+
+impl NumbersBuilder {
+    pub(super) fn add(&mut self, row: u32, value: Scalar<'_>) {
+        match Number::of(value) {
+            Some(Number::Int(value)) => self.ints.push(Entry { bits: value.cast_unsigned(), row }),
+            Some(Number::Float(value)) => self.floats.push(Entry { bits: value.to_bits(), row }),
+            None => {}
+        }
+    }
+
+    pub(super) fn finish(mut self) -> NumbersBytes {
+        let int = |entry: &Entry| Number::Int(entry.bits.cast_signed());
+        let float = |entry: &Entry| Number::Float(f64::from_bits(entry.bits));
+        self.ints.sort_unstable_by_key(|entry| (int(entry), entry.row));
+        self.floats.sort_unstable_by_key(|entry| (float(entry), entry.row));
+
+        let mut buckets = BucketWriter::default();
+        let (mut ints, mut floats) = (self.ints.iter().peekable(), self.floats.iter().peekable());
+        loop {
+            let float_is_next = match (ints.peek(), floats.peek()) {
+                (None, None) => break,
+                (a, b) => a.is_none_or(|a| b.is_some_and(|b| float(b) < int(a))),
+            };
+            let (number, row) = if float_is_next {
+                floats.next().map(|entry| (float(entry), entry.row))
+            } else {
+                ints.next().map(|entry| (int(entry), entry.row))
+            }
+            .expect("one of the two has a next pair");
+            buckets.push(number, row);
+        }
+        buckets.finish()
+    }
+}
+
+/// Cuts ascending pairs into buckets: `bucket` has whole numbers, `group` the current number.
+#[derive(Debug, Default)]
+struct BucketWriter {
+    bucket: Vec<(Number, u32)>,
+    group: Vec<(Number, u32)>,
+    bytes: NumbersBytes,
+}
+
+impl BucketWriter {
+    fn push(&mut self, number: Number, row: u32) {
+        match self.group.last() {
+            Some(&last) if last == (number, row) => return,
+            Some(&(last, _)) if last != number => self.end_group(),
+            _ => {}
+        }
+        self.group.push((number, row));
+    }
+
+    fn end_group(&mut self) {
+        self.bytes.distinct += 1;
+        let own = self.group.len() >= OWN_BUCKET_PAIRS;
+        if own || self.bucket.len() + self.group.len() > BUCKET_PAIRS {
+            self.end_bucket();
+        }
+        self.bucket.append(&mut self.group);
+        if own {
+            self.end_bucket();
+        }
+    }
+
+    fn end_bucket(&mut self) {
+        let (Some(&(min, _)), Some(&(max, _))) = (self.bucket.first(), self.bucket.last()) else {
+            return;
+        };
+        let out = &mut self.bytes.bodies;
+        let rows: Vec<u32> = {
+            let mut rows: Vec<u32> = self.bucket.iter().map(|pair| pair.1).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            rows
+        };
+        let bitmap_len = write_bitmap(out, rows.iter().copied().collect());
+        let pairs = if min == max { &[] } else { self.bucket.as_slice() };
+        debug_assert!(pairs.len() <= BUCKET_PAIRS);
+        for (number, _) in pairs {
+            out.extend_from_slice(&split_number(*number).0.to_le_bytes());
+        }
+        for (number, _) in pairs {
+            out.push(split_number(*number).1);
+        }
+        for (_, row) in pairs {
+            let index = rows.partition_point(|other| other < row) as u16;
+            out.extend_from_slice(&index.to_le_bytes());
+        }
+
+        let ((min_bits, min_kind), (max_bits, max_kind)) = (split_number(min), split_number(max));
+        let entries = &mut self.bytes.entries;
+        entries.extend_from_slice(&min_bits.to_le_bytes());
+        entries.extend_from_slice(&max_bits.to_le_bytes());
+        entries.extend_from_slice(&[min_kind, max_kind, 0, 0]);
+        entries.extend_from_slice(&(pairs.len() as u32).to_le_bytes());
+        entries.extend_from_slice(&bitmap_len.to_le_bytes());
+        entries.extend_from_slice(&(out.len() as u64).to_le_bytes());
+        self.bytes.buckets += 1;
+        self.bucket.clear();
+    }
+
+    fn finish(mut self) -> NumbersBytes {
+        if !self.group.is_empty() {
+            self.end_group();
+        }
+        self.end_bucket();
+        self.bytes
+    }
+}
+
+/// The number index in place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers<'a> {
+    pub(super) entries: &'a [u8],
+    pub(super) bodies: &'a [u8],
+}
+
+/// One bucket: its ends, and where its bytes are.
+#[derive(Clone, Copy, Debug)]
+struct Bucket<'a> {
+    min: Number,
+    max: Number,
+    bitmap: &'a [u8],
+    /// Numbers, kinds and row indices; empty where `min` is `max`.
+    pairs: &'a [u8],
+}
+
+impl<'a> Numbers<'a> {
+    fn len(&self) -> usize {
+        self.entries.len() / BUCKET_ENTRY_LEN
+    }
+
+    fn entry(&self, at: usize) -> Result<Reader<'a>, FormatError> {
+        let start = (at * BUCKET_ENTRY_LEN) as u64;
+        slice(self.entries, start, BUCKET_ENTRY_LEN as u64, "bucket entry").map(Reader)
+    }
+
+    /// Smallest and largest number of a bucket.
+    fn ends(&self, at: usize) -> Result<(Number, Number), FormatError> {
+        let mut entry = self.entry(at)?;
+        let (min_bits, max_bits) = (entry.u64()?, entry.u64()?);
+        let (min_kind, max_kind) = (entry.u8()?, entry.u8()?);
+        Ok((join_number(min_bits, min_kind)?, join_number(max_bits, max_kind)?))
+    }
+
+    fn bucket(&self, at: usize) -> Result<Bucket<'a>, FormatError> {
+        let end_of = |entry: Reader<'_>| Reader(&entry.0[BUCKET_ENTRY_LEN - 8..]).u64();
+        let start = if at == 0 { 0 } else { end_of(self.entry(at - 1)?)? };
+        let entry = self.entry(at)?;
+        let (min, max) = self.ends(at)?;
+        let mut sizes = Reader(&entry.0[20..]);
+        let (pairs, bitmap_len, end) = (sizes.u32()?, sizes.u64()?, sizes.u64()?);
+        let len = end.checked_sub(start).ok_or_else(|| damaged("buckets: ends descend"))?;
+        let body = slice(self.bodies, start, len, "bucket")?;
+        let bitmap = slice(body, 0, bitmap_len, "bucket bitmap")?;
+        let pairs_bytes = &body[bitmap.len()..];
+        if pairs_bytes.len() as u64 != u64::from(pairs) * PAIR_LEN as u64 {
+            return Err(damaged("bucket: its length is not that of its pairs"));
+        }
+        Ok(Bucket { min, max, bitmap, pairs: pairs_bytes })
+    }
+
+    /// First bucket for which `below(min, max)` does not hold.
+    fn partition(&self, below: impl Fn(Number, Number) -> bool) -> Result<usize, FormatError> {
+        let (mut left, mut right) = (0, self.len());
+        while left < right {
+            let middle = left + (right - left) / 2;
+            let (min, max) = self.ends(middle)?;
+            if below(min, max) {
+                left = middle + 1;
+            } else {
+                right = middle;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Rows with a number within the bounds.
+    pub(super) fn range(
+        &self,
+        low: Bound<Number>,
+        high: Bound<Number>,
+    ) -> Result<RoaringBitmap, FormatError> {
+        let start = self.partition(|_, max| !above(low, max))?;
+        let end = self.partition(|min, _| below(high, min))?;
+        let mut union = Union::default();
+        for at in start..end {
+            let bucket = self.bucket(at)?;
+            let rows = read_bitmap(bucket.bitmap, "bucket bitmap")?;
+            if above(low, bucket.min) && below(high, bucket.max) {
+                union.add_bitmap(&rows);
+            } else {
+                union.add(&bucket.rows_within(&rows, low, high)?);
+            }
+        }
+        Ok(union.finish())
+    }
+}
+
+impl Bucket<'_> {
+    /// The rows of those pairs that are within the bounds.
+    fn rows_within(
+        &self,
+        rows: &RoaringBitmap,
+        low: Bound<Number>,
+        high: Bound<Number>,
+    ) -> Result<Vec<u32>, FormatError> {
+        let rows: Vec<u32> = rows.iter().collect();
+        let count = self.pairs.len() / PAIR_LEN;
+        let (numbers, rest) = self.pairs.split_at(count * 8);
+        let (kinds, indices) = rest.split_at(count);
+        let (mut numbers, mut kinds, mut indices) =
+            (Reader(numbers), Reader(kinds), Reader(indices));
+        let mut within = Vec::new();
+        for _ in 0..count {
+            let number = join_number(numbers.u64()?, kinds.u8()?)?;
+            let index = indices.u16()?;
+            if above(low, number) && below(high, number) {
+                let row = rows
+                    .get(usize::from(index))
+                    .ok_or_else(|| damaged("bucket: a pair names no row"))?;
+                within.push(*row);
+            }
+        }
+        Ok(within)
+    }
+}
+
+/// Whether `number` satisfies the lower bound.
+fn above(low: Bound<Number>, number: Number) -> bool {
+    match low {
+        Bound::Unbounded => true,
+        Bound::Included(low) => number.cmp(&low) != Ordering::Less,
+        Bound::Excluded(low) => number.cmp(&low) == Ordering::Greater,
+    }
+}
+
+/// Whether `number` satisfies the upper bound.
+fn below(high: Bound<Number>, number: Number) -> bool {
+    match high {
+        Bound::Unbounded => true,
+        Bound::Included(high) => number.cmp(&high) != Ordering::Greater,
+        Bound::Excluded(high) => number.cmp(&high) == Ordering::Less,
+    }
+}

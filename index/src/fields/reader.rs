@@ -1,0 +1,336 @@
+//! Answers questions from the bytes of a field index.
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+use roaring::RoaringBitmap;
+
+use super::Scalar;
+use super::layout::{
+    BLOCK_HEAD_LEN, BUCKET_ENTRY_LEN, DIRECTORY_ENTRY_LEN, FLAG_STRINGS_OVER, HEAD_LEN, MAGIC,
+    Reader, STRING_ENTRY_LEN, VERSION, damaged, read_bitmap, slice,
+};
+use super::number::Number;
+use super::numbers::Numbers;
+use super::strings::Strings;
+use crate::FormatError;
+
+/// The answer of a field index.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Posting {
+    /// Exactly these rows.
+    Exact(RoaringBitmap),
+    /// The rows are among these, and each must be looked at: the field has values over a limit, or
+    /// it may be one that was a field too many.
+    Within(RoaringBitmap),
+}
+
+impl Posting {
+    fn none() -> Posting {
+        Posting::Exact(RoaringBitmap::new())
+    }
+}
+
+/// Size of one field's index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldSummary {
+    /// Path key: names joined by dots.
+    pub path: String,
+    /// Bytes in the segment.
+    pub bytes: u64,
+    /// Distinct strings, or `None` where the field is over a limit.
+    pub strings: Option<u64>,
+    /// Distinct numbers.
+    pub numbers: u64,
+}
+
+/// A field index over the bytes of a segment. Nothing is read before it is asked for.
+///
+/// Every answer costs a binary search over the paths and the reading of the bitmaps it needs. A
+/// path that is not in the index has no rows, unless the segment had more paths than
+/// [`FieldLimits::fields_max`](crate::FieldLimits::fields_max): then the answer is
+/// [`Posting::Within`] the rows that have any of the paths left out.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldIndex<'a> {
+    string_bytes_max: u64,
+    directory: &'a [u8],
+    names: &'a [u8],
+    dropped: &'a [u8],
+    blocks: &'a [u8],
+}
+
+/// One field's parts, in place.
+#[derive(Clone, Copy, Debug)]
+struct Block<'a> {
+    over: bool,
+    distinct_strings: u32,
+    distinct_numbers: u64,
+    present: &'a [u8],
+    null: &'a [u8],
+    yes: &'a [u8],
+    no: &'a [u8],
+    any_string: &'a [u8],
+    long_string: &'a [u8],
+    strings: Strings<'a>,
+    numbers: Numbers<'a>,
+}
+
+impl<'a> FieldIndex<'a> {
+    /// Checks the head of `bytes`.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let head = slice(bytes, 0, HEAD_LEN as u64, "head")?;
+        let (magic, rest) = head.split_at(MAGIC.len());
+        if magic != MAGIC {
+            return Err(damaged("these bytes are no field index"));
+        }
+        let mut head = Reader(rest);
+        let (version, count) = (head.u32()?, head.u32()?);
+        if version != VERSION {
+            return Err(damaged(format!("version {version}, this program reads {VERSION}")));
+        }
+        let (string_bytes_max, names_len, dropped_len, total_len) =
+            (head.u64()?, head.u64()?, head.u64()?, head.u64()?);
+        if total_len != bytes.len() as u64 {
+            return Err(damaged(format!("{} bytes, expected {total_len}", bytes.len())));
+        }
+        let directory_len = u64::from(count) * DIRECTORY_ENTRY_LEN as u64;
+        let mut parts = Parts { bytes, at: HEAD_LEN as u64 };
+        Ok(FieldIndex {
+            string_bytes_max,
+            directory: parts.next(directory_len, "directory")?,
+            names: parts.next(names_len, "path names")?,
+            dropped: parts.next(dropped_len, "dropped rows")?,
+            blocks: parts.rest(),
+        })
+    }
+
+    /// Rows where `path` exists, with any value, null included. Empty for an unknown path.
+    pub fn exists(&self, path: &str) -> Result<Posting, FormatError> {
+        self.in_block(path, |block| exact(block.present, "present"))
+    }
+
+    /// Rows where `path` has a value equal to `value` (integers and floats compare as numbers,
+    /// exactly; other types never equal each other).
+    pub fn equal(&self, path: &str, value: Scalar<'_>) -> Result<Posting, FormatError> {
+        self.in_block(path, |block| match value {
+            Scalar::Null => exact(block.null, "null"),
+            Scalar::Bool(true) => exact(block.yes, "true"),
+            Scalar::Bool(false) => exact(block.no, "false"),
+            Scalar::Int(_) | Scalar::Float(_) => match Number::of(value) {
+                Some(number) => block
+                    .numbers
+                    .range(Bound::Included(number), Bound::Included(number))
+                    .map(Posting::Exact),
+                None => Ok(Posting::none()),
+            },
+            Scalar::Str(text) if text.len() as u64 > self.string_bytes_max => {
+                let long = read_bitmap(block.long_string, "long string")?;
+                Ok(if long.is_empty() { Posting::none() } else { Posting::Within(long) })
+            }
+            // A long string is never equal to a short one, so it does not make this inexact.
+            Scalar::Str(text) if !block.over => block.strings.equal(text).map(Posting::Exact),
+            Scalar::Str(_) => read_bitmap(block.any_string, "any string").map(Posting::Within),
+        })
+    }
+
+    /// Rows where `path` has a number within the bounds (each `Int` or `Float`; a bound that is
+    /// not a number holds for none).
+    pub fn number_range(
+        &self,
+        path: &str,
+        low: Bound<Scalar<'_>>,
+        high: Bound<Scalar<'_>>,
+    ) -> Result<Posting, FormatError> {
+        self.in_block(path, |block| match (number_bound(low), number_bound(high)) {
+            (Some(low), Some(high)) => block.numbers.range(low, high).map(Posting::Exact),
+            _ => Ok(Posting::none()),
+        })
+    }
+
+    /// Rows where `path` has a string within the bounds, by bytes.
+    pub fn string_range(
+        &self,
+        path: &str,
+        low: Bound<&str>,
+        high: Bound<&str>,
+    ) -> Result<Posting, FormatError> {
+        self.in_block(path, |block| block.some_strings(|strings| strings.range(low, high)))
+    }
+
+    /// Rows where `path` has a string that starts with `prefix`.
+    pub fn string_prefix(&self, path: &str, prefix: &str) -> Result<Posting, FormatError> {
+        self.in_block(path, |block| block.some_strings(|strings| strings.prefix(prefix)))
+    }
+
+    /// Rows where `path` has a string for which `accept` holds; looks at each distinct string.
+    pub fn string_matching(
+        &self,
+        path: &str,
+        accept: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Posting, FormatError> {
+        self.in_block(path, |block| block.some_strings(|strings| strings.matching(accept)))
+    }
+
+    /// Every indexed path with its number of distinct values and bytes, ascending by path.
+    pub fn fields(&self) -> Result<Vec<FieldSummary>, FormatError> {
+        (0..self.len())
+            .map(|at| {
+                let block = self.block(at)?;
+                let complete = !block.over && block.long_string.is_empty();
+                Ok(FieldSummary {
+                    path: self.name(at)?.to_string(),
+                    bytes: self.block_bytes(at)?.len() as u64,
+                    strings: complete.then_some(u64::from(block.distinct_strings)),
+                    numbers: block.distinct_numbers,
+                })
+            })
+            .collect()
+    }
+
+    fn in_block(
+        &self,
+        path: &str,
+        answer: impl FnOnce(Block<'a>) -> Result<Posting, FormatError>,
+    ) -> Result<Posting, FormatError> {
+        match self.find(path)? {
+            Some(at) => answer(self.block(at)?),
+            None if self.dropped.is_empty() => Ok(Posting::none()),
+            None => read_bitmap(self.dropped, "dropped rows").map(Posting::Within),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.directory.len() / DIRECTORY_ENTRY_LEN
+    }
+
+    /// Place of `path` in the directory.
+    fn find(&self, path: &str) -> Result<Option<usize>, FormatError> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.name(middle)?.cmp(path) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok(Some(middle)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends of a field's name and block; those of the field before are its starts.
+    fn ends(&self, at: usize) -> Result<(u64, u64), FormatError> {
+        let start = (at * DIRECTORY_ENTRY_LEN) as u64;
+        let mut entry =
+            Reader(slice(self.directory, start, DIRECTORY_ENTRY_LEN as u64, "directory entry")?);
+        Ok((entry.u64()?, entry.u64()?))
+    }
+
+    fn starts(&self, at: usize) -> Result<(u64, u64), FormatError> {
+        if at == 0 { Ok((0, 0)) } else { self.ends(at - 1) }
+    }
+
+    fn name(&self, at: usize) -> Result<&'a str, FormatError> {
+        let (start, end) = (self.starts(at)?.0, self.ends(at)?.0);
+        let len = end.checked_sub(start).ok_or_else(|| damaged("path names: ends descend"))?;
+        std::str::from_utf8(slice(self.names, start, len, "path name")?)
+            .map_err(|_| damaged("a path name that is not UTF-8"))
+    }
+
+    fn block_bytes(&self, at: usize) -> Result<&'a [u8], FormatError> {
+        let (start, end) = (self.starts(at)?.1, self.ends(at)?.1);
+        let len = end.checked_sub(start).ok_or_else(|| damaged("field blocks: ends descend"))?;
+        slice(self.blocks, start, len, "field block")
+    }
+
+    fn block(&self, at: usize) -> Result<Block<'a>, FormatError> {
+        let bytes = self.block_bytes(at)?;
+        let mut head = Reader(slice(bytes, 0, BLOCK_HEAD_LEN as u64, "field head")?);
+        let (flags, strings, buckets, _zero) = (head.u32()?, head.u32()?, head.u32()?, head.u32()?);
+        if flags & !FLAG_STRINGS_OVER != 0 {
+            return Err(damaged(format!("unknown field flags {flags:#x}")));
+        }
+        let distinct_numbers = head.u64()?;
+        let mut lengths = [0; 9];
+        for length in &mut lengths {
+            *length = head.u64()?;
+        }
+        let [present, null, yes, no, any_string, long_string, text, postings, bodies] = lengths;
+        let string_entries = u64::from(strings) * STRING_ENTRY_LEN as u64;
+        let bucket_entries = u64::from(buckets) * BUCKET_ENTRY_LEN as u64;
+
+        let mut parts = Parts { bytes, at: BLOCK_HEAD_LEN as u64 };
+        let present = parts.next(present, "present")?;
+        let null = parts.next(null, "null")?;
+        let yes = parts.next(yes, "true")?;
+        let no = parts.next(no, "false")?;
+        let any_string = parts.next(any_string, "any string")?;
+        let long_string = parts.next(long_string, "long string")?;
+        let string_entries = parts.next(string_entries, "string entries")?;
+        let bucket_entries = parts.next(bucket_entries, "bucket entries")?;
+        let text = parts.next(text, "string bytes")?;
+        let postings = parts.next(postings, "postings")?;
+        let bodies = parts.next(bodies, "buckets")?;
+        Ok(Block {
+            over: flags & FLAG_STRINGS_OVER != 0,
+            distinct_strings: strings,
+            distinct_numbers,
+            present,
+            null,
+            yes,
+            no,
+            any_string,
+            long_string,
+            strings: Strings { entries: string_entries, text, postings },
+            numbers: Numbers { entries: bucket_entries, bodies },
+        })
+    }
+}
+
+impl<'a> Block<'a> {
+    /// Rows with some of the strings; what is not in the dictionary might be one of them.
+    fn some_strings(
+        &self,
+        rows: impl FnOnce(&Strings<'a>) -> Result<RoaringBitmap, FormatError>,
+    ) -> Result<Posting, FormatError> {
+        if self.over {
+            return read_bitmap(self.any_string, "any string").map(Posting::Within);
+        }
+        let rows = rows(&self.strings)?;
+        if self.long_string.is_empty() {
+            return Ok(Posting::Exact(rows));
+        }
+        Ok(Posting::Within(rows | read_bitmap(self.long_string, "long string")?))
+    }
+}
+
+fn exact(bytes: &[u8], what: &str) -> Result<Posting, FormatError> {
+    read_bitmap(bytes, what).map(Posting::Exact)
+}
+
+/// The bound on canonical numbers; `None` if it is NaN or no number.
+fn number_bound(bound: Bound<Scalar<'_>>) -> Option<Bound<Number>> {
+    Some(match bound {
+        Bound::Unbounded => Bound::Unbounded,
+        Bound::Included(value) => Bound::Included(Number::of(value)?),
+        Bound::Excluded(value) => Bound::Excluded(Number::of(value)?),
+    })
+}
+
+/// Cuts bytes into consecutive parts.
+struct Parts<'a> {
+    bytes: &'a [u8],
+    at: u64,
+}
+
+impl<'a> Parts<'a> {
+    fn next(&mut self, len: u64, what: &str) -> Result<&'a [u8], FormatError> {
+        let part = slice(self.bytes, self.at, len, what)?;
+        self.at += len;
+        Ok(part)
+    }
+
+    /// What is left; `at` is inside, because every part was.
+    fn rest(self) -> &'a [u8] {
+        &self.bytes[self.at as usize..]
+    }
+}

@@ -1,0 +1,423 @@
+//! Building a graph in batches (ParlayANN: Manohar et al., PPoPP 2024).
+//!
+//! Rows are linked in batches that double until they reach a fiftieth of all rows. Every row of a
+//! batch is searched for in the graph as it was before the batch, so the threads only read; then
+//! the lists found are written, and the links back, grouped by target, are added. As distances are
+//! exact integers and ties go by row, the graph is the same for any number of threads and on any
+//! processor.
+
+use std::ops::ControlFlow;
+
+use super::connect::connect;
+use super::layers::Layer;
+use super::order::Order;
+use super::prune::prune;
+use super::reverse::{Edge, add_sources};
+use super::scratch::Scratches;
+use super::walk::{Cost, Walk};
+use super::{GRAPH_ROWS_MAX, NO_LINK, UpperLayers, linked};
+use crate::codes::Measure;
+use crate::kernels::{Kernel, KernelChoice, WithKernel};
+use crate::workers::collect;
+use crate::{Damaged, FlatRows, Quantizer, Rows, Workers};
+
+/// A batch is at most one in so many rows,
+const BATCH_FRACTION: usize = 50;
+/// but never held below this many: small graphs gain nothing from smaller batches.
+const BATCH_LEN_MIN: usize = 1_000;
+/// Rows that one task links.
+const TASK_ROWS: usize = 32;
+/// Rows whose links one task sorts.
+const TASK_LISTS: usize = 1_024;
+
+/// How a graph is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraphOptions {
+    /// Half the number of links a row has on the base layer (HNSW's M), 2 to 256. Default 16.
+    pub m: usize,
+    /// Candidates kept while a row is linked, 1 to 65,536. Default 128.
+    pub ef_construction: usize,
+    /// Seed of the insertion order and of the layers.
+    pub seed: u64,
+}
+
+impl Default for GraphOptions {
+    fn default() -> Self {
+        GraphOptions { m: 16, ef_construction: 128, seed: 0 }
+    }
+}
+
+impl GraphOptions {
+    fn check(&self) -> Result<(), BuildError> {
+        let within = |name, value, min, max| {
+            if (min..=max).contains(&value) {
+                Ok(())
+            } else {
+                Err(BuildError::Option { name, value, min, max })
+            }
+        };
+        within("m", self.m, 2, 256)?;
+        within("ef_construction", self.ef_construction, 1, 65_536)
+    }
+}
+
+/// Why a build ended without a graph.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// A row could not be read.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    /// The progress callback asked to stop.
+    #[error("the build was cancelled")]
+    Cancelled,
+    /// An option is out of its bounds.
+    #[error("graph option `{name}` is {value}, it must be from {min} to {max}")]
+    Option {
+        /// Field of [`GraphOptions`].
+        name: &'static str,
+        /// As given.
+        value: usize,
+        /// Least value allowed.
+        min: usize,
+        /// Largest value allowed.
+        max: usize,
+    },
+    /// More rows than [`GRAPH_ROWS_MAX`].
+    #[error("{0} rows, a graph may have {GRAPH_ROWS_MAX}")]
+    TooManyRows(u32),
+}
+
+/// A graph that was just built: the base layer's links and the upper layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphBuf {
+    /// Links a row, `2 * m`.
+    pub degree: usize,
+    /// `rows * degree` links; a row's links come first, nearest first, the rest is `u32::MAX`.
+    pub links: Vec<u32>,
+    /// The layers above the base.
+    pub upper: UpperLayers,
+}
+
+/// Builds the graph over all rows of `codes`, the same for any number of threads.
+///
+/// `progress(linked)` is called after every batch with the number of rows linked so far. Every row
+/// can be reached from the entry. Beside the links themselves (`rows * 2 * m * 4` bytes) it needs
+/// some 8 bytes a row.
+pub fn build<C: Rows<u8>>(
+    codes: &C,
+    quantizer: &Quantizer,
+    options: &GraphOptions,
+    workers: &dyn Workers,
+    progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+) -> Result<GraphBuf, BuildError> {
+    build_with(KernelChoice::detected(), codes, quantizer, options, workers, progress)
+}
+
+/// [`build`] on a chosen instruction set; public, but hidden, for tests.
+#[doc(hidden)]
+pub fn build_with<C: Rows<u8>>(
+    choice: KernelChoice,
+    codes: &C,
+    quantizer: &Quantizer,
+    options: &GraphOptions,
+    workers: &dyn Workers,
+    progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+) -> Result<GraphBuf, BuildError> {
+    options.check()?;
+    let rows = codes.rows();
+    if rows > GRAPH_ROWS_MAX {
+        return Err(BuildError::TooManyRows(rows));
+    }
+    let measure = Measure::of(quantizer.metric());
+    let ef = options.ef_construction;
+    let order = Order::new(options.seed, rows);
+    let mut upper = UpperLayers {
+        entry: order.rows().first().copied().unwrap_or(0),
+        degree: options.m,
+        layers: Vec::new(),
+    };
+
+    for layer_rows in order.layers() {
+        let mut nodes = layer_rows.to_vec();
+        nodes.sort_unstable();
+        // Where the rows are among the nodes, in linking order.
+        let order: Vec<u32> =
+            layer_rows.iter().map(|row| nodes.partition_point(|node| node < row) as u32).collect();
+        let codes = LayerCodes { codes, nodes: &nodes };
+        let base = LayerBuild {
+            choice,
+            codes: &codes,
+            measure,
+            degree: options.m,
+            ef,
+            workers,
+            above: None,
+        };
+        let links = base.run(&order, &mut |_| progress(0))?;
+        upper.layers.push(Layer { nodes, links });
+    }
+
+    let degree = 2 * options.m;
+    let base = LayerBuild { choice, codes, measure, degree, ef, workers, above: Some(&upper) };
+    let mut links = base.run(order.rows(), progress)?;
+    drop(order);
+    base.sort_lists(&mut links)?;
+    connect(choice, codes, measure, degree, upper.entry, ef, &mut links)?;
+    Ok(GraphBuf { degree, links, upper })
+}
+
+/// The codes of a layer's nodes.
+#[derive(Debug)]
+struct LayerCodes<'a, C> {
+    codes: &'a C,
+    nodes: &'a [u32],
+}
+
+impl<C: Rows<u8>> Rows<u8> for LayerCodes<'_, C> {
+    fn rows(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    #[inline(always)]
+    fn row(&self, row: u32) -> Result<&[u8], Damaged> {
+        match self.nodes.get(row as usize) {
+            Some(&row) => self.codes.row(row),
+            None => Err(Damaged { array: "codes", row }),
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        if let Some(&row) = self.nodes.get(row as usize) {
+            self.codes.prefetch(row);
+        }
+    }
+}
+
+/// One layer being built.
+struct LayerBuild<'a, C> {
+    choice: KernelChoice,
+    codes: &'a C,
+    measure: Measure,
+    degree: usize,
+    ef: usize,
+    workers: &'a dyn Workers,
+    /// The layers above, whose nodes have the same numbers as the rows here.
+    above: Option<&'a UpperLayers>,
+}
+
+impl<C: Rows<u8>> LayerBuild<'_, C> {
+    /// Links the rows in the given order, which has every row once.
+    fn run(
+        &self,
+        order: &[u32],
+        progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Vec<u32>, BuildError> {
+        let mut links = vec![NO_LINK; order.len() * self.degree];
+        let batch_len_max = (order.len() / BATCH_FRACTION).max(BATCH_LEN_MIN);
+        let scratches = Scratches::default();
+        let mut edges = Vec::new();
+        // The first row is the graph.
+        let mut done = order.len().min(1);
+        while done < order.len() {
+            let batch_len = done.min(batch_len_max).min(order.len() - done);
+            let batch = &order[done..done + batch_len];
+            self.link(batch, order[0], done, &mut links, &scratches)?;
+
+            edges.clear();
+            for &row in batch {
+                let targets = linked(&links[self.range(row)]);
+                edges.extend(targets.iter().map(|&target| Edge::new(target, row)));
+            }
+            edges.sort_unstable();
+            self.link_back(&edges, &mut links)?;
+
+            done += batch_len;
+            if progress(done as u32).is_break() {
+                return Err(BuildError::Cancelled);
+            }
+        }
+        Ok(links)
+    }
+
+    fn range(&self, row: u32) -> std::ops::Range<usize> {
+        let start = row as usize * self.degree;
+        start..start + self.degree
+    }
+
+    /// Finds and writes the lists of a batch.
+    fn link(
+        &self,
+        batch: &[u32],
+        first: u32,
+        done: usize,
+        links: &mut [u32],
+        scratches: &Scratches,
+    ) -> Result<(), Damaged> {
+        let tasks: Vec<&[u32]> = batch.chunks(TASK_ROWS).collect();
+        let frozen = FlatRows::new("links", links, self.degree);
+        // Where a layer above is not complete here, its nodes are no way in.
+        let above = self
+            .above
+            .filter(|above| above.layers.first().is_some_and(|layer| layer.nodes.len() <= done));
+        let lists = collect(self.workers, tasks.len(), |task| {
+            scratches.with(|scratch| {
+                self.choice.run(LinkRows {
+                    build: self,
+                    links: &frozen,
+                    above,
+                    first,
+                    rows: tasks[task],
+                    scratch,
+                })
+            })
+        });
+        for (rows, lists) in tasks.iter().zip(lists) {
+            for (&row, list) in rows.iter().zip(lists?.chunks_exact(self.degree)) {
+                links[self.range(row)].copy_from_slice(list);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the edges, sorted by target, to the lists of their targets.
+    fn link_back(&self, edges: &[Edge], links: &mut [u32]) -> Result<(), Damaged> {
+        let targets: Vec<&[Edge]> = edges.chunk_by(|a, b| a.target() == b.target()).collect();
+        let tasks: Vec<&[&[Edge]]> = targets.chunks(TASK_ROWS).collect();
+        let lists = collect(self.workers, tasks.len(), |task| {
+            self.choice.run(LinkBack { build: self, links, targets: tasks[task] })
+        });
+        for (targets, lists) in tasks.iter().zip(lists) {
+            for (edges, list) in targets.iter().zip(lists?.chunks_exact(self.degree)) {
+                links[self.range(edges[0].target())].copy_from_slice(list);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings every list into order, nearest first.
+    fn sort_lists(&self, links: &mut [u32]) -> Result<(), Damaged> {
+        let task_len = TASK_LISTS * self.degree;
+        // A group of tasks at a time, so that their output stays small.
+        let tasks_at_once = 16 * self.workers.threads();
+        let mut first_row = 0;
+        for group in links.chunks_mut(task_len * tasks_at_once) {
+            let tasks: Vec<&[u32]> = group.chunks(task_len).collect();
+            let sorted = collect(self.workers, tasks.len(), |task| {
+                self.choice.run(SortLists {
+                    build: self,
+                    first_row: first_row + (task * TASK_LISTS) as u32,
+                    lists: tasks[task],
+                })
+            });
+            for (lists, sorted) in group.chunks_mut(task_len).zip(sorted) {
+                lists.copy_from_slice(&sorted?);
+            }
+            first_row += (group.len() / self.degree) as u32;
+        }
+        Ok(())
+    }
+}
+
+/// Finds the lists of some rows, back to back.
+struct LinkRows<'a, 'b, C> {
+    build: &'a LayerBuild<'b, C>,
+    links: &'a FlatRows<'a, u32>,
+    above: Option<&'a UpperLayers>,
+    first: u32,
+    rows: &'a [u32],
+    scratch: &'a mut super::Scratch,
+}
+
+impl<C: Rows<u8>> WithKernel for LinkRows<'_, '_, C> {
+    type Output = Result<Vec<u32>, Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
+        let LayerBuild { codes, measure, degree, ef, .. } = *self.build;
+        let mut lists = Vec::with_capacity(self.rows.len() * degree);
+        let (mut candidates, mut kept) = (Vec::new(), Vec::new());
+        for &row in self.rows {
+            let code = codes.row(row)?;
+            let mut cost = Cost::unbounded();
+            let down = match self.above {
+                Some(above) => above.descend(kernel, codes, measure, code, &mut cost)?,
+                None => None,
+            };
+            let seeds = [self.first, down.unwrap_or(self.first)];
+            let walk = Walk {
+                codes,
+                links: self.links,
+                measure,
+                query: code,
+                rows: codes.rows(),
+                hidden: None,
+            };
+            walk.nearest(kernel, &seeds, ef, &mut cost, self.scratch)?;
+            candidates.clear();
+            candidates.extend(self.scratch.pool.iter());
+            kept.clear();
+            prune(kernel, codes, measure, &candidates, degree, &mut kept)?;
+            kept.resize(degree, NO_LINK);
+            lists.extend_from_slice(&kept);
+        }
+        Ok(lists)
+    }
+}
+
+/// Adds sources to the lists of some targets; gives the lists, back to back.
+struct LinkBack<'a, 'b, C> {
+    build: &'a LayerBuild<'b, C>,
+    links: &'a [u32],
+    targets: &'a [&'a [Edge]],
+}
+
+impl<C: Rows<u8>> WithKernel for LinkBack<'_, '_, C> {
+    type Output = Result<Vec<u32>, Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
+        let LayerBuild { codes, measure, degree, .. } = *self.build;
+        let mut lists = Vec::with_capacity(self.targets.len() * degree);
+        let mut list = Vec::new();
+        for edges in self.targets {
+            let links = &self.links[self.build.range(edges[0].target())];
+            add_sources(kernel, codes, measure, links, edges, &mut list)?;
+            lists.extend_from_slice(&list);
+        }
+        Ok(lists)
+    }
+}
+
+/// Sorts the lists of consecutive rows.
+struct SortLists<'a, 'b, C> {
+    build: &'a LayerBuild<'b, C>,
+    first_row: u32,
+    lists: &'a [u32],
+}
+
+impl<C: Rows<u8>> WithKernel for SortLists<'_, '_, C> {
+    type Output = Result<Vec<u32>, Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
+        let LayerBuild { codes, measure, degree, .. } = *self.build;
+        let mut sorted = Vec::with_capacity(self.lists.len());
+        let mut list = Vec::with_capacity(degree);
+        for (row, links) in (self.first_row..).zip(self.lists.chunks_exact(degree)) {
+            let code = codes.row(row)?;
+            let links = linked(links);
+            for &link in links {
+                codes.prefetch(link);
+            }
+            list.clear();
+            for &link in links {
+                list.push((measure.key(kernel, code, codes.row(link)?), link));
+            }
+            list.sort_unstable();
+            sorted.extend(list.iter().map(|&(_, link)| link));
+            sorted.extend(std::iter::repeat_n(NO_LINK, degree - links.len()));
+        }
+        Ok(sorted)
+    }
+}

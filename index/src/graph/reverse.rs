@@ -1,0 +1,61 @@
+//! Links back: whoever was linked to learns of it.
+
+use super::prune::prune;
+use super::{NO_LINK, linked};
+use crate::codes::Measure;
+use crate::kernels::Kernel;
+use crate::{Damaged, Rows};
+
+/// A link to be added, packed so that sorting groups by target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edge(u64);
+
+impl Edge {
+    pub(super) fn new(target: u32, source: u32) -> Self {
+        Edge(u64::from(target) << 32 | u64::from(source))
+    }
+
+    pub(super) fn target(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(super) fn source(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// The links of the target of `edges` (one target, ascending) with their sources added, in `list`.
+///
+/// A list that overflows is pruned to a fifth less than it can hold, so that the next few links
+/// back are appended and not pruned again: that pruning is the larger part of a build.
+#[inline(always)]
+pub(super) fn add_sources<K: Kernel, C: Rows<u8>>(
+    kernel: K,
+    codes: &C,
+    measure: Measure,
+    links: &[u32],
+    edges: &[Edge],
+    list: &mut Vec<u32>,
+) -> Result<(), Damaged> {
+    let degree = links.len();
+    let old = linked(links);
+    list.clear();
+    let new = edges.iter().map(|edge| edge.source()).filter(|source| !old.contains(source));
+    list.extend(old);
+    list.extend(new);
+    if list.len() > degree {
+        let Some(target) = edges.first().map(|edge| edge.target()) else {
+            return Ok(());
+        };
+        let code = codes.row(target)?;
+        let mut candidates = Vec::with_capacity(list.len());
+        for &row in &*list {
+            candidates.push((measure.key(kernel, code, codes.row(row)?), row));
+        }
+        candidates.sort_unstable();
+        list.clear();
+        prune(kernel, codes, measure, &candidates, degree - degree / 5, list)?;
+    }
+    list.resize(degree, NO_LINK);
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Sets of rows, tested once for every visited row.
+
+use std::ops::Range;
+
+use roaring::RoaringBitmap;
+
+/// A set of rows as a dense bitset, for one test per visited row.
+#[derive(Clone, Debug)]
+pub struct RowSet {
+    words: Vec<u64>,
+    len: u64,
+}
+
+impl RowSet {
+    /// Rows `start..end` of `bitmap`, renumbered to begin at 0.
+    #[must_use]
+    pub fn from_bitmap(bitmap: &RoaringBitmap, rows: Range<u32>) -> Self {
+        let mut words = vec![0u64; rows.len().div_ceil(64)];
+        let mut len = 0;
+        let start = rows.start;
+        if !rows.is_empty() {
+            let mut some = [0; 512];
+            let mut rest = bitmap.range(rows);
+            loop {
+                let rows = rest.next_many(&mut some);
+                if rows.is_empty() {
+                    break;
+                }
+                len += rows.len() as u64;
+                for row in rows {
+                    let row = *row - start;
+                    words[row as usize / 64] |= 1 << (row % 64);
+                }
+            }
+        }
+        RowSet { words, len }
+    }
+
+    /// The same rows as a bitmap.
+    #[must_use]
+    pub fn to_bitmap(&self) -> RoaringBitmap {
+        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        RoaringBitmap::from_lsb0_bytes(0, &bytes)
+    }
+
+    /// Whether the row is in the set.
+    #[must_use]
+    #[inline(always)]
+    pub fn contains(&self, row: u32) -> bool {
+        self.words.get(row as usize / 64).is_some_and(|w| w >> (row % 64) & 1 == 1)
+    }
+
+    /// Number of rows in the set.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the set has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}

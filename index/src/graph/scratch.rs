@@ -1,0 +1,36 @@
+//! Memory that outlives a search.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Mutex, PoisonError};
+
+use super::pool::Pool;
+use super::visited::Visited;
+
+/// Memory that a search uses again and again: visited set and pools.
+///
+/// It grows to one bit for each row of the largest graph it was used with.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(super) visited: Visited,
+    pub(super) pool: Pool,
+    /// Rows seen for the first time in this hop.
+    pub(super) fresh: Vec<u32>,
+    /// Rows to expand, where the pool holds only accepted ones.
+    pub(super) frontier: BinaryHeap<Reverse<u64>>,
+}
+
+/// Scratches for as many threads as ask at once.
+#[derive(Debug, Default)]
+pub(super) struct Scratches(Mutex<Vec<Scratch>>);
+
+impl Scratches {
+    /// Lends a scratch to `work`.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let lent = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = lent.unwrap_or_default();
+        let result = work(&mut scratch);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        result
+    }
+}

@@ -1,0 +1,138 @@
+//! Searching a graph.
+
+use super::walk::{Cost, Walk};
+use super::{GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
+use crate::kernels::{Kernel, KernelChoice, WithKernel};
+use crate::{Candidate, CodeQuery, Damaged, Rows};
+
+/// A graph to search: links wherever they live, rows `u32::MAX`-padded to equal length.
+#[derive(Debug)]
+pub struct Graph<'a, L> {
+    /// Base layer.
+    pub links: &'a L,
+    /// Layers above it.
+    pub upper: &'a UpperLayers,
+}
+
+/// Which rows a search may return; all are walked through.
+#[derive(Clone, Copy, Debug)]
+pub enum Accept<'a> {
+    /// Every row.
+    All,
+    /// Rows of the set.
+    Only(&'a RowSet),
+}
+
+/// What a search found and what it cost.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Accepted rows, nearest first by code distance, at most `ef`.
+    pub candidates: Vec<Candidate>,
+    /// Distances computed.
+    pub distances: usize,
+    /// Rows whose links were read.
+    pub hops: usize,
+    /// The search stopped because it would have computed more than `distances_max` distances.
+    pub over_budget: bool,
+}
+
+/// Best-first search (Malkov & Yashunin 2018, Alg. 2 and 5) over codes.
+///
+/// With `Accept::Only` every row is walked through but only members are collected; the walk ends
+/// when no unvisited row is nearer than the worst of `ef` collected ones, or when the next hop
+/// would exceed `distances_max`. What was found until then is returned.
+///
+/// The result does not depend on the instruction set: distances are exact integers, ties go by
+/// row. With an `ef` of at least the number of rows every row is found.
+pub fn search<C: Rows<u8>, L: Rows<u32>>(
+    graph: &Graph<'_, L>,
+    codes: &C,
+    query: &CodeQuery,
+    ef: usize,
+    accept: Accept<'_>,
+    distances_max: usize,
+    scratch: &mut Scratch,
+) -> Result<Found, Damaged> {
+    search_hiding(None, graph, codes, query, ef, accept, distances_max, scratch)
+}
+
+/// [`search`] as if the row `hidden` had never been linked to (its links are not used either),
+/// unless it is the entry.
+#[allow(clippy::too_many_arguments, reason = "those of `search` and one more")]
+pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
+    hidden: Option<u32>,
+    graph: &Graph<'_, L>,
+    codes: &C,
+    query: &CodeQuery,
+    ef: usize,
+    accept: Accept<'_>,
+    distances_max: usize,
+    scratch: &mut Scratch,
+) -> Result<Found, Damaged> {
+    let rows = graph.links.rows().min(codes.rows()).min(GRAPH_ROWS_MAX);
+    let nothing_accepted = matches!(accept, Accept::Only(set) if set.is_empty());
+    if rows == 0 || ef == 0 || nothing_accepted {
+        return Ok(Found::default());
+    }
+    if graph.upper.entry >= rows {
+        return Err(Damaged { array: "links", row: graph.upper.entry });
+    }
+    let cost = KernelChoice::detected().run(Search {
+        walk: Walk {
+            codes,
+            links: graph.links,
+            measure: query.measure(),
+            query: query.code(),
+            rows,
+            hidden: hidden.filter(|&row| row < rows && row != graph.upper.entry),
+        },
+        upper: graph.upper,
+        ef,
+        accept,
+        distances_max,
+        scratch,
+    })?;
+    let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
+    Ok(Found {
+        candidates: scratch.pool.iter().map(candidate).collect(),
+        distances: cost.distances,
+        hops: cost.hops,
+        over_budget: cost.over_budget,
+    })
+}
+
+struct Search<'a, C, L> {
+    walk: Walk<'a, C, L>,
+    upper: &'a UpperLayers,
+    ef: usize,
+    accept: Accept<'a>,
+    distances_max: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
+    type Output = Result<Cost, Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
+        let Search { walk, upper, ef, accept, distances_max, scratch } = self;
+        let mut cost = Cost::up_to(distances_max);
+        scratch.pool.start(ef);
+        let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
+        let Some(down) = down.filter(|_| !cost.over_budget) else {
+            return Ok(cost);
+        };
+        if down >= walk.rows {
+            return Err(Damaged { array: "links", row: down });
+        }
+        // The entry too, because it is from there that every row can be reached.
+        let seeds = [down, upper.entry];
+        match accept {
+            Accept::All => walk.nearest(kernel, &seeds, ef, &mut cost, scratch)?,
+            Accept::Only(set) => {
+                walk.nearest_accepted(kernel, &seeds, ef, set, &mut cost, scratch)?;
+            }
+        }
+        Ok(cost)
+    }
+}

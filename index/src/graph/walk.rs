@@ -1,0 +1,226 @@
+//! The best-first walk over codes that search, build and repair share (Malkov & Yashunin 2018,
+//! Alg. 2), with one sorted pool in the place of two heaps.
+//!
+//! A hop has phases: collect the neighbours not seen before, ask for their codes, compare, insert.
+//! So the memory is read in parallel, and not one dependent miss after the other.
+
+use std::cmp::Reverse;
+
+use super::pool::{Pool, key_of, pack, row_of};
+use super::scratch::Scratch;
+use super::{NO_LINK, RowSet};
+use crate::codes::Measure;
+use crate::kernels::Kernel;
+use crate::{Damaged, Rows};
+
+/// Codes asked for ahead of the one that is compared.
+const AHEAD: usize = 8;
+
+/// A layer and what is looked for in it.
+#[derive(Debug)]
+pub(super) struct Walk<'a, C, L> {
+    pub(super) codes: &'a C,
+    pub(super) links: &'a L,
+    pub(super) measure: Measure,
+    pub(super) query: &'a [u8],
+    /// Rows that links may name.
+    pub(super) rows: u32,
+    /// A row that is passed over as if no link led to it.
+    pub(super) hidden: Option<u32>,
+}
+
+/// What a walk has cost, and what it may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    pub(super) distances: usize,
+    pub(super) hops: usize,
+    pub(super) distances_max: usize,
+    pub(super) over_budget: bool,
+}
+
+impl Cost {
+    pub(super) fn up_to(distances_max: usize) -> Self {
+        Cost { distances: 0, hops: 0, distances_max, over_budget: false }
+    }
+
+    pub(super) fn unbounded() -> Self {
+        Cost::up_to(usize::MAX)
+    }
+
+    /// Whether `distances` more may be computed; if so they are counted.
+    #[inline(always)]
+    pub(super) fn spend(&mut self, distances: usize) -> bool {
+        if self.distances_max - self.distances < distances {
+            self.over_budget = true;
+            return false;
+        }
+        self.distances += distances;
+        true
+    }
+}
+
+impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
+    /// The `ef` nearest rows that can be reached from `seeds`, left in the pool.
+    ///
+    /// `seeds` and `hidden` must be less than `rows`. The visited set is empty before and after.
+    #[inline(always)]
+    pub(super) fn nearest<K: Kernel>(
+        &self,
+        kernel: K,
+        seeds: &[u32],
+        ef: usize,
+        cost: &mut Cost,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        scratch.visited.clear();
+        scratch.visited.reserve(self.rows);
+        scratch.pool.start(ef);
+        let result = self.nearest_marking(kernel, seeds, cost, scratch);
+        scratch.visited.clear();
+        result
+    }
+
+    #[inline(always)]
+    fn nearest_marking<K: Kernel>(
+        &self,
+        kernel: K,
+        seeds: &[u32],
+        cost: &mut Cost,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        self.begin(seeds, scratch);
+        loop {
+            if !cost.spend(scratch.fresh.len()) {
+                return Ok(());
+            }
+            let Scratch { pool, fresh, .. } = scratch;
+            self.compare(kernel, fresh, |entry| pool.insert(entry))?;
+            let Some(row) = scratch.pool.expand() else {
+                return Ok(());
+            };
+            self.collect(row, scratch, Pool::peek)?;
+            cost.hops += 1;
+        }
+    }
+
+    /// The `ef` nearest members of `accepted` on a walk through all rows, left in the pool.
+    ///
+    /// The walk ends when no row that is still to be expanded is nearer than the worst of `ef`
+    /// members. `seeds` and `hidden` must be less than `rows`. The visited set is empty before and
+    /// after.
+    #[inline(always)]
+    pub(super) fn nearest_accepted<K: Kernel>(
+        &self,
+        kernel: K,
+        seeds: &[u32],
+        ef: usize,
+        accepted: &RowSet,
+        cost: &mut Cost,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        scratch.visited.clear();
+        scratch.visited.reserve(self.rows);
+        scratch.pool.start(ef);
+        scratch.frontier.clear();
+        let result = self.nearest_accepted_marking(kernel, seeds, accepted, cost, scratch);
+        scratch.visited.clear();
+        result
+    }
+
+    #[inline(always)]
+    fn nearest_accepted_marking<K: Kernel>(
+        &self,
+        kernel: K,
+        seeds: &[u32],
+        accepted: &RowSet,
+        cost: &mut Cost,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        self.begin(seeds, scratch);
+        loop {
+            if !cost.spend(scratch.fresh.len()) {
+                return Ok(());
+            }
+            let Scratch { pool, fresh, frontier, .. } = scratch;
+            self.compare(kernel, fresh, |entry| {
+                // What is farther than a full pool is never expanded, as the bound only falls.
+                if pool.bound().is_none_or(|bound| entry < bound) {
+                    frontier.push(Reverse(entry));
+                    if accepted.contains(row_of(entry)) {
+                        pool.insert(entry);
+                    }
+                }
+            })?;
+            let Some(Reverse(entry)) = scratch.frontier.pop() else {
+                return Ok(());
+            };
+            if scratch.pool.bound().is_some_and(|bound| key_of(bound) < key_of(entry)) {
+                return Ok(());
+            }
+            let next = scratch.frontier.peek().map(|&Reverse(entry)| row_of(entry));
+            self.collect(row_of(entry), scratch, |_| next)?;
+            cost.hops += 1;
+        }
+    }
+
+    /// Gathers the seeds.
+    #[inline(always)]
+    fn begin(&self, seeds: &[u32], scratch: &mut Scratch) {
+        let Scratch { visited, fresh, .. } = scratch;
+        if let Some(hidden) = self.hidden {
+            visited.insert(hidden);
+        }
+        fresh.clear();
+        fresh.extend(seeds.iter().filter(|&&seed| visited.insert(seed)));
+    }
+
+    /// Gathers the neighbours of `row` that were not seen before; asks for the links of the row
+    /// that comes after it.
+    #[inline(always)]
+    fn collect(
+        &self,
+        row: u32,
+        scratch: &mut Scratch,
+        next: impl Fn(&Pool) -> Option<u32>,
+    ) -> Result<(), Damaged> {
+        let Scratch { visited, pool, fresh, .. } = scratch;
+        fresh.clear();
+        for &link in self.links.row(row)? {
+            if link == NO_LINK {
+                break;
+            }
+            // A wild link must not be followed, nor marked: the visited set ends at `rows`.
+            if link >= self.rows {
+                return Err(Damaged { array: "links", row });
+            }
+            if visited.insert(link) {
+                fresh.push(link);
+            }
+        }
+        if let Some(next) = next(pool) {
+            self.links.prefetch(next);
+        }
+        Ok(())
+    }
+
+    /// Compares the query with every row of `fresh` and hands the entries to `insert`.
+    #[inline(always)]
+    fn compare<K: Kernel>(
+        &self,
+        kernel: K,
+        fresh: &[u32],
+        mut insert: impl FnMut(u64),
+    ) -> Result<(), Damaged> {
+        for &row in fresh.iter().take(AHEAD) {
+            self.codes.prefetch(row);
+        }
+        for (i, &row) in fresh.iter().enumerate() {
+            if let Some(&ahead) = fresh.get(i + AHEAD) {
+                self.codes.prefetch(ahead);
+            }
+            let key = self.measure.key(kernel, self.query, self.codes.row(row)?);
+            insert(pack(key, row));
+        }
+        Ok(())
+    }
+}

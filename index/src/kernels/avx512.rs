@@ -1,0 +1,57 @@
+//! AVX-512 (F, BW, CD, DQ, VL): 64 code bytes at a time.
+
+use std::arch::x86_64::{__m256i, __m512i};
+
+use pulp::x86::V4;
+
+use super::{Kernel, float, portable};
+
+const BLOCK: usize = 64;
+
+impl Kernel for V4 {
+    float::float_methods!();
+
+    #[inline(always)]
+    fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32 {
+        let (f, bw) = (self.avx512f, self.avx512bw);
+        let len = a.len().min(b.len());
+        let (a, a_rest) = a[..len].as_chunks::<BLOCK>();
+        let (b, b_rest) = b[..len].as_chunks::<BLOCK>();
+        let zero = f._mm512_setzero_si512();
+        let (mut low, mut high) = (zero, zero);
+        for (a, b) in a.iter().zip(b) {
+            let (a, b) = (pulp::cast::<_, __m512i>(*a), pulp::cast::<_, __m512i>(*b));
+            // |a − b|: one of the two saturated differences is 0.
+            let difference =
+                f._mm512_or_si512(bw._mm512_subs_epu8(a, b), bw._mm512_subs_epu8(b, a));
+            // Widened to 16 bits; the order does not matter in a sum.
+            let x = bw._mm512_unpacklo_epi8(difference, zero);
+            let y = bw._mm512_unpackhi_epi8(difference, zero);
+            low = f._mm512_add_epi32(low, bw._mm512_madd_epi16(x, x));
+            high = f._mm512_add_epi32(high, bw._mm512_madd_epi16(y, y));
+        }
+        let sum = f._mm512_reduce_add_epi32(f._mm512_add_epi32(low, high)) as u32;
+        sum.wrapping_add(portable::code_squared_l2(a_rest, b_rest))
+    }
+
+    #[inline(always)]
+    fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
+        let (f, bw) = (self.avx512f, self.avx512bw);
+        let len = a.len().min(b.len());
+        let (a, a_rest) = a[..len].as_chunks::<BLOCK>();
+        let (b, b_rest) = b[..len].as_chunks::<BLOCK>();
+        let middle = f._mm512_set1_epi16(128);
+        let widen = |half: __m256i| bw._mm512_sub_epi16(bw._mm512_cvtepu8_epi16(half), middle);
+        let mut sums = [f._mm512_setzero_si512(); 2];
+        for (a, b) in a.iter().zip(b) {
+            let a: [__m256i; 2] = pulp::cast(*a);
+            let b: [__m256i; 2] = pulp::cast(*b);
+            for half in 0..2 {
+                let product = bw._mm512_madd_epi16(widen(a[half]), widen(b[half]));
+                sums[half] = f._mm512_add_epi32(sums[half], product);
+            }
+        }
+        let sum = f._mm512_reduce_add_epi32(f._mm512_add_epi32(sums[0], sums[1]));
+        sum.wrapping_add(portable::code_dot(a_rest, b_rest))
+    }
+}

@@ -1,0 +1,161 @@
+//! Which instruction set runs, decided once for a whole search or scan.
+
+use super::Kernel;
+use super::portable::Portable;
+
+/// Work that is compiled for every instruction set and run on one.
+pub(crate) trait WithKernel {
+    /// What the work gives.
+    type Output;
+    /// The work; to be marked `inline(always)`, like everything hot that it calls.
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output;
+}
+
+/// One of the instruction sets that this processor has.
+///
+/// Public, but hidden, so that tests can compare each of them with the scalar twin.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelChoice(Token);
+
+#[derive(Clone, Copy, Debug)]
+enum Token {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    #[cfg(target_arch = "aarch64")]
+    Neon(pulp::aarch64::Neon),
+    Portable(Portable),
+}
+
+impl KernelChoice {
+    /// The best one; pulp looks at the processor once and remembers what it saw in a static.
+    #[must_use]
+    #[inline]
+    pub fn detected() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(token) = pulp::x86::V4::try_new() {
+                return KernelChoice(Token::Avx512(token));
+            }
+            if let Some(token) = pulp::x86::V3::try_new() {
+                return KernelChoice(Token::Avx2(token));
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if let Some(token) = pulp::aarch64::Neon::try_new() {
+            return KernelChoice(Token::Neon(token));
+        }
+        KernelChoice(Token::Portable(Portable))
+    }
+
+    /// Every one, the scalar twin first.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        #[allow(unused_mut, reason = "nothing is added where only the scalar kernels exist")]
+        let mut tokens = vec![Token::Portable(Portable)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            tokens.extend(pulp::x86::V3::try_new().map(Token::Avx2));
+            tokens.extend(pulp::x86::V4::try_new().map(Token::Avx512));
+        }
+        #[cfg(target_arch = "aarch64")]
+        tokens.extend(pulp::aarch64::Neon::try_new().map(Token::Neon));
+        tokens.into_iter().map(KernelChoice).collect()
+    }
+
+    /// Its name, as [`kernel_name`](crate::kernel_name) gives it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(_) => "neon",
+            Token::Portable(_) => "scalar",
+        }
+    }
+
+    /// Runs `work` on this instruction set.
+    #[inline]
+    pub(crate) fn run<W: WithKernel>(self, work: W) -> W::Output {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(kernel) => kernel.vectorize(Bound { kernel, work }),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(kernel) => kernel.vectorize(Bound { kernel, work }),
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(kernel) => kernel.vectorize(Bound { kernel, work }),
+            Token::Portable(kernel) => Kernel::vectorize(kernel, Bound { kernel, work }),
+        }
+    }
+
+    /// `⟨a, b⟩`.
+    #[must_use]
+    pub fn dot(self, a: &[f32], b: &[f32]) -> f32 {
+        self.run(Dot(a, b))
+    }
+
+    /// `‖a − b‖²`.
+    #[must_use]
+    pub fn squared_l2(self, a: &[f32], b: &[f32]) -> f32 {
+        self.run(SquaredL2(a, b))
+    }
+
+    /// `(⟨a, b⟩, ‖b‖²)`.
+    #[must_use]
+    pub fn dot_and_norm(self, a: &[f32], b: &[f32]) -> (f32, f32) {
+        self.run(DotAndNorm(a, b))
+    }
+
+    /// `Σ (aᵢ − bᵢ)²`.
+    #[must_use]
+    pub fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32 {
+        self.run(CodeSquaredL2(a, b))
+    }
+
+    /// `Σ (aᵢ − 128)(bᵢ − 128)`.
+    #[must_use]
+    pub fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
+        self.run(CodeDot(a, b))
+    }
+}
+
+/// Work with its kernel: what pulp calls inside of the function with the target features.
+struct Bound<K, W> {
+    kernel: K,
+    work: W,
+}
+
+impl<K: Kernel, W: WithKernel> pulp::NullaryFnOnce for Bound<K, W> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn call(self) -> W::Output {
+        self.work.run(self.kernel)
+    }
+}
+
+/// A kernel method as [`WithKernel`], for one call on its own.
+macro_rules! one_call {
+    ($name:ident, $item:ty, $method:ident, $output:ty) => {
+        struct $name<'a>(&'a [$item], &'a [$item]);
+
+        impl WithKernel for $name<'_> {
+            type Output = $output;
+
+            #[inline(always)]
+            fn run<K: Kernel>(self, kernel: K) -> $output {
+                kernel.$method(self.0, self.1)
+            }
+        }
+    };
+}
+
+one_call!(Dot, f32, dot, f32);
+one_call!(SquaredL2, f32, squared_l2, f32);
+one_call!(DotAndNorm, f32, dot_and_norm, (f32, f32));
+one_call!(CodeSquaredL2, u8, code_squared_l2, u32);
+one_call!(CodeDot, u8, code_dot, i32);

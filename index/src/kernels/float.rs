@@ -1,0 +1,129 @@
+//! Float kernels for every instruction set that pulp has a vector type for.
+//!
+//! Four sums run side by side, which hides the latency of the fused multiply-add.
+
+use pulp::Simd;
+
+const SUMS: usize = 4;
+
+/// Both slices, cut to the shorter one's length.
+#[inline(always)]
+fn same_length<'a>(a: &'a [f32], b: &'a [f32]) -> (&'a [f32], &'a [f32]) {
+    let len = a.len().min(b.len());
+    (&a[..len], &b[..len])
+}
+
+/// `step` over all components, `SUMS` vectors at a time; gives the sum of its sums.
+#[inline(always)]
+fn sum<S: Simd>(
+    simd: S,
+    a: &[f32],
+    b: &[f32],
+    step: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s,
+) -> f32 {
+    let (a, b) = same_length(a, b);
+    let (a, a_tail) = S::as_simd_f32s(a);
+    let (b, b_tail) = S::as_simd_f32s(b);
+    let (a, a_rest) = a.as_chunks::<SUMS>();
+    let (b, b_rest) = b.as_chunks::<SUMS>();
+
+    let mut sums = [simd.splat_f32s(0.0); SUMS];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..SUMS {
+            sums[lane] = step(a[lane], b[lane], sums[lane]);
+        }
+    }
+    for (&a, &b) in a_rest.iter().zip(b_rest) {
+        sums[0] = step(a, b, sums[0]);
+    }
+    if !a_tail.is_empty() {
+        sums[1] = step(simd.partial_load_f32s(a_tail), simd.partial_load_f32s(b_tail), sums[1]);
+    }
+    simd.reduce_sum_f32s(
+        simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3])),
+    )
+}
+
+#[inline(always)]
+pub(super) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    sum(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |a, b, sum| simd.mul_add_e_f32s(a, b, sum),
+    )
+}
+
+#[inline(always)]
+pub(super) fn squared_l2<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    sum(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |a, b, sum| {
+            let difference = simd.sub_f32s(a, b);
+            simd.mul_add_e_f32s(difference, difference, sum)
+        },
+    )
+}
+
+#[inline(always)]
+pub(super) fn dot_and_norm<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> (f32, f32) {
+    let (a, b) = same_length(a, b);
+    let (a, a_tail) = S::as_simd_f32s(a);
+    let (b, b_tail) = S::as_simd_f32s(b);
+    let (a, a_rest) = a.as_chunks::<SUMS>();
+    let (b, b_rest) = b.as_chunks::<SUMS>();
+
+    let mut dots = [simd.splat_f32s(0.0); SUMS];
+    let mut norms = dots;
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..SUMS {
+            dots[lane] = simd.mul_add_e_f32s(a[lane], b[lane], dots[lane]);
+            norms[lane] = simd.mul_add_e_f32s(b[lane], b[lane], norms[lane]);
+        }
+    }
+    for (&a, &b) in a_rest.iter().zip(b_rest) {
+        dots[0] = simd.mul_add_e_f32s(a, b, dots[0]);
+        norms[0] = simd.mul_add_e_f32s(b, b, norms[0]);
+    }
+    if !a_tail.is_empty() {
+        let (a, b) = (simd.partial_load_f32s(a_tail), simd.partial_load_f32s(b_tail));
+        dots[1] = simd.mul_add_e_f32s(a, b, dots[1]);
+        norms[1] = simd.mul_add_e_f32s(b, b, norms[1]);
+    }
+    let total = |sums: [S::f32s; SUMS]| {
+        simd.reduce_sum_f32s(
+            simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3])),
+        )
+    };
+    (total(dots), total(norms))
+}
+
+/// The float methods of [`Kernel`](super::Kernel) for a pulp token, and its `vectorize`.
+macro_rules! float_methods {
+    () => {
+        #[inline(always)]
+        fn vectorize<F: pulp::NullaryFnOnce>(self, work: F) -> F::Output {
+            pulp::Simd::vectorize(self, work)
+        }
+
+        #[inline(always)]
+        fn dot(self, a: &[f32], b: &[f32]) -> f32 {
+            super::float::dot(self, a, b)
+        }
+
+        #[inline(always)]
+        fn squared_l2(self, a: &[f32], b: &[f32]) -> f32 {
+            super::float::squared_l2(self, a, b)
+        }
+
+        #[inline(always)]
+        fn dot_and_norm(self, a: &[f32], b: &[f32]) -> (f32, f32) {
+            super::float::dot_and_norm(self, a, b)
+        }
+    };
+}
+pub(super) use float_methods;

@@ -1,0 +1,55 @@
+//! Distance kernels, each beside its scalar twin: how far apart are two rows?
+//!
+//! The processor is looked at once; a search or a scan chooses its [`Kernel`] once, by
+//! [`KernelChoice::run`], and its whole loop is compiled for that instruction set, so that the
+//! kernels inline into it. Integer kernels are exact and agree bit by bit on every instruction
+//! set; float kernels differ only in the order of their sums.
+
+mod choice;
+mod exact;
+mod portable;
+mod prefetch;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod float;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+pub use choice::KernelChoice;
+pub(crate) use choice::WithKernel;
+pub use exact::ExactQuery;
+pub use prefetch::prefetch;
+
+/// The instruction set the kernels run on here: `avx512`, `avx2`, `neon` or `scalar`.
+#[must_use]
+pub fn kernel_name() -> &'static str {
+    KernelChoice::detected().name()
+}
+
+/// The distance functions of one instruction set.
+///
+/// Slices are compared up to the shorter length. Every method is to be marked `inline(always)`: it
+/// is only fast inside of [`Kernel::vectorize`], whose body is compiled for the instruction set.
+pub(crate) trait Kernel: Copy + Send + Sync {
+    /// Calls `work` compiled for this instruction set.
+    fn vectorize<F: pulp::NullaryFnOnce>(self, work: F) -> F::Output;
+
+    /// `⟨a, b⟩`.
+    fn dot(self, a: &[f32], b: &[f32]) -> f32;
+
+    /// `‖a − b‖²`.
+    fn squared_l2(self, a: &[f32], b: &[f32]) -> f32;
+
+    /// `(⟨a, b⟩, ‖b‖²)`, reading `b` once.
+    fn dot_and_norm(self, a: &[f32], b: &[f32]) -> (f32, f32);
+
+    /// `Σ (aᵢ − bᵢ)²`, exact up to [`DIM_MAX`](crate::DIM_MAX) components.
+    fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32;
+
+    /// `Σ (aᵢ − 128)(bᵢ − 128)`, exact up to [`DIM_MAX`](crate::DIM_MAX) components.
+    fn code_dot(self, a: &[u8], b: &[u8]) -> i32;
+}

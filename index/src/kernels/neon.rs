@@ -1,0 +1,20 @@
+//! NEON: float kernels through pulp; the code kernels are the scalar loops, which the compiler
+//! vectorises because NEON is part of the base instruction set.
+
+use pulp::aarch64::Neon;
+
+use super::{Kernel, float, portable};
+
+impl Kernel for Neon {
+    float::float_methods!();
+
+    #[inline(always)]
+    fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32 {
+        portable::code_squared_l2(a, b)
+    }
+
+    #[inline(always)]
+    fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
+        portable::code_dot(a, b)
+    }
+}

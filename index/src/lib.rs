@@ -1,0 +1,32 @@
+//! Nearness and membership over borrowed bytes: distance kernels, vector codes, the HNSW graph
+//! and the roaring field indices.
+//!
+//! This crate knows no file, no clock and no thread pool of its own. What it reads comes in as
+//! [`Rows`], what it runs in parallel goes through [`Workers`].
+
+mod codes;
+mod fields;
+mod graph;
+mod kernels;
+mod metric;
+mod rows;
+mod workers;
+
+pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
+pub use fields::{FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar};
+pub use graph::{
+    Accept, BuildError, Calibration, EfPoint, Found, GRAPH_ROWS_MAX, Graph, GraphBuf, GraphOptions,
+    Probe, RowSet, Scratch, UpperLayers, build, calibrate, search,
+};
+pub use kernels::{ExactQuery, kernel_name, prefetch};
+pub use metric::{Metric, UnknownMetric};
+pub use roaring;
+pub use rows::{Damaged, FlatRows, FormatError, Rows};
+pub use workers::{OneThread, Workers};
+
+/// Doors for this crate's own tests and benches; nobody else may rely on them.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::graph::build_with;
+    pub use crate::kernels::KernelChoice;
+}

@@ -1,0 +1,165 @@
+//! Every kernel against its definition, and exact distances against theirs.
+
+use proptest::prelude::*;
+use vecstore_index::testing::KernelChoice;
+use vecstore_index::{DIM_MAX, ExactQuery, Metric, kernel_name};
+
+/// Two slices of the same length, which start anywhere in memory.
+fn pair<T: std::fmt::Debug + Clone + 'static>(
+    item: impl Strategy<Value = T> + Clone + 'static,
+) -> impl Strategy<Value = (Vec<T>, Vec<T>, usize)> {
+    (0..1030usize, 0..5usize).prop_flat_map(move |(len, offset)| {
+        let vector = prop::collection::vec(item.clone(), len + offset);
+        (vector.clone(), vector, Just(offset))
+    })
+}
+
+fn close(got: f32, terms: impl Iterator<Item = f64> + Clone) -> bool {
+    let size: f64 = terms.clone().map(f64::abs).sum();
+    (f64::from(got) - terms.sum::<f64>()).abs() <= 1e-4 * size
+}
+
+proptest! {
+    #[test]
+    fn code_kernels_are_exact((a, b, offset) in pair(any::<u8>())) {
+        // One slice moves in memory, the other does not.
+        let (a, b) = (&a[offset..], &b[..b.len() - offset]);
+        let pairs = || a.iter().zip(b).map(|(&a, &b)| (i64::from(a), i64::from(b)));
+        let squared: i64 = pairs().map(|(a, b)| (a - b).pow(2)).sum();
+        let dot: i64 = pairs().map(|(a, b)| (a - 128) * (b - 128)).sum();
+        for kernel in KernelChoice::all() {
+            prop_assert_eq!(i64::from(kernel.code_squared_l2(a, b)), squared, "{:?}", kernel);
+            prop_assert_eq!(i64::from(kernel.code_dot(a, b)), dot, "{:?}", kernel);
+        }
+    }
+
+    #[test]
+    fn float_kernels_are_close((a, b, offset) in pair(-100.0f32..100.0)) {
+        let (a, b) = (&a[offset..], &b[..b.len() - offset]);
+        let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+        for kernel in KernelChoice::all() {
+            prop_assert!(close(kernel.dot(a, b), pairs().map(|(a, b)| a * b)), "{:?}", kernel);
+            let squared = kernel.squared_l2(a, b);
+            prop_assert!(close(squared, pairs().map(|(a, b)| (a - b).powi(2))), "{:?}", kernel);
+            let (dot, norm) = kernel.dot_and_norm(a, b);
+            prop_assert!(close(dot, pairs().map(|(a, b)| a * b)), "{:?}", kernel);
+            prop_assert!(close(norm, pairs().map(|(_, b)| b * b)), "{:?}", kernel);
+        }
+    }
+
+    #[test]
+    fn the_shorter_slice_decides(
+        a in prop::collection::vec(any::<u8>(), 0..200),
+        b in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let len = a.len().min(b.len());
+        for kernel in KernelChoice::all() {
+            let cut = kernel.code_squared_l2(&a[..len], &b[..len]);
+            prop_assert_eq!(kernel.code_squared_l2(&a, &b), cut);
+            prop_assert_eq!(kernel.code_dot(&a, &b), kernel.code_dot(&a[..len], &b[..len]));
+            let floats = |bytes: &[u8]| bytes.iter().map(|&b| f32::from(b)).collect::<Vec<_>>();
+            let (a, b) = (floats(&a), floats(&b));
+            prop_assert_eq!(kernel.dot(&a, &b), kernel.dot(&a[..len], &b[..len]));
+            prop_assert_eq!(kernel.squared_l2(&a, &b), kernel.squared_l2(&a[..len], &b[..len]));
+            let cut = kernel.dot_and_norm(&a[..len], &b[..len]);
+            prop_assert_eq!(kernel.dot_and_norm(&a, &b), cut);
+        }
+    }
+
+    #[test]
+    fn exact_distances_follow_the_definition((q, x, offset) in pair(-100.0f32..100.0)) {
+        let (q, x) = (&q[offset..], &x[offset..]);
+        for metric in Metric::ALL {
+            let got = f64::from(ExactQuery::new(metric, q).distance(x));
+            let want = definition(metric, q, x);
+            // Products cancel, so the error goes with the size of the vectors.
+            let size = match metric {
+                Metric::Cosine => 1.0,
+                Metric::Dot => q.iter().zip(x).map(|(q, x)| f64::from(q * x).abs()).sum(),
+                Metric::Euclidean => want,
+            };
+            prop_assert!((got - want).abs() <= 1e-4 * size, "{metric}: {got}, expected {want}");
+        }
+    }
+
+    #[test]
+    fn a_block_gives_the_distances_of_its_vectors(
+        dim in 1..70usize,
+        floats in prop::collection::vec(-1.0f32..1.0, 70..700),
+    ) {
+        for metric in Metric::ALL {
+            let query = ExactQuery::new(metric, &floats[..dim]);
+            let mut distances = vec![7.0];
+            query.distances(&floats, &mut distances);
+            let one_by_one = floats.chunks_exact(dim).map(|vector| query.distance(vector));
+            let expected: Vec<f32> = std::iter::once(7.0).chain(one_by_one).collect();
+            prop_assert_eq!(distances, expected);
+        }
+    }
+}
+
+fn definition(metric: Metric, q: &[f32], x: &[f32]) -> f64 {
+    let sum = |f: fn(f64, f64) -> f64| -> f64 {
+        q.iter().zip(x).map(|(&q, &x)| f(f64::from(q), f64::from(x))).sum()
+    };
+    match metric {
+        Metric::Cosine => {
+            let norms = (sum(|q, _| q * q) * sum(|_, x| x * x)).sqrt();
+            if norms > 0.0 { 1.0 - sum(|q, x| q * x) / norms } else { 1.0 }
+        }
+        Metric::Dot => -sum(|q, x| q * x),
+        Metric::Euclidean => sum(|q, x| (q - x).powi(2)).sqrt(),
+    }
+}
+
+#[test]
+fn the_largest_sums_fit() {
+    let (zeros, full) = (vec![0u8; DIM_MAX], vec![255u8; DIM_MAX]);
+    for kernel in KernelChoice::all() {
+        let squared = u64::from(kernel.code_squared_l2(&zeros, &full));
+        assert_eq!(squared, 255 * 255 * DIM_MAX as u64, "{kernel:?}");
+        let dot = i64::from(kernel.code_dot(&zeros, &zeros));
+        assert_eq!(dot, 128 * 128 * DIM_MAX as i64, "{kernel:?}");
+        let dot = i64::from(kernel.code_dot(&zeros, &full));
+        assert_eq!(dot, -128 * 127 * DIM_MAX as i64, "{kernel:?}");
+    }
+}
+
+#[test]
+fn the_scalar_twin_and_the_detected_kernel_are_among_all() {
+    let names: Vec<_> = KernelChoice::all().into_iter().map(KernelChoice::name).collect();
+    assert_eq!(names[0], "scalar");
+    assert_eq!(*names.last().unwrap(), kernel_name());
+}
+
+#[test]
+fn distances_at_the_edges_of_f32() {
+    let check = |metric, q: &[f32], x: &[f32], expected: f32| {
+        let got = ExactQuery::new(metric, q).distance(x);
+        let scale = if metric == Metric::Cosine { 1.0 } else { 0.0 };
+        let near = got == expected || (got - expected).abs() <= 1e-6 * expected.abs().max(scale);
+        assert!(near, "{metric} of {q:?} and {x:?}: {got}, expected {expected}");
+    };
+    use Metric::{Cosine, Dot, Euclidean};
+    // Squares that overflow or vanish.
+    check(Cosine, &[1e30, 0.0], &[1e30, 1e30], 1.0 - 0.5f32.sqrt());
+    check(Cosine, &[1e-30, 0.0], &[1e-30, 1e-30], 1.0 - 0.5f32.sqrt());
+    check(Cosine, &[f32::MAX; 3], &[f32::MAX; 3], 0.0);
+    check(Cosine, &[f32::MAX; 3], &[f32::MIN; 3], 2.0);
+    check(Euclidean, &[1e30, 0.0], &[0.0, 0.0], 1e30);
+    check(Euclidean, &[1e-30, 0.0], &[0.0, 0.0], 1e-30);
+    check(Euclidean, &[f32::MAX], &[f32::MIN], f32::INFINITY);
+    check(Dot, &[1e30, 1.0], &[1e30, 1.0], f32::NEG_INFINITY);
+    check(Dot, &[1e30, 1e30], &[1e30, -1e30], 0.0);
+    // No direction.
+    check(Cosine, &[0.0, 0.0], &[1.0, 0.0], 1.0);
+    check(Cosine, &[1.0, 0.0], &[0.0, 0.0], 1.0);
+    check(Cosine, &[0.0, 0.0], &[0.0, 0.0], 1.0);
+    // No components.
+    check(Cosine, &[], &[], 1.0);
+    check(Dot, &[], &[], 0.0);
+    check(Euclidean, &[], &[], 0.0);
+    let mut distances = Vec::new();
+    ExactQuery::new(Dot, &[]).distances(&[], &mut distances);
+    assert!(distances.is_empty());
+}
