@@ -1,0 +1,103 @@
+//! The first 64 bytes: what the file is and how large its rows are.
+
+use vecstore_index::Metric;
+
+use super::Flaw;
+use super::numbers::{u16_at, u32_at, u64_at};
+
+pub(crate) const HEADER_BYTES: usize = 64;
+const MAGIC: [u8; 8] = *b"\x89VSEG\r\n\x1a";
+const MAJOR: u16 = 1;
+const MINOR: u16 = 0;
+/// Incompatible features that this build knows: none yet.
+const INCOMPATIBLE_KNOWN: u32 = 0;
+const SECTION: &str = "header";
+
+/// Most rows of a segment; leaves room for sentinels in signed and unsigned 32 bits.
+pub(crate) const ROWS_MAX: u32 = i32::MAX as u32 - 1;
+/// Most components of a vector.
+pub(crate) const DIM_MAX: usize = 65_536;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) segment: u64,
+    pub(crate) rows: u32,
+    /// Components of a vector, `1..=DIM_MAX`.
+    pub(crate) dim: u32,
+    /// Bytes of a vector's code.
+    pub(crate) code_bytes: u32,
+    pub(crate) metric: Metric,
+}
+
+impl Header {
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
+        let metric: u32 = match self.metric {
+            Metric::Cosine => 0,
+            Metric::Dot => 1,
+            Metric::Euclidean => 2,
+        };
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..10].copy_from_slice(&MAJOR.to_le_bytes());
+        bytes[10..12].copy_from_slice(&MINOR.to_le_bytes());
+        // 12..16 incompatible and 16..20 compatible features: none.
+        bytes[20..24].copy_from_slice(&self.dim.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.segment.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.rows.to_le_bytes());
+        bytes[36..40].copy_from_slice(&metric.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.code_bytes.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Header, Flaw> {
+        let damaged = |detail: &str| Flaw::damaged(SECTION, detail);
+        let bytes: &[u8; HEADER_BYTES] =
+            bytes.first_chunk().ok_or_else(|| damaged("the file is too short"))?;
+        if bytes[..8] != MAGIC {
+            return Err(damaged("this is not a segment file"));
+        }
+        let short = || damaged("the file is too short");
+        if u32_at(bytes, 60) != Some(crc32fast::hash(&bytes[..60])) {
+            return Err(damaged("the checksum does not match"));
+        }
+        // These fields stay where they are in every version, so that any build can refuse any
+        // newer file in so many words.
+        let major = u16_at(bytes, 8).ok_or_else(short)?;
+        if major != MAJOR {
+            return Err(Flaw::Unsupported(format!(
+                "the segment has format {major}, this build reads format {MAJOR}"
+            )));
+        }
+        let unknown = u32_at(bytes, 12).ok_or_else(short)? & !INCOMPATIBLE_KNOWN;
+        if unknown != 0 {
+            return Err(Flaw::Unsupported(format!(
+                "the segment needs features {unknown:#x}, which this build does not know"
+            )));
+        }
+        let metric = match u32_at(bytes, 36).ok_or_else(short)? {
+            0 => Metric::Cosine,
+            1 => Metric::Dot,
+            2 => Metric::Euclidean,
+            n => return Err(damaged(&format!("{n} is not a metric"))),
+        };
+        let header = Header {
+            segment: u64_at(bytes, 24).ok_or_else(short)?,
+            rows: u32_at(bytes, 32).ok_or_else(short)?,
+            dim: u32_at(bytes, 20).ok_or_else(short)?,
+            code_bytes: u32_at(bytes, 40).ok_or_else(short)?,
+            metric,
+        };
+        if header.dim == 0 || header.dim as usize > DIM_MAX {
+            return Err(damaged(&format!("{} is not a dimension", header.dim)));
+        }
+        if header.rows > ROWS_MAX {
+            return Err(damaged(&format!("{} is not a number of rows", header.rows)));
+        }
+        if header.code_bytes == 0 || header.code_bytes as usize > 8 * DIM_MAX {
+            return Err(damaged(&format!("{} is not a code length", header.code_bytes)));
+        }
+        Ok(header)
+    }
+}

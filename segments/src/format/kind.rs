@@ -1,0 +1,101 @@
+//! The sections a segment has.
+
+/// What a section holds. The numbers are the ones in the file and are never used again for
+/// something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    Namespaces = 1,
+    Ids = 2,
+    IdOffsets = 3,
+    Seqs = 4,
+    Vectors = 5,
+    Metadata = 6,
+    MetadataIndex = 7,
+    Quantizer = 32,
+    Codes = 33,
+    Links = 34,
+    Graphs = 35,
+    UpperLayers = 36,
+    Calibrations = 37,
+    IdBloom = 38,
+    IdHashes = 39,
+    IdRows = 40,
+    Fields = 41,
+    Checksums = 64,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 18] = [
+        Kind::Namespaces,
+        Kind::Ids,
+        Kind::IdOffsets,
+        Kind::Seqs,
+        Kind::Vectors,
+        Kind::Metadata,
+        Kind::MetadataIndex,
+        Kind::Quantizer,
+        Kind::Codes,
+        Kind::Links,
+        Kind::Graphs,
+        Kind::UpperLayers,
+        Kind::Calibrations,
+        Kind::IdBloom,
+        Kind::IdHashes,
+        Kind::IdRows,
+        Kind::Fields,
+        Kind::Checksums,
+    ];
+
+    pub(crate) fn from_number(number: u32) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u32 == number)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Namespaces => "namespaces",
+            Kind::Ids => "ids",
+            Kind::IdOffsets => "id-offsets",
+            Kind::Seqs => "seqs",
+            Kind::Vectors => "vectors",
+            Kind::Metadata => "metadata",
+            Kind::MetadataIndex => "metadata-index",
+            Kind::Quantizer => "quantizer",
+            Kind::Codes => "codes",
+            Kind::Links => "links",
+            Kind::Graphs => "graphs",
+            Kind::UpperLayers => "upper-layers",
+            Kind::Calibrations => "calibrations",
+            Kind::IdBloom => "id-bloom",
+            Kind::IdHashes => "id-hashes",
+            Kind::IdRows => "id-rows",
+            Kind::Fields => "fields",
+            Kind::Checksums => "checksums",
+        }
+    }
+
+    /// Whether the section can be made again from the truth sections.
+    pub(crate) fn is_derived(self) -> bool {
+        matches!(
+            self,
+            Kind::Quantizer
+                | Kind::Codes
+                | Kind::Links
+                | Kind::Graphs
+                | Kind::UpperLayers
+                | Kind::Calibrations
+                | Kind::IdBloom
+                | Kind::IdHashes
+                | Kind::IdRows
+                | Kind::Fields
+        )
+    }
+
+    /// Where the section may begin: the large arrays at a page, the rest at a cache line.
+    pub(crate) fn alignment(self) -> u64 {
+        match self {
+            Kind::Vectors | Kind::Codes | Kind::Links => 4096,
+            _ => 64,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The immutable segment file: how it is written, checked and read.
+//!
+//! This is the only crate that touches the file system (through [`Vfs`]; fjall's own folder
+//! aside). `FORMAT.md` beside this crate's sources describes every byte.
+
+mod durable;
+mod error;
+mod format;
+mod id;
+mod lock;
+mod merge;
+mod metadata;
+mod reader;
+mod vfs;
+mod writer;
+
+pub use durable::write_file;
+pub use error::SegmentError;
+pub use id::{InvalidId, RecordId};
+pub use lock::{FolderLock, LockError};
+pub use merge::MergeSource;
+pub use metadata::{FILTER_WORDS, FieldPath, Metadata, scalar, visit_scalars};
+pub use reader::{
+    CodeRows, LinkRows, NamespaceRows, Segment, SegmentGraph, VectorRows, VerifyReport,
+};
+pub use vfs::{MemVfs, OsVfs, Region, Vfs, VfsFile};
+pub use writer::{Progress, RowSource, Stage, WriteOptions, Written, write_segment};

@@ -1,0 +1,18 @@
+//! Reading a sealed segment: open maps the file and checks its head; the rest is checked block by
+//! block on first touch.
+
+mod checks;
+mod derived;
+mod ids;
+mod metadata;
+mod open;
+mod positioned;
+mod rows;
+mod segment;
+mod verify;
+
+pub(crate) use positioned::{BlockReader, SectionReader};
+pub use rows::{CodeRows, LinkRows, VectorRows};
+pub use segment::{NamespaceRows, Segment, SegmentGraph};
+pub use verify::VerifyReport;
+pub(crate) use verify::verify_file;

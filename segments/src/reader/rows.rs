@@ -1,0 +1,118 @@
+//! The large arrays as rows that are checked on first touch.
+
+use std::ops::Range;
+
+use bytemuck::Pod;
+use vecstore_index::{Damaged, FlatRows, Rows};
+
+use super::checks::MappedSection;
+
+/// Fixed-length rows in a mapped section.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CheckedRows<'a, T> {
+    section: MappedSection<'a>,
+    /// The rows of this view, back to back.
+    data: &'a [T],
+    /// Where `data` begins in the section.
+    first_byte: usize,
+    /// Elements of a row, at least 1.
+    width: usize,
+    rows: u32,
+    /// The segment's row that is row 0 here.
+    first_row: u32,
+    array: &'static str,
+}
+
+impl<'a, T: Pod> CheckedRows<'a, T> {
+    /// `rows` of width `width` that begin `first_byte` bytes into the section; the segment's
+    /// rows are `rows`, here they count from 0.
+    ///
+    /// A view that does not lie within the section has no data, and each of its rows is damaged.
+    pub(super) fn new(
+        section: MappedSection<'a>,
+        array: &'static str,
+        first_byte: usize,
+        width: usize,
+        rows: Range<u32>,
+    ) -> Self {
+        let len = rows.len().saturating_mul(width * size_of::<T>());
+        let data = section
+            .unchecked()
+            .get(first_byte..first_byte.saturating_add(len))
+            // Regions and sections are aligned to 64 bytes, and rows to their elements.
+            .and_then(|bytes| bytemuck::try_cast_slice(bytes).ok())
+            .unwrap_or_default();
+        let first_row = rows.start;
+        CheckedRows { section, data, first_byte, width, rows: rows.len() as u32, first_row, array }
+    }
+
+    #[inline(always)]
+    pub(super) fn row(&self, row: u32) -> Result<&'a [T], Damaged> {
+        // Where addresses have 32 bits, the product of a wild row could wrap around.
+        if size_of::<usize>() < 8 && row >= self.rows {
+            return Err(self.damaged(row));
+        }
+        let start = row as usize * self.width;
+        let Some(data) = self.data.get(start..start + self.width) else {
+            return Err(self.damaged(row));
+        };
+        let first_byte = self.first_byte + start * size_of::<T>();
+        match self.section.check(first_byte..first_byte + self.width * size_of::<T>()) {
+            Ok(()) => Ok(data),
+            Err(_) => Err(self.damaged(row)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn damaged(&self, row: u32) -> Damaged {
+        Damaged { array: self.array, row: self.first_row.saturating_add(row) }
+    }
+
+    #[inline(always)]
+    fn flat(&self) -> FlatRows<'a, T> {
+        FlatRows::new(self.array, self.data, self.width)
+    }
+}
+
+macro_rules! rows_of_a_segment {
+    ($(#[$doc:meta])* $name:ident, $element:ty) => {
+        $(#[$doc])*
+        ///
+        /// Rows count from the first row of the range; a [`Damaged`] names the row of the segment.
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<'a>(pub(super) CheckedRows<'a, $element>);
+
+        impl Rows<$element> for $name<'_> {
+            fn rows(&self) -> u32 {
+                self.0.rows
+            }
+
+            #[inline(always)]
+            fn row(&self, row: u32) -> Result<&[$element], Damaged> {
+                self.0.row(row)
+            }
+
+            #[inline(always)]
+            fn prefetch(&self, row: u32) {
+                Rows::prefetch(&self.0.flat(), row);
+            }
+        }
+    };
+}
+
+rows_of_a_segment!(
+    /// Codes of a contiguous range of rows, checked on first touch.
+    CodeRows,
+    u8
+);
+rows_of_a_segment!(
+    /// Links of one graph, checked on first touch.
+    LinkRows,
+    u32
+);
+rows_of_a_segment!(
+    /// Full vectors of a contiguous range of rows, checked on first touch.
+    VectorRows,
+    f32
+);

@@ -1,0 +1,71 @@
+//! The file system as this project uses it.
+
+mod memory;
+mod os;
+mod region;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+pub use memory::MemVfs;
+pub use os::OsVfs;
+pub use region::Region;
+
+/// Files and folders. Implemented by [`OsVfs`] (the operating system) and [`MemVfs`] (memory);
+/// tests wrap either to make calls fail.
+///
+/// Paths are used as given. All writes of a file happen before it is renamed to its final name;
+/// no file is changed after that.
+pub trait Vfs: Send + Sync + Debug {
+    /// Creates a file that must not exist, for writing and reading.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+    /// Opens an existing file for reading.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+    /// Renames a file, replacing the target.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// A second name for a file's bytes; the target must not exist.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; open readers keep theirs.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Creates a folder and the folders above it; fine if it exists.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder with its files.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes names in a folder (created, renamed, removed) durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Names of the entries of a folder, sorted.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Length of a file, or `None` if there is none.
+    fn file_len(&self, path: &Path) -> io::Result<Option<u64>>;
+    /// Bytes that a folder with everything below it takes on its volume: blocks in use, which for
+    /// a sparse file are fewer than its length. Files that vanish meanwhile do not count.
+    fn stored_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// Bytes that can still be written to the volume that holds `path` (an existing folder or
+    /// file).
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// An open file.
+pub trait VfsFile: Send + Sync + Debug {
+    /// Writes all of `bytes` at `offset`; a gap before `offset` reads as zeros.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Fills `bytes` from `offset`; `UnexpectedEof` if the file ends before.
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+    /// Makes the file's bytes durable (fdatasync).
+    fn sync(&self) -> io::Result<()>;
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+    /// The whole file, as long as it is now, as memory. Bytes that are written later may or may
+    /// not show.
+    fn map(&self) -> io::Result<Region>;
+    /// Guards the file against accidental writes (mode 0444) once it is complete. A courtesy to
+    /// people who work in the folder, nothing relies on it; the default does nothing.
+    fn seal(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

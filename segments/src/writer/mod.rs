@@ -1,0 +1,16 @@
+//! Writing a segment: several passes over a [`RowSource`], one file, verified before it counts.
+
+mod columns;
+mod file;
+mod graphs;
+mod metadata;
+mod plan;
+mod progress;
+mod source;
+mod temporary;
+mod vectors;
+mod write;
+
+pub use progress::{Progress, Stage};
+pub use source::RowSource;
+pub use write::{WriteOptions, Written, write_segment};

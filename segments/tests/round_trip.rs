@@ -1,0 +1,302 @@
+//! What is written is what is read.
+
+mod support;
+
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+use support::{
+    Model, check, folder, id_of, memory, options, path_of, read_file, rows_of, sealed, write,
+    write_with,
+};
+use vecstore_index::{Accept, FieldIndex, Graph, Metric, Posting, Rows, Scalar, Scratch, Workers};
+use vecstore_segments::{
+    OsVfs, RecordId, Segment, SegmentError, Stage, Vfs, scalar, write_segment,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_row_comes_back(
+        (dim, model) in support::any_model(40),
+        metric in support::any_metric(),
+        graph_rows_min in prop::sample::select(vec![1, 10, u32::MAX]),
+    ) {
+        let vfs = memory();
+        let segment = sealed(&vfs, 3, &model, &options(dim, metric, graph_rows_min));
+        check(&segment, &model);
+        prop_assert_eq!(segment.id(), 3);
+        prop_assert_eq!(segment.dim(), dim);
+        prop_assert_eq!(segment.metric(), metric);
+        for namespace in segment.namespaces() {
+            let has_graph = namespace.rows.len() as u32 >= graph_rows_min;
+            prop_assert_eq!(namespace.graph, has_graph);
+            let graph = segment.graph(namespace).expect("graph");
+            prop_assert_eq!(graph.is_some(), has_graph);
+        }
+        let report = segment.verify(&vfs).expect("verify");
+        prop_assert_eq!(report.problems, vec![""; 0]);
+        prop_assert_eq!(report.bytes, segment.bytes());
+    }
+
+    #[test]
+    fn absent_ids_are_not_found((dim, model) in support::any_model(20), n in 1000u64..9999) {
+        let vfs = memory();
+        let segment = sealed(&vfs, 1, &model, &options(dim, Metric::Dot, u32::MAX));
+        for namespace in segment.namespaces() {
+            for n in n..n + 50 {
+                prop_assert_eq!(segment.find(&namespace.name, &id_of(n)).expect("find"), None);
+            }
+        }
+        prop_assert_eq!(segment.find("no such namespace", &id_of(0)).expect("find"), None);
+    }
+}
+
+#[test]
+fn a_segment_on_disk() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let model = rows_of(&[("", 300), ("a", 1), ("b", 200)], 33, 5);
+    let options = options(33, Metric::Euclidean, 100);
+    let written = write_with(&OsVfs, dir.path(), 7, &model, &options, &vecstore_index::OneThread)
+        .expect("write");
+    let path = dir.path().join("000000000007.seg");
+    let segment = Segment::open(&OsVfs, &path).expect("open");
+    assert_eq!(segment.bytes(), written.bytes);
+    assert_eq!(segment.path(), &path);
+    check(&segment, &model);
+    let graphs: Vec<bool> = segment.namespaces().iter().map(|n| n.graph).collect();
+    assert_eq!(graphs, [true, false, true]);
+    assert_eq!(OsVfs.list(dir.path()).expect("list"), ["000000000007.seg"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&path).expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o444);
+    }
+    // The mapping outlives the name.
+    OsVfs.remove_file(&path).expect("remove");
+    check(&segment, &model);
+    let names: Vec<_> = segment.section_bytes().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.first(), Some(&"vectors"));
+    assert_eq!(names.last(), Some(&"checksums"));
+}
+
+#[test]
+fn an_empty_segment() {
+    let vfs = memory();
+    let segment = sealed(&vfs, 1, &Model::default(), &options(8, Metric::Cosine, 1));
+    check(&segment, &Model::default());
+    assert!(segment.namespaces().is_empty());
+    assert_eq!(segment.verify(&vfs).expect("verify").problems, [""; 0]);
+    assert!(matches!(segment.record_id(0), Err(SegmentError::Corrupt { section: "ids", .. })));
+}
+
+#[test]
+fn rows_outside_the_segment_are_errors() {
+    let vfs = memory();
+    let model = rows_of(&[("", 5)], 4, 1);
+    let segment = sealed(&vfs, 1, &model, &options(4, Metric::Cosine, 1));
+    for row in [5, 6, u32::MAX] {
+        assert!(segment.record_id(row).is_err());
+        assert!(segment.seq(row).is_err());
+        assert!(segment.vector(row).is_err());
+        assert!(segment.metadata(row).is_err());
+        assert!(segment.codes(0..5).row(row).is_err());
+        assert!(segment.vectors(2..4).row(row - 3).is_err());
+        let mut ignore = |_: u32, _: &_| {};
+        assert!(segment.visit_metadata(&mut [0, row].into_iter(), &mut ignore).is_err());
+    }
+    assert!(segment.vectors(3..900).row(0).is_err(), "a view past the end has no rows");
+    let message = segment.vector(9).expect_err("no such row").to_string();
+    assert!(message.ends_with("section vectors is damaged: there is no row 9, the segment has 5"));
+}
+
+#[test]
+fn graphs_find_their_rows() {
+    let vfs = memory();
+    let model = rows_of(&[("", 400), ("b", 3), ("c", 300)], 24, 11);
+    let segment = sealed(&vfs, 1, &model, &options(24, Metric::Euclidean, 100));
+    let quantizer = segment.quantizer().expect("quantizer");
+    for namespace in segment.namespaces().iter().filter(|n| n.graph) {
+        let graph = segment.graph(namespace).expect("graph").expect("a graph");
+        assert_eq!(graph.links.rows(), namespace.rows.len() as u32);
+        assert!(!graph.calibration.points.is_empty());
+        let codes = segment.codes(namespace.rows.clone());
+        let search = Graph { links: &graph.links, upper: graph.upper };
+        let mut hits = 0;
+        for row in 0..namespace.rows.len() as u32 {
+            let vector = &model.0[(namespace.rows.start + row) as usize].vector;
+            let found = vecstore_index::search(
+                &search,
+                &codes,
+                &quantizer.query(vector),
+                50,
+                Accept::All,
+                usize::MAX,
+                &mut Scratch::default(),
+            )
+            .expect("search");
+            hits += u32::from(found.candidates.iter().take(3).any(|c| c.row == row));
+        }
+        assert!(hits as usize * 100 >= namespace.rows.len() * 95, "{hits} of {namespace:?}");
+    }
+}
+
+#[test]
+fn fields_agree_with_the_metadata() {
+    let vfs = memory();
+    let model = rows_of(&[("", 200), ("x", 100)], 2, 3);
+    let segment = sealed(&vfs, 1, &model, &options(2, Metric::Cosine, u32::MAX));
+    let fields: FieldIndex<'_> = segment.fields().expect("fields");
+    let expect = |of: &dyn Fn(&vecstore_segments::Metadata) -> bool| {
+        Posting::Exact((0..).zip(&model.0).filter(|(_, r)| of(&r.metadata)).map(|r| r.0).collect())
+    };
+    let wanted = serde_json::json!("t3");
+    assert_eq!(
+        fields.equal("tags", Scalar::Str("t3")).expect("tags"),
+        expect(&|m| m.get("tags").is_some_and(|t| t[1] == wanted))
+    );
+    assert_eq!(
+        fields.equal("even", scalar(&true.into()).expect("scalar")).expect("even"),
+        expect(&|m| m.get("even") == Some(&true.into()))
+    );
+    assert_eq!(fields.exists("deep.note").expect("note"), expect(&|m| m.contains_key("deep")));
+}
+
+/// Two threads that take turns at random pieces.
+struct TwoThreads;
+
+impl Workers for TwoThreads {
+    fn threads(&self) -> usize {
+        2
+    }
+    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| {
+            for first in 0..2 {
+                scope.spawn(move || (first..tasks).step_by(2).for_each(task));
+            }
+        });
+    }
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes() {
+    let model = rows_of(&[("", 500), ("t", 90)], 20, 2);
+    let options = options(20, Metric::Cosine, 50);
+    let vfs = memory();
+    let bytes_of = |workers: &dyn Workers| {
+        write_with(&vfs, &folder(), 4, &model, &options, workers).expect("write");
+        let bytes = read_file(&vfs, &path_of(4));
+        vfs.remove_file(&path_of(4)).expect("remove");
+        bytes
+    };
+    let once = bytes_of(&vecstore_index::OneThread);
+    assert!(once == bytes_of(&vecstore_index::OneThread), "not the same twice");
+    assert!(once == bytes_of(&TwoThreads), "not the same with two threads");
+}
+
+#[test]
+fn many_small_namespaces() {
+    let names: Vec<String> = (0..20_000).map(|i| format!("tenant-{i:06}")).collect();
+    let namespaces: Vec<(&str, u64)> = names.iter().map(|n| (n.as_str(), 2)).collect();
+    let model = rows_of(&namespaces, 4, 8);
+    let vfs = memory();
+    let segment = sealed(&vfs, 1, &model, &options(4, Metric::Dot, 1000));
+    assert_eq!(segment.namespaces().len(), 20_000);
+    for i in [0, 1, 9_999, 19_999] {
+        let rows = &segment.namespace(&names[i]).expect("namespace").rows;
+        assert_eq!(*rows, 2 * i as u32..2 * i as u32 + 2);
+        assert_eq!(segment.find(&names[i], &id_of(1)).expect("find"), Some(rows.start + 1));
+    }
+}
+
+#[test]
+fn stopping_leaves_nothing() {
+    let vfs = memory();
+    let model = rows_of(&[("", 3000)], 16, 1);
+    let options = options(16, Metric::Cosine, 100);
+    let mut reports = 0;
+    let mut stages = Vec::new();
+    write_segment(
+        &vfs,
+        &folder(),
+        1,
+        &model,
+        &options,
+        &vecstore_index::OneThread,
+        &mut |progress| {
+            assert!(progress.done <= progress.total);
+            stages.push(progress.stage);
+            reports += 1;
+            ControlFlow::Continue(())
+        },
+    )
+    .expect("write");
+    vfs.remove_file(&path_of(1)).expect("remove");
+    stages.dedup();
+    assert_eq!(stages, [Stage::Rows, Stage::Graph, Stage::Verify]);
+    for stop_at in 0..reports {
+        let mut report = 0;
+        let result = write_segment(
+            &vfs,
+            &folder(),
+            1,
+            &model,
+            &options,
+            &vecstore_index::OneThread,
+            &mut |_| {
+                report += 1;
+                if report > stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        );
+        assert!(matches!(result, Err(SegmentError::Cancelled)), "report {stop_at}: {result:?}");
+        assert_eq!(vfs.list(&folder()).expect("list"), [""; 0]);
+    }
+}
+
+#[test]
+fn sources_that_break_their_promises() {
+    let good = rows_of(&[("a", 6), ("b", 6)], 3, 1);
+    let refused = |break_it: &dyn Fn(&mut Model), needle: &str| {
+        let mut model = good.clone();
+        break_it(&mut model);
+        let vfs = memory();
+        let error = write(&vfs, 1, &model, &options(3, Metric::Dot, u32::MAX)).expect_err(needle);
+        assert!(matches!(error, SegmentError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains(needle), "{error}");
+        assert_eq!(vfs.list(&folder()).expect("list"), [""; 0]);
+    };
+    refused(&|m| m.0[11].namespace = "a".into(), "row 11 is of namespace `a`, after `b`");
+    refused(&|m| m.0[3].id = m.0[1].id.clone(), "rows 1 and 3 have the same namespace and id");
+    refused(&|m| m.0[3].id = RecordId::from(""), "row 3: record id is empty");
+    // The same id in two namespaces is two records.
+    let segment = sealed(&memory(), 1, &good, &options(3, Metric::Dot, u32::MAX));
+    assert_eq!(segment.record_id(1).expect("id"), segment.record_id(7).expect("id"));
+}
+
+#[test]
+fn limits_of_the_format() {
+    let vfs = memory();
+    for dim in [0, 65_537] {
+        let error = write(&vfs, 1, &Model::default(), &options(dim, Metric::Dot, 1));
+        assert!(matches!(error, Err(SegmentError::Unsupported { .. })), "{error:?}");
+    }
+    assert_eq!(vfs.list(&folder()).expect("list"), [""; 0]);
+}
+
+#[test]
+fn a_sealed_segment_is_never_replaced() {
+    let vfs = memory();
+    let model = rows_of(&[("", 4)], 3, 1);
+    let options = options(3, Metric::Dot, u32::MAX);
+    sealed(&vfs, 1, &model, &options);
+    // What an interrupted writer left behind is in nobody's way.
+    vfs.create(&folder().join("tmp-2")).expect("create").write_at(0, b"half").expect("write");
+    sealed(&vfs, 2, &model, &options);
+    let before = read_file(&vfs, &path_of(1));
+    let error = write(&vfs, 1, &rows_of(&[("", 9)], 3, 2), &options).expect_err("taken");
+    assert!(matches!(error, SegmentError::Io { .. }), "{error:?}");
+    assert!(before == read_file(&vfs, &path_of(1)));
+    assert_eq!(vfs.list(&folder()).expect("list").len(), 2);
+}
