@@ -1,0 +1,213 @@
+//! Cost constants of this machine.
+
+use std::hint::black_box;
+
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_index::{CodeQuery, ExactQuery, FlatRows, Metric, Quantizer, RowSet, Rows};
+
+use crate::stopwatch::Stopwatch;
+
+/// Nanoseconds of the basic steps, from which plans are priced.
+///
+/// Plain data: a plan made twice from equal costs is equal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Costs {
+    /// Components of the vectors that the numbers are for.
+    pub dim: usize,
+    /// One code distance in row order.
+    pub code_in_order_ns: f64,
+    /// One code distance at a random row that was asked for ahead of time.
+    pub code_random_ns: f64,
+    /// One exact distance in row order.
+    pub exact_in_order_ns: f64,
+    /// One exact distance at a random row.
+    pub exact_random_ns: f64,
+    /// One distance of a graph search: the code at a random row, and this distance's share of
+    /// reading links, testing visited rows and keeping the pool.
+    pub graph_step_ns: f64,
+    /// Taking one row out of a roaring bitmap.
+    pub bitmap_row_ns: f64,
+    /// Putting one row of a roaring bitmap into the set that a graph search tests rows with.
+    pub row_set_row_ns: f64,
+}
+
+impl Default for Costs {
+    /// A server core of the 2020s, 384 components. For where there is no clock, and for tests.
+    fn default() -> Self {
+        Costs {
+            dim: 384,
+            code_in_order_ns: 12.0,
+            code_random_ns: 25.0,
+            exact_in_order_ns: 90.0,
+            exact_random_ns: 250.0,
+            graph_step_ns: 25.0 + GRAPH_OVERHEAD_NS,
+            bitmap_row_ns: 2.5,
+            row_set_row_ns: 5.0,
+        }
+    }
+}
+
+/// What a distance of a graph search costs beyond the distance itself.
+const GRAPH_OVERHEAD_NS: f64 = 25.0;
+
+impl Costs {
+    /// Measures this machine for vectors of `dim` components; takes a few milliseconds.
+    #[must_use]
+    pub fn measure(dim: usize) -> Self {
+        let bench = Bench::new(dim.max(1));
+        let code_in_order_ns = bench.codes(Order::Ascending);
+        // A row far away is never cheaper than the next one, whatever noise says.
+        let code_random_ns = bench.codes(Order::Random).max(code_in_order_ns);
+        let exact_in_order_ns = bench.exact(Order::Ascending);
+        let measured = Costs {
+            dim: bench.dim,
+            code_in_order_ns,
+            code_random_ns,
+            exact_in_order_ns,
+            exact_random_ns: bench.exact(Order::Random).max(exact_in_order_ns),
+            graph_step_ns: code_random_ns + GRAPH_OVERHEAD_NS,
+            bitmap_row_ns: bench.bitmap(),
+            row_set_row_ns: bench.row_set(),
+        };
+        // Without a clock everything takes no time, and nothing can be compared.
+        if code_in_order_ns > 0.0 && exact_in_order_ns > 0.0 {
+            measured
+        } else {
+            Costs::default().scaled(bench.dim)
+        }
+    }
+
+    /// The costs for vectors of `dim` components: distances grow with the bytes they read, over a
+    /// fixed part worth about 64 components; the rest of a graph step stays as it is.
+    #[must_use]
+    pub fn scaled(&self, dim: usize) -> Self {
+        if dim == self.dim {
+            return *self;
+        }
+        let factor = (dim as f64 + 64.0) / (self.dim as f64 + 64.0);
+        let graph_overhead_ns = (self.graph_step_ns - self.code_random_ns).max(0.0);
+        Costs {
+            dim,
+            code_in_order_ns: self.code_in_order_ns * factor,
+            code_random_ns: self.code_random_ns * factor,
+            exact_in_order_ns: self.exact_in_order_ns * factor,
+            exact_random_ns: self.exact_random_ns * factor,
+            graph_step_ns: self.code_random_ns * factor + graph_overhead_ns,
+            bitmap_row_ns: self.bitmap_row_ns,
+            row_set_row_ns: self.row_set_row_ns,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Order {
+    Ascending,
+    Random,
+}
+
+/// Made-up vectors and codes to time distances on. What the bytes say makes no difference to the
+/// time.
+struct Bench {
+    dim: usize,
+    code_len: usize,
+    vectors: Vec<f32>,
+    codes: Vec<u8>,
+    code_query: CodeQuery,
+    exact_query: ExactQuery,
+}
+
+impl Bench {
+    /// Bytes of full vectors, more than the caches next to a core hold.
+    const VECTOR_BYTES: usize = 16 << 20;
+    /// Distances in one timing.
+    const STEPS: u32 = 2_000;
+    /// Timings of which the fastest counts: what else runs on the machine only makes it slower.
+    const ROUNDS: u32 = 3;
+
+    fn new(dim: usize) -> Self {
+        let rows = (Self::VECTOR_BYTES / (4 * dim)).clamp(64, 1 << 15);
+        let pattern: Vec<f32> =
+            (0..1021u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8e6 - 1.0).collect();
+        let mut vectors = Vec::with_capacity(rows * dim + pattern.len());
+        while vectors.len() < rows * dim {
+            vectors.extend_from_slice(&pattern);
+        }
+        vectors.truncate(rows * dim);
+
+        let query = &vectors[..dim];
+        let quantizer = Quantizer::train(Metric::Euclidean, dim, &vectors[..dim * rows.min(16)]);
+        let code_len = quantizer.code_len();
+        let mut codes = vec![0u8; rows * code_len];
+        // Written once, so that pages are there before the clock runs.
+        codes.iter_mut().zip((0..251u8).cycle()).for_each(|(code, value)| *code = value);
+        Bench {
+            dim,
+            code_len,
+            code_query: quantizer.query(query),
+            exact_query: ExactQuery::new(Metric::Euclidean, query),
+            vectors,
+            codes,
+        }
+    }
+
+    /// Nanoseconds of a code distance.
+    fn codes(&self, order: Order) -> f64 {
+        let codes = FlatRows::new("codes", &self.codes, self.code_len);
+        let rows = codes.rows();
+        self.fastest_ns(|round| {
+            let _ = black_box(self.code_query.scan(&codes, steps(order, rows, round), 32));
+        })
+    }
+
+    /// Nanoseconds of an exact distance.
+    fn exact(&self, order: Order) -> f64 {
+        let vectors = FlatRows::new("vectors", &self.vectors, self.dim);
+        let rows = vectors.rows();
+        self.fastest_ns(|round| {
+            let mut sum = 0.0f32;
+            for row in steps(order, rows, round) {
+                if let Ok(vector) = vectors.row(row) {
+                    sum += self.exact_query.distance(vector);
+                }
+            }
+            black_box(sum);
+        })
+    }
+
+    /// Nanoseconds to take a row out of a bitmap.
+    fn bitmap(&self) -> f64 {
+        let bitmap: RoaringBitmap = (0..Self::STEPS).map(|i| 7 * i).collect();
+        self.fastest_ns(|_| {
+            black_box(bitmap.iter().fold(0u32, |sum, row| sum.wrapping_add(row)));
+        })
+    }
+
+    /// Nanoseconds to put a row of a bitmap into a set.
+    fn row_set(&self) -> f64 {
+        let bitmap: RoaringBitmap = (0..Self::STEPS).map(|i| 3 * i).collect();
+        self.fastest_ns(|_| {
+            black_box(RowSet::from_bitmap(&bitmap, 0..3 * Self::STEPS));
+        })
+    }
+
+    fn fastest_ns(&self, mut timed: impl FnMut(u32)) -> f64 {
+        (0..Self::ROUNDS)
+            .map(|round| {
+                let watch = Stopwatch::start();
+                timed(round);
+                watch.us() * 1e3 / f64::from(Self::STEPS)
+            })
+            .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// `Bench::STEPS` rows, other ones in every round as far as there are so many.
+fn steps(order: Order, rows: u32, round: u32) -> impl Iterator<Item = u32> {
+    (round * Bench::STEPS..(round + 1) * Bench::STEPS).map(move |step| match order {
+        Order::Ascending => step % rows,
+        // Fibonacci hashing: neighbours in `step` land far apart.
+        Order::Random => {
+            ((u64::from(step.wrapping_mul(2_654_435_769)) * u64::from(rows)) >> 32) as u32
+        }
+    })
+}

@@ -1,0 +1,45 @@
+//! The query bound to one view: which rows match, exactly.
+
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_segments::SegmentError;
+
+use crate::stopwatch::Stopwatch;
+use crate::{Filter, Matching, SegmentView, Unreadable, ViewStats};
+
+pub(super) struct Bound {
+    pub(super) stats: ViewStats,
+    /// Live rows that match; `None` if that is all live rows.
+    pub(super) rows: Option<RoaringBitmap>,
+    /// How many.
+    pub(super) matching: u64,
+    pub(super) rows_read: u64,
+    pub(super) filter_us: f64,
+    pub(super) degraded: Vec<String>,
+    pub(super) unreadable: Unreadable,
+}
+
+impl Bound {
+    pub(super) fn new(
+        view: &dyn SegmentView,
+        filter: Option<&Filter>,
+    ) -> Result<Self, SegmentError> {
+        let stats = view.stats();
+        let live = u64::from(stats.live);
+        let watch = Stopwatch::start();
+        let found = match filter {
+            Some(filter) if live > 0 => view.matching(filter)?,
+            _ => Matching::default(),
+        };
+        // A filter that every row passes is no filter, and no bitmap has to be carried along.
+        let all = filter.is_none() || found.rows.len() == live;
+        Ok(Bound {
+            stats,
+            matching: if all { live } else { found.rows.len() },
+            rows: (!all).then_some(found.rows),
+            rows_read: found.rows_read,
+            filter_us: if filter.is_some() { watch.us() } else { 0.0 },
+            degraded: found.degraded,
+            unreadable: found.unreadable,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Candidates of all views become one answer on exact distances.
+
+use vecstore_segments::SegmentError;
+
+use super::bind::Bound;
+use super::search::{self, Searched};
+use crate::{Hit, Plan, PreparedQuery, SegmentView, Strategy};
+
+pub(super) struct Merged {
+    /// At most k, nearest first; ties by view, then row.
+    pub(super) hits: Vec<Hit>,
+    /// min(k, matching rows of all views).
+    pub(super) wanted: usize,
+    /// Candidates that got an exact distance here.
+    pub(super) reranked: u64,
+}
+
+/// Reranks the best approximate candidates over all views and merges them with the exact ones.
+/// `searched` is in the plan's order.
+pub(super) fn merge(
+    plan: &Plan,
+    views: &[&dyn SegmentView],
+    bound: &[Bound],
+    searched: &mut [Searched],
+    query: &PreparedQuery<'_>,
+) -> Result<Merged, SegmentError> {
+    let matching = bound.iter().map(|b| b.matching).sum();
+    let wanted = search::bounded(plan.k, matching);
+    let mut hits: Vec<Hit> = Vec::new();
+    // With the place in `searched`, where what can't be read is noted.
+    let mut approximate: Vec<(usize, Hit)> = Vec::new();
+    for (place, (searched, &(view, _))) in searched.iter().zip(&plan.segments).enumerate() {
+        let found =
+            searched.candidates.iter().map(|c| Hit { view, row: c.row, distance: c.distance });
+        if searched.is_exact() {
+            hits.extend(found);
+        } else {
+            approximate.extend(found.map(|hit| (place, hit)));
+        }
+    }
+    approximate.sort_by(|a, b| nearer(&a.1, &b.1));
+
+    let mut reranked = 0u64;
+    for (place, hit) in approximate {
+        // Rows that can't be read make room for the next ones.
+        if reranked >= plan.rerank as u64 && hits.len() >= wanted {
+            break;
+        }
+        match views[hit.view].distance(query, hit.row) {
+            Ok(distance) => {
+                hits.push(Hit { distance, ..hit });
+                reranked += 1;
+            }
+            Err(error @ SegmentError::Corrupt { .. }) => {
+                searched[place].unreadable.note(hit.row, &error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+
+    if hits.len() < wanted {
+        rescan_damaged(plan, views, bound, searched, query, &mut hits)?;
+    }
+    hits.sort_by(nearer);
+    hits.truncate(wanted);
+    Ok(Merged { hits, wanted, reranked })
+}
+
+/// Too many of a view's candidates can't be read: its readable rows have yet to be found.
+fn rescan_damaged(
+    plan: &Plan,
+    views: &[&dyn SegmentView],
+    bound: &[Bound],
+    searched: &mut [Searched],
+    query: &PreparedQuery<'_>,
+    hits: &mut Vec<Hit>,
+) -> Result<(), SegmentError> {
+    for (searched, &(view, ref segment)) in searched.iter_mut().zip(&plan.segments) {
+        if searched.is_exact() || searched.unreadable.rows.is_empty() {
+            continue;
+        }
+        let keep = search::bounded(plan.k, segment.matching);
+        let unreadable = &mut searched.unreadable;
+        let found = search::full_scan(views[view], &bound[view], query, keep, unreadable)?;
+        hits.retain(|hit| hit.view != view);
+        hits.extend(found.candidates.iter().map(|c| Hit {
+            view,
+            row: c.row,
+            distance: c.distance,
+        }));
+        let left = format!("{}: too many of its rows can't be read", searched.ran);
+        searched.fallback = Some(match searched.fallback.take() {
+            Some(before) => format!("{before}; {left}"),
+            None => left,
+        });
+        searched.distances += found.distances as u64;
+        searched.candidates = found.candidates;
+        searched.ran = Strategy::FullScan;
+    }
+    Ok(())
+}
+
+fn nearer(a: &Hit, b: &Hit) -> std::cmp::Ordering {
+    (a.distance.total_cmp(&b.distance)).then((a.view, a.row).cmp(&(b.view, b.row)))
+}

@@ -1,0 +1,189 @@
+//! One view's part of a plan, and what runs instead where it can't be done.
+
+use std::cell::Cell;
+
+use vecstore_index::{Accept, Candidate, Found, RowSet, Scratch};
+use vecstore_segments::SegmentError;
+
+use super::bind::Bound;
+use crate::nearest::Nearest;
+use crate::stopwatch::Stopwatch;
+use crate::{Plan, PreparedQuery, SegmentPlan, SegmentView, Strategy, Unreadable};
+
+/// What a view gave.
+pub(super) struct Searched {
+    /// The strategy that gave the candidates.
+    pub(super) ran: Strategy,
+    pub(super) candidates: Vec<Candidate>,
+    /// Distances computed, in strategies that were given up too.
+    pub(super) distances: u64,
+    pub(super) search_us: f64,
+    pub(super) fallback: Option<String>,
+    pub(super) degraded: Vec<String>,
+    pub(super) unreadable: Unreadable,
+}
+
+impl Searched {
+    /// Whether the candidates' distances are exact, so that reranking has nothing to do.
+    pub(super) fn is_exact(&self) -> bool {
+        matches!(self.ran, Strategy::FullScan | Strategy::Empty)
+    }
+}
+
+thread_local! {
+    /// Taken out while a search runs and put back after it: a search within a search gets a new
+    /// one.
+    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+/// Walks the plan of one view. Every strategy gives at least min(k, matching) candidates, less
+/// the rows that can't be read.
+pub(super) fn search_view(
+    view: &dyn SegmentView,
+    bound: &Bound,
+    segment: &SegmentPlan,
+    plan: &Plan,
+    query: &PreparedQuery<'_>,
+) -> Result<Searched, SegmentError> {
+    let watch = Stopwatch::start();
+    let mut search = Search {
+        view,
+        bound,
+        query,
+        segment,
+        k: bounded(plan.k, segment.matching),
+        keep: bounded(plan.rerank.max(plan.k), segment.matching),
+        searched: Searched {
+            ran: segment.strategy,
+            candidates: Vec::new(),
+            distances: 0,
+            search_us: 0.0,
+            fallback: None,
+            degraded: Vec::new(),
+            unreadable: Unreadable::default(),
+        },
+    };
+    search.attempt(segment.strategy)?;
+    search.searched.search_us = watch.us();
+    Ok(search.searched)
+}
+
+/// The `keep` nearest rows of the view by exact distance, without those that can't be read.
+pub(super) fn full_scan(
+    view: &dyn SegmentView,
+    bound: &Bound,
+    query: &PreparedQuery<'_>,
+    keep: usize,
+    unreadable: &mut Unreadable,
+) -> Result<Found, SegmentError> {
+    match view.scan_exact(query, bound.rows.as_ref(), keep) {
+        Err(SegmentError::Corrupt { .. }) => {}
+        found => return found,
+    }
+    let live;
+    let rows = match &bound.rows {
+        Some(rows) => rows,
+        None => {
+            live = view.live();
+            &live
+        }
+    };
+    let mut nearest = Nearest::new(keep);
+    for row in rows {
+        match view.distance(query, row) {
+            Ok(distance) => nearest.push(Candidate { distance, row }),
+            Err(error @ SegmentError::Corrupt { .. }) => unreadable.note(row, &error),
+            Err(error) => return Err(error),
+        }
+    }
+    let distances = bounded(usize::MAX, rows.len());
+    Ok(Found { candidates: nearest.into_sorted(), distances, ..Found::default() })
+}
+
+pub(super) fn bounded(wanted: usize, there_are: u64) -> usize {
+    usize::try_from(there_are).map_or(wanted, |there_are| wanted.min(there_are))
+}
+
+struct Search<'a> {
+    view: &'a dyn SegmentView,
+    bound: &'a Bound,
+    query: &'a PreparedQuery<'a>,
+    segment: &'a SegmentPlan,
+    /// Rows wanted, no more than match.
+    k: usize,
+    /// Approximate candidates wanted, no more than match.
+    keep: usize,
+    searched: Searched,
+}
+
+impl Search<'_> {
+    fn attempt(&mut self, strategy: Strategy) -> Result<(), SegmentError> {
+        self.searched.ran = strategy;
+        let found = match strategy {
+            Strategy::Empty => return Ok(()),
+            Strategy::FullScan => self.full_scan()?,
+            Strategy::ScanRows => {
+                match self.view.scan(self.query, self.bound.rows.as_ref(), self.keep) {
+                    Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
+                    found => found?,
+                }
+            }
+            Strategy::Graph { ef } | Strategy::GraphSweep { ef } => match self.walk(ef) {
+                Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
+                found => found?,
+            },
+        };
+        self.searched.distances += found.distances as u64;
+        if strategy.walks_graph()
+            && let Some(why) = self.gives_up(&found)
+        {
+            let next = self.segment.fallback.unwrap_or(Strategy::FullScan);
+            self.note_fallback(why);
+            return self.attempt(next);
+        }
+        self.searched.candidates = found.candidates;
+        Ok(())
+    }
+
+    fn full_scan(&mut self) -> Result<Found, SegmentError> {
+        full_scan(self.view, self.bound, self.query, self.k, &mut self.searched.unreadable)
+    }
+
+    fn walk(&self, ef: usize) -> Result<Found, SegmentError> {
+        let set = (self.bound.rows.as_ref())
+            .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.stats.rows));
+        let accept = set.as_ref().map_or(Accept::All, Accept::Only);
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let distances_max = self.segment.distances_max;
+        let found = self.view.search(self.query, ef, accept, distances_max, &mut scratch);
+        SCRATCH.set(Some(scratch));
+        found
+    }
+
+    /// Why a walk's result is not the view's answer.
+    fn gives_up(&self, found: &Found) -> Option<String> {
+        if found.over_budget {
+            Some(format!("no end after {} distances", found.distances))
+        } else if found.candidates.len() < self.k {
+            Some(format!("found {} of {} rows", found.candidates.len(), self.k))
+        } else {
+            None
+        }
+    }
+
+    /// A derived structure is damaged: only the full vectors are believed from here on.
+    fn degrade(&mut self, error: &SegmentError) -> Result<(), SegmentError> {
+        self.searched.degraded.push(error.to_string());
+        self.note_fallback("damaged".into());
+        self.attempt(Strategy::FullScan)
+    }
+
+    /// Adds to why the planned strategy was left, if it was left twice.
+    fn note_fallback(&mut self, why: String) {
+        let left = format!("{}: {why}", self.searched.ran);
+        self.searched.fallback = Some(match self.searched.fallback.take() {
+            Some(before) => format!("{before}; {left}"),
+            None => left,
+        });
+    }
+}

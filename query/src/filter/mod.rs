@@ -1,0 +1,40 @@
+//! The filter language: one grammar, one AST, readings that must agree.
+//!
+//! A [`Filter`] comes from text ([`Filter::parse`]), from JSON ([`Filter::from_json`]) or from
+//! [`field`]. It is read in two ways: [`Filter::matches`] looks at one record, plainly, and
+//! [`compile`] asks a segment's field index for rows. Property tests hold the two together.
+//!
+//! ```text
+//! filter     = conjunct { OR conjunct }
+//! conjunct   = factor { AND factor }
+//! factor     = NOT factor | "(" filter ")" | EXISTS path | path test
+//! test       = ( "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">=" ) value
+//!            | IS [ NOT ] NULL
+//!            | [ NOT ] ( IN list | BETWEEN value AND value | CONTAINS value
+//!                      | STARTSWITH value | LIKE value )
+//!            | EXISTS
+//! path       = name { "." name }            name = identifier | '"' ... '"' ('""' is a quote)
+//! list       = "[" [ value { "," value } ] "]" | "(" ... ")" | parameter
+//! value      = "'" ... "'" ("''" is a quote) | integer | float | true | false | null | parameter
+//! parameter  = "$" name
+//! ```
+//! Words are read in any letter case.
+
+mod ast;
+mod build;
+mod compile;
+mod error;
+mod json;
+mod like;
+mod matches;
+mod parse;
+mod print;
+mod rules;
+mod suggest;
+mod tokens;
+
+pub use ast::{Comparison, Filter, Value};
+pub use build::{Field, Orderable, field};
+pub use compile::{Compiled, compile};
+pub use error::{FilterError, FilterErrorKind, FilterJsonError};
+pub use parse::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Params};

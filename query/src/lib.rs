@@ -1,0 +1,25 @@
+//! The filter language, the planner, and the execution of a query over segment views.
+
+mod costs;
+mod execute;
+mod explain;
+mod filter;
+mod nearest;
+mod numbering;
+mod plan;
+mod request;
+mod sealed;
+mod stopwatch;
+mod view;
+
+pub use costs::Costs;
+pub use execute::{Answer, Hit, run};
+pub use explain::{ExecutedPlan, ExecutedSegment};
+pub use filter::{
+    Comparison, Compiled, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Field, Filter, FilterError,
+    FilterErrorKind, FilterJsonError, Orderable, Params, Value, compile, field,
+};
+pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};
+pub use request::{Effort, Request};
+pub use sealed::SealedView;
+pub use view::{Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats};

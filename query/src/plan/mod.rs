@@ -1,0 +1,179 @@
+//! The plan: a pure function of the request, the views' numbers and the costs.
+//!
+//! The shape is tantivy's: a query is bound to each part of the corpus, each part gets the
+//! cheapest way that keeps the promise of the request, and the results are merged.
+
+mod aim;
+mod price;
+
+use crate::{Costs, Effort, Request, ViewKind, ViewStats};
+use aim::Aim;
+
+/// How one view is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// No row can match.
+    Empty,
+    /// Code distance to each matching row, then exact distances to the best.
+    ScanRows,
+    /// Exact distance to every matching row.
+    FullScan,
+    /// Graph search without a filter.
+    Graph {
+        /// Candidates kept.
+        ef: usize,
+    },
+    /// Graph search through all rows that collects matching ones.
+    GraphSweep {
+        /// Matching candidates kept.
+        ef: usize,
+    },
+}
+
+/// A strategy that was priced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alternative {
+    /// The strategy.
+    pub strategy: Strategy,
+    /// Its estimated cost; infinite if there is nothing to run it on.
+    pub cost_us: f64,
+    /// Distances it is expected to compute before reranking.
+    pub distances: u64,
+    /// Expected recall.
+    pub recall: f32,
+    /// Why it cannot be used, if so.
+    pub rejected: Option<String>,
+}
+
+/// The plan for one view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentPlan {
+    /// Which view.
+    pub kind: ViewKind,
+    /// Live rows of the view.
+    pub live: u32,
+    /// Rows that match (equal to `live` without a filter).
+    pub matching: u64,
+    /// What is done.
+    pub strategy: Strategy,
+    /// Its estimated cost.
+    pub cost_us: f64,
+    /// Distances it is expected to compute before reranking.
+    pub distances: u64,
+    /// Distances after which a graph strategy gives up and `fallback` runs; 0 for the others.
+    pub distances_max: usize,
+    /// What runs if a graph strategy gives up or finds too few rows.
+    pub fallback: Option<Strategy>,
+    /// Expected recall, from the segment's measurements; 1 for exact strategies.
+    pub recall: f32,
+    /// Everything that was priced, the chosen one included, cheapest first.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// The plan of a query: one entry a view, in the order in which they run (largest first).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Records wanted.
+    pub k: usize,
+    /// How hard to look.
+    pub effort: Effort,
+    /// `(index of the view, its plan)`.
+    pub segments: Vec<(usize, SegmentPlan)>,
+    /// Approximate candidates that get an exact distance.
+    pub rerank: usize,
+}
+
+/// Plans a query. `matching[i]` is the exact number of live rows of view `i` that match.
+///
+/// # Panics
+///
+/// If `matching` is not as long as `views`.
+#[must_use]
+pub fn plan(request: &Request<'_>, views: &[ViewStats], matching: &[u64], costs: &Costs) -> Plan {
+    assert_eq!(views.len(), matching.len(), "one count of matching rows a view");
+    let matching_total = matching.iter().fold(0u64, |sum, &m| sum.saturating_add(m));
+    // Nothing below is sized by what is asked for but by what there is.
+    let k = request.k.min(usize::try_from(matching_total).unwrap_or(usize::MAX));
+    let aim = Aim::new(request, k);
+
+    let mut segments: Vec<(usize, SegmentPlan)> = views
+        .iter()
+        .zip(matching)
+        .map(|(view, &matching)| plan_view(&aim, view, matching, costs))
+        .enumerate()
+        .collect();
+    segments.sort_by_key(|(index, segment)| (std::cmp::Reverse(segment.live), *index));
+    Plan { k: request.k, effort: request.effort, segments, rerank: aim.rerank }
+}
+
+fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> SegmentPlan {
+    let mut alternatives = price::alternatives(aim, view, matching, &costs.scaled(view.dim));
+    alternatives.sort_by(|a, b| a.cost_us.total_cmp(&b.cost_us));
+
+    let cheapest = |graph: bool| {
+        alternatives
+            .iter()
+            .find(|a| a.rejected.is_none() && (graph || !a.strategy.walks_graph()))
+            .expect("a full scan, or Empty, is never rejected")
+    };
+    let chosen = cheapest(true);
+    let (fallback, distances_max) = if chosen.strategy.walks_graph() {
+        let scan = cheapest(false);
+        (Some(scan.strategy), price::distances_max(chosen, scan))
+    } else {
+        (None, 0)
+    };
+    SegmentPlan {
+        kind: view.kind,
+        live: view.live,
+        matching,
+        strategy: chosen.strategy,
+        cost_us: chosen.cost_us,
+        distances: chosen.distances,
+        distances_max,
+        fallback,
+        recall: chosen.recall,
+        alternatives,
+    }
+}
+
+impl Strategy {
+    /// Whether a graph is walked, so that the distances it takes are not known beforehand.
+    #[must_use]
+    pub fn walks_graph(self) -> bool {
+        matches!(self, Strategy::Graph { .. } | Strategy::GraphSweep { .. })
+    }
+
+    /// The name in EXPLAIN's JSON: `scan_rows`, `graph_sweep` …
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Empty => "empty",
+            Strategy::ScanRows => "scan_rows",
+            Strategy::FullScan => "full_scan",
+            Strategy::Graph { .. } => "graph",
+            Strategy::GraphSweep { .. } => "graph_sweep",
+        }
+    }
+
+    /// Candidates kept by a graph search, `None` for the others.
+    #[must_use]
+    pub fn ef(self) -> Option<usize> {
+        match self {
+            Strategy::Graph { ef } | Strategy::GraphSweep { ef } => Some(ef),
+            Strategy::Empty | Strategy::ScanRows | Strategy::FullScan => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Strategy::Empty => f.write_str("Empty"),
+            Strategy::ScanRows => f.write_str("ScanRows"),
+            Strategy::FullScan => f.write_str("FullScan"),
+            Strategy::Graph { ef } => write!(f, "Graph ef={ef}"),
+            Strategy::GraphSweep { ef } => write!(f, "GraphSweep ef={ef}"),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What each strategy would cost on one view.
+//!
+//! | strategy | distances | ns each |
+//! |---|---|---|
+//! | `ScanRows` | matching | code, between in-order (all rows) and random (few rows) |
+//! | `FullScan` | matching | exact, the same |
+//! | `Graph`, `GraphSweep` | D(ef / share of rows that may be collected) | graph step |
+//!
+//! D is the segment's own measurement. A walk that may collect one row in ten has to see about
+//! ten times as many before it has `ef` of them. That holds if the filter has nothing to do with
+//! where the vectors lie; if it has, the walk is shorter, or so much longer that
+//! [`distances_max`] ends it.
+
+use vecstore_index::Calibration;
+
+use super::aim::{Aim, SCAN_RECALL};
+use super::{Alternative, Strategy};
+use crate::{Costs, ViewStats};
+
+/// Every strategy that the view could be searched with, admissible or not. `costs` are for the
+/// view's dimension.
+pub(super) fn alternatives(
+    aim: &Aim,
+    view: &ViewStats,
+    matching: u64,
+    costs: &Costs,
+) -> Vec<Alternative> {
+    if matching == 0 {
+        return vec![Alternative {
+            strategy: Strategy::Empty,
+            cost_us: 0.0,
+            distances: 0,
+            recall: 1.0,
+            rejected: None,
+        }];
+    }
+    let view = View { aim, stats: view, matching, costs };
+    vec![view.full_scan(), view.scan_rows(), view.graph()]
+}
+
+/// Distances after which walking on is worse than scanning: at least half of what the scan
+/// costs, at most all of it, so that walk and scan together cost at most twice the scan.
+/// In between, a walk that takes more than twice its estimate has been misjudged.
+pub(super) fn distances_max(graph: &Alternative, scan: &Alternative) -> usize {
+    let step_us = graph.cost_us / (graph.distances.max(1) as f64);
+    let scan_distances = scan.cost_us / step_us.max(f64::MIN_POSITIVE);
+    let estimate = graph.distances as f64;
+    (2.0 * estimate).max(scan_distances / 2.0).min(scan_distances).max(1.0) as usize
+}
+
+struct View<'a> {
+    aim: &'a Aim,
+    stats: &'a ViewStats,
+    matching: u64,
+    costs: &'a Costs,
+}
+
+impl View<'_> {
+    /// Whether the filter leaves some live rows out.
+    fn filtered(&self) -> bool {
+        self.matching < u64::from(self.stats.live)
+    }
+
+    /// Share of the view's rows, dead ones included, that may be collected.
+    fn share(&self) -> f64 {
+        (self.matching as f64 / f64::from(self.stats.rows.max(1))).clamp(f64::MIN_POSITIVE, 1.0)
+    }
+
+    /// Nanoseconds to look at each matching row once. Rows that lie together are read in order;
+    /// the fewer they are, the more each one is a jump.
+    fn rows_ns(&self, in_order_ns: f64, random_ns: f64) -> f64 {
+        let share = self.share();
+        let row_ns = in_order_ns * share + random_ns * (1.0 - share);
+        let bitmap_ns = if self.has_bitmap() { self.costs.bitmap_row_ns } else { 0.0 };
+        self.matching as f64 * (row_ns + bitmap_ns)
+    }
+
+    /// Whether rows come out of a bitmap: with a filter, or with dead rows.
+    fn has_bitmap(&self) -> bool {
+        self.matching < u64::from(self.stats.rows)
+    }
+
+    fn rerank_ns(&self) -> f64 {
+        (self.aim.rerank as f64).min(self.matching as f64) * self.costs.exact_random_ns
+    }
+
+    fn full_scan(&self) -> Alternative {
+        let ns = self.rows_ns(self.costs.exact_in_order_ns, self.costs.exact_random_ns);
+        Alternative {
+            strategy: Strategy::FullScan,
+            cost_us: ns / 1e3,
+            distances: self.matching,
+            recall: 1.0,
+            rejected: None,
+        }
+    }
+
+    fn scan_rows(&self) -> Alternative {
+        let ns = self.rows_ns(self.costs.code_in_order_ns, self.costs.code_random_ns);
+        let (cost_us, rejected) = if self.stats.codes {
+            ((ns + self.rerank_ns()) / 1e3, self.aim.rejects_codes())
+        } else {
+            (f64::INFINITY, Some("no codes".into()))
+        };
+        Alternative {
+            strategy: Strategy::ScanRows,
+            cost_us,
+            distances: self.matching,
+            recall: SCAN_RECALL,
+            rejected,
+        }
+    }
+
+    fn graph(&self) -> Alternative {
+        let filtered = self.matching < u64::from(self.stats.live);
+        let strategy = |ef| {
+            if filtered { Strategy::GraphSweep { ef } } else { Strategy::Graph { ef } }
+        };
+        let Some(graph) = &self.stats.graph else {
+            let ef =
+                self.aim.ef(&Calibration::default(), self.filtered()).unwrap_or_else(|(ef, _)| ef);
+            return Alternative {
+                strategy: strategy(ef),
+                cost_us: f64::INFINITY,
+                distances: 0,
+                recall: 0.0,
+                rejected: Some("no graph".into()),
+            };
+        };
+        let (ef, rejected) = match self.aim.ef(graph, self.filtered()) {
+            Ok(ef) => (ef, None),
+            Err((ef, why)) => (ef, Some(why)),
+        };
+        // No more can be kept than there are: ef may come from outside, and memory is made for it.
+        let ef = ef.min(self.stats.rows as usize);
+        let distances = expected_distances(graph, ef as f64 / self.share(), self.stats.rows);
+        let step_ns = if self.stats.codes {
+            self.costs.graph_step_ns
+        } else {
+            self.costs.graph_step_ns - self.costs.code_random_ns + self.costs.exact_random_ns
+        };
+        // A bitmap becomes a set that can be tested for every row the walk meets.
+        let row_set_ns =
+            if self.has_bitmap() { self.matching as f64 * self.costs.row_set_row_ns } else { 0.0 };
+        let ns = distances * step_ns + row_set_ns + self.rerank_ns();
+        Alternative {
+            strategy: strategy(ef),
+            cost_us: ns / 1e3,
+            distances: distances as u64,
+            recall: self.aim.recall_at(graph, ef),
+            rejected,
+        }
+    }
+}
+
+/// Distances of a walk that keeps `ef` rows: as measured, but at least one for every row kept,
+/// whatever a calibration claims, and no more than there are rows.
+fn expected_distances(graph: &Calibration, ef: f64, rows: u32) -> f64 {
+    let measured = f64::from(graph.distances_at(ef.ceil() as u32));
+    measured.max(ef).min(f64::from(rows)).max(1.0)
+}

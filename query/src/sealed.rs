@@ -1,0 +1,246 @@
+//! A sealed segment as the executor sees it.
+
+use std::sync::{Arc, OnceLock};
+
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_index::{Accept, Candidate, Damaged, Found, Graph, Metric, RowSet, Rows, Scratch};
+use vecstore_segments::{NamespaceRows, Segment, SegmentError, VectorRows};
+
+use crate::nearest::Nearest;
+use crate::numbering::{Gaps, complement, renumber};
+use crate::{
+    Filter, Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats, compile,
+};
+
+/// The rows of one namespace in a sealed segment, without the deleted ones.
+#[derive(Debug)]
+pub struct SealedView<'a> {
+    segment: &'a Segment,
+    namespace: &'a NamespaceRows,
+    /// In the numbering of the segment.
+    deleted: &'a RoaringBitmap,
+    /// Live rows of the namespace.
+    live: u32,
+    /// The live rows as a graph search wants them; made when one needs it.
+    live_set: OnceLock<RowSet>,
+}
+
+impl<'a> SealedView<'a> {
+    /// `deleted` numbers rows of the whole segment.
+    #[must_use]
+    pub fn new(
+        segment: &'a Segment,
+        namespace: &'a NamespaceRows,
+        deleted: &'a Arc<RoaringBitmap>,
+    ) -> Self {
+        let rows = &namespace.rows;
+        let dead = deleted.range_cardinality(rows.clone());
+        let live = rows.len() as u64 - dead;
+        SealedView {
+            segment,
+            namespace,
+            deleted,
+            live: u32::try_from(live).unwrap_or(u32::MAX),
+            live_set: OnceLock::new(),
+        }
+    }
+
+    fn rows(&self) -> u32 {
+        self.namespace.rows.end.saturating_sub(self.namespace.rows.start)
+    }
+
+    /// Runs of live rows.
+    fn live_runs(&self) -> Gaps<'_> {
+        Gaps::new(self.deleted, &self.namespace.rows)
+    }
+
+    fn vectors(&self) -> VectorRows<'a> {
+        self.segment.vectors(self.namespace.rows.clone())
+    }
+
+    /// Reads the metadata of `rows` (of the segment) and keeps those that match in `found`. Rows
+    /// that can't be read are noted and skipped.
+    fn read_metadata(
+        &self,
+        filter: &Filter,
+        rows: &RoaringBitmap,
+        found: &mut RoaringBitmap,
+        unreadable: &mut Unreadable,
+    ) -> Result<(), SegmentError> {
+        let mut rest = rows.iter();
+        loop {
+            // The row after the last one that was shown: where a damaged block begins.
+            let mut next = rest.clone();
+            let outcome = self.segment.visit_metadata(&mut rest, &mut |row, metadata| {
+                next.advance_to(row);
+                next.next();
+                if filter.matches(metadata) {
+                    found.insert(row);
+                }
+            });
+            let error = match outcome {
+                Ok(()) => return Ok(()),
+                Err(error @ SegmentError::Corrupt { .. }) => error,
+                Err(error) => return Err(error),
+            };
+            match next.next() {
+                Some(row) => unreadable.note(row - self.namespace.rows.start, &error),
+                // Every row was shown: what is damaged is none of them.
+                None => return Err(error),
+            }
+            rest = next;
+        }
+    }
+}
+
+impl SegmentView for SealedView<'_> {
+    fn stats(&self) -> ViewStats {
+        let mut degraded = Vec::new();
+        let codes = match self.segment.quantizer() {
+            Ok(_) => true,
+            Err(error) => {
+                degraded.push(error.to_string());
+                false
+            }
+        };
+        let graph = match self.segment.graph(self.namespace) {
+            // A graph is walked on codes.
+            Ok(graph) => graph.filter(|_| codes).map(|graph| graph.calibration.clone()),
+            Err(error) => {
+                degraded.push(error.to_string());
+                None
+            }
+        };
+        ViewStats {
+            kind: ViewKind::Sealed { id: self.segment.id() },
+            rows: self.rows(),
+            live: self.live,
+            dim: self.segment.dim(),
+            codes,
+            graph,
+            degraded,
+        }
+    }
+
+    fn metric(&self) -> Metric {
+        self.segment.metric()
+    }
+
+    fn live(&self) -> RoaringBitmap {
+        complement(self.deleted, &self.namespace.rows)
+    }
+
+    fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError> {
+        let mut live = RoaringBitmap::new();
+        live.insert_range(self.namespace.rows.clone());
+        live -= self.deleted;
+        let compiled = match self.segment.fields() {
+            Ok(fields) => compile(filter, &fields, &live).map_err(|error| error.to_string()),
+            Err(error @ SegmentError::Corrupt { .. }) => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let (mut rows, unsure, degraded) = match compiled {
+            Ok(compiled) => (compiled.rows, compiled.unsure, Vec::new()),
+            // Without its index the filter is evaluated on every row.
+            Err(damage) => (RoaringBitmap::new(), live, vec![damage]),
+        };
+        let mut unreadable = Unreadable::default();
+        if !unsure.is_empty() {
+            self.read_metadata(filter, &unsure, &mut rows, &mut unreadable)?;
+        }
+        Ok(Matching {
+            rows: renumber(rows, &self.namespace.rows),
+            rows_read: unsure.len(),
+            degraded,
+            unreadable,
+        })
+    }
+
+    fn scan(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError> {
+        let code_query = self.segment.quantizer()?.query(query.vector);
+        let codes = self.segment.codes(self.namespace.rows.clone());
+        let candidates = match rows {
+            Some(rows) => code_query.scan(&codes, rows.iter(), keep),
+            None => code_query.scan(&codes, self.live_runs().flatten(), keep),
+        };
+        let candidates = candidates.map_err(|damaged| self.segment.damaged(&damaged))?;
+        let distances = rows.map_or(u64::from(self.live), RoaringBitmap::len) as usize;
+        Ok(Found { candidates, distances, ..Found::default() })
+    }
+
+    fn search(
+        &self,
+        query: &PreparedQuery<'_>,
+        ef: usize,
+        accept: Accept<'_>,
+        distances_max: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Found, SegmentError> {
+        let Some(graph) = self.segment.graph(self.namespace)? else {
+            // Only asked for where `stats` shows a graph. A search that gave up at once.
+            return Ok(Found { over_budget: true, ..Found::default() });
+        };
+        let code_query = self.segment.quantizer()?.query(query.vector);
+        let codes = self.segment.codes(self.namespace.rows.clone());
+        let accept = match accept {
+            Accept::All if self.live < self.rows() => Accept::Only(
+                self.live_set.get_or_init(|| RowSet::from_bitmap(&self.live(), 0..self.rows())),
+            ),
+            accept => accept,
+        };
+        let links = Graph { links: &graph.links, upper: graph.upper };
+        vecstore_index::search(&links, &codes, &code_query, ef, accept, distances_max, scratch)
+            .map_err(|damaged| self.segment.damaged(&damaged))
+    }
+
+    fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError> {
+        match self.vectors().row(row) {
+            Ok(vector) => Ok(query.exact.distance(vector)),
+            Err(damaged) => Err(self.segment.damaged(&damaged)),
+        }
+    }
+
+    fn scan_exact(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError> {
+        let vectors = self.vectors();
+        let found = match rows {
+            Some(rows) => scan_vectors(&vectors, query, rows.iter(), keep),
+            None => scan_vectors(&vectors, query, self.live_runs().flatten(), keep),
+        };
+        found.map_err(|damaged| self.segment.damaged(&damaged))
+    }
+}
+
+/// The `keep` nearest of ascending `rows`, which are walked a second time ahead of the first for
+/// the processor to load what comes next.
+fn scan_vectors(
+    vectors: &VectorRows<'_>,
+    query: &PreparedQuery<'_>,
+    rows: impl Iterator<Item = u32> + Clone,
+    keep: usize,
+) -> Result<Found, Damaged> {
+    /// Rows between asking for a vector and using it.
+    const AHEAD: usize = 4;
+    let mut ahead = rows.clone();
+    ahead.by_ref().take(AHEAD).for_each(|row| vectors.prefetch(row));
+    let mut nearest = Nearest::new(keep);
+    let mut distances = 0;
+    for row in rows {
+        if let Some(next) = ahead.next() {
+            vectors.prefetch(next);
+        }
+        let distance = query.exact.distance(vectors.row(row)?);
+        nearest.push(Candidate { distance, row });
+        distances += 1;
+    }
+    Ok(Found { candidates: nearest.into_sorted(), distances, ..Found::default() })
+}

@@ -1,0 +1,131 @@
+//! What the planner and the executor see of one part of a collection: the rows of one namespace in
+//! one sealed segment, or in the memtable.
+
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_index::{Accept, Calibration, ExactQuery, Found, Metric, Scratch};
+use vecstore_segments::SegmentError;
+
+use crate::Filter;
+
+/// Which part of a collection a view shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewKind {
+    /// Rows in memory that are not in a segment yet.
+    Memtable,
+    /// A sealed segment.
+    Sealed {
+        /// Its id.
+        id: u64,
+    },
+}
+
+/// What a plan is made from.
+#[derive(Clone, Debug)]
+pub struct ViewStats {
+    /// Memtable or segment.
+    pub kind: ViewKind,
+    /// Rows of the namespace, dead ones included.
+    pub rows: u32,
+    /// Live rows.
+    pub live: u32,
+    /// Components of a vector.
+    pub dim: usize,
+    /// Whether rows have codes to scan (otherwise a scan is on full vectors).
+    pub codes: bool,
+    /// The measured graph, if there is one that can be searched.
+    pub graph: Option<Calibration>,
+    /// Derived sections that are damaged and therefore not used.
+    pub degraded: Vec<String>,
+}
+
+/// The rows that a filter selects.
+#[derive(Clone, Debug, Default)]
+pub struct Matching {
+    /// Live rows of the view that match, exactly.
+    pub rows: RoaringBitmap,
+    /// Rows whose metadata had to be read to know.
+    pub rows_read: u64,
+    /// Field indices that are damaged and were not used; the metadata was read instead.
+    pub degraded: Vec<String>,
+    /// Live rows whose metadata had to be read and could not be; they are not in `rows`.
+    pub unreadable: Unreadable,
+}
+
+/// Rows of a view that are left out of an answer because their own bytes are damaged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unreadable {
+    /// Which rows.
+    pub rows: RoaringBitmap,
+    /// What was said about the first of them.
+    pub first_error: Option<String>,
+}
+
+impl Unreadable {
+    /// Notes that `row` could not be read.
+    pub fn note(&mut self, row: u32, error: &SegmentError) {
+        self.rows.insert(row);
+        self.first_error.get_or_insert_with(|| error.to_string());
+    }
+
+    /// Takes in the rows of another set.
+    pub fn merge(&mut self, other: Unreadable) {
+        self.rows |= other.rows;
+        self.first_error = self.first_error.take().or(other.first_error);
+    }
+}
+
+/// A query vector, prepared once.
+#[derive(Clone, Debug)]
+pub struct PreparedQuery<'a> {
+    /// As given.
+    pub vector: &'a [f32],
+    /// For full vectors.
+    pub exact: ExactQuery,
+}
+
+/// The rows of one namespace in one part of a collection, at one moment.
+///
+/// Rows are numbered from 0 within the view. Every method answers for live rows only.
+/// Implemented by [`SealedView`](crate::SealedView) here and by the memtable in the engine.
+///
+/// Damage is told as [`SegmentError::Corrupt`]: from `search`, and from `scan` where there are
+/// codes, it means that a derived structure is damaged, and the full vectors are scanned instead;
+/// from `scan_exact` it means that some row's vector is, and the rows are then asked for one by
+/// one with `distance`. Any other error ends the query.
+pub trait SegmentView: Sync {
+    /// Numbers for the planner.
+    fn stats(&self) -> ViewStats;
+    /// Metric of the collection.
+    fn metric(&self) -> Metric;
+    /// The live rows.
+    fn live(&self) -> RoaringBitmap;
+    /// The live rows that match. Damage is told in the answer, as far as rows can be read at all.
+    fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError>;
+    /// The `keep` nearest of `rows` (`None`: of all live rows) by code distance, or by exact
+    /// distance where there are no codes.
+    fn scan(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError>;
+    /// Searches the graph; only called if [`ViewStats::graph`] is there. `Accept::All` leaves out
+    /// dead rows all the same.
+    fn search(
+        &self,
+        query: &PreparedQuery<'_>,
+        ef: usize,
+        accept: Accept<'_>,
+        distances_max: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Found, SegmentError>;
+    /// Exact distance to a row.
+    fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError>;
+    /// The `keep` nearest of `rows` (`None`: of all live rows) by exact distance.
+    fn scan_exact(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError>;
+}

@@ -1,0 +1,281 @@
+//! The planner as a table: what is asked, what there is, what is done.
+
+mod support;
+
+use support::{calibration, request};
+use vecstore_index::Calibration;
+use vecstore_query::Strategy::{Empty, FullScan, Graph, GraphSweep, ScanRows};
+use vecstore_query::{
+    Costs, Effort, Plan, Request, SegmentPlan, Strategy, ViewKind, ViewStats, plan,
+};
+
+fn view(rows: u32) -> ViewStats {
+    ViewStats {
+        kind: ViewKind::Sealed { id: 1 },
+        rows,
+        live: rows,
+        dim: 384,
+        codes: true,
+        graph: Some(calibration()),
+        degraded: vec![],
+    }
+}
+
+fn plan_one(k: usize, effort: Effort, view: &ViewStats, matching: u64) -> SegmentPlan {
+    let plan = plan(&request(&[], k, effort), std::slice::from_ref(view), &[matching], &costs());
+    plan.segments.into_iter().next().expect("one view").1
+}
+
+fn costs() -> Costs {
+    Costs::default()
+}
+
+/// The `ef` that the calibration says is enough for a recall of 10 neighbours.
+fn ef_for(recall: f32) -> usize {
+    calibration().ef_for_recall(recall) as usize
+}
+
+#[track_caller]
+fn check(k: usize, effort: Effort, view: &ViewStats, matching: u64, expected: Strategy) {
+    let planned = plan_one(k, effort, view, matching);
+    assert_eq!(planned.strategy, expected, "{planned:#?}");
+    assert_consistent(&planned);
+}
+
+/// What holds for every plan.
+#[track_caller]
+fn assert_consistent(plan: &SegmentPlan) {
+    let admissible: Vec<_> = plan.alternatives.iter().filter(|a| a.rejected.is_none()).collect();
+    assert_eq!(admissible[0].strategy, plan.strategy, "the cheapest admissible one: {plan:#?}");
+    assert_eq!(admissible[0].cost_us, plan.cost_us);
+    assert!(plan.alternatives.is_sorted_by(|a, b| a.cost_us <= b.cost_us), "{plan:#?}");
+    assert_eq!(plan.strategy == Empty, plan.matching == 0);
+    match plan.strategy {
+        Graph { .. } | GraphSweep { .. } => {
+            let fallback = plan.fallback.expect("every walk has a way out");
+            let scan = plan.alternatives.iter().find(|a| a.strategy == fallback).expect("priced");
+            assert!(scan.rejected.is_none() && !fallback.walks_graph(), "{plan:#?}");
+            assert!(plan.distances_max as u64 >= plan.distances, "{plan:#?}");
+            let step_us = plan.cost_us / plan.distances as f64;
+            assert!(plan.distances_max as f64 * step_us <= scan.cost_us * 1.01, "{plan:#?}");
+        }
+        Empty | ScanRows | FullScan => {
+            assert_eq!((plan.fallback, plan.distances_max), (None, 0));
+        }
+    }
+}
+
+#[test]
+fn strategies() {
+    let million = view(1_000_000);
+    let auto = Effort::Auto;
+    let ef = ef_for(0.98);
+    // Nothing matches.
+    check(10, auto, &million, 0, Empty);
+    check(10, Effort::Exact, &million, 0, Empty);
+    check(10, auto, &view(0), 0, Empty);
+    // No filter: the graph, unless there is hardly anything to look at.
+    check(10, auto, &million, 1_000_000, Graph { ef });
+    check(10, auto, &view(1_000), 1_000, ScanRows);
+    check(10, auto, &view(20), 20, FullScan);
+    // A filter, from nearly everything to nearly nothing; it aims higher.
+    let ef = ef_for(0.998);
+    check(10, auto, &million, 999_999, GraphSweep { ef });
+    check(10, auto, &million, 500_000, GraphSweep { ef });
+    check(10, auto, &million, 100_000, GraphSweep { ef });
+    check(10, auto, &million, 10_000, ScanRows);
+    check(10, auto, &million, 1_000, ScanRows);
+    check(10, auto, &million, 10, FullScan);
+    check(10, auto, &million, 1, FullScan);
+}
+
+#[test]
+fn efforts() {
+    let million = view(1_000_000);
+    let all = 1_000_000;
+    check(10, Effort::Exact, &million, all, FullScan);
+    check(10, Effort::Exact, &million, 5, FullScan);
+    check(10, Effort::Recall(1.0), &million, all, FullScan);
+    check(10, Effort::Recall(2.0), &million, all, FullScan);
+    // As asked, but never less than k.
+    check(10, Effort::Ef(40), &million, all, Graph { ef: 40 });
+    check(10, Effort::Ef(0), &million, all, Graph { ef: 10 });
+    check(50, Effort::Ef(40), &million, all, Graph { ef: 50 });
+    // The smallest that was measured to be enough.
+    check(10, Effort::Recall(0.80), &million, all, Graph { ef: ef_for(0.80) });
+    check(10, Effort::Recall(0.90), &million, all, Graph { ef: ef_for(0.90) });
+    check(10, Effort::Recall(0.995), &million, all, Graph { ef: 256 });
+    // More than the graph can do, then more than codes can do.
+    check(10, Effort::Recall(0.998), &million, all, ScanRows);
+    check(10, Effort::Recall(0.9995), &million, all, FullScan);
+    // For more neighbours than were measured, ef grows, but less than k does.
+    check(40, Effort::Recall(0.90), &million, all, Graph { ef: 40 + 2 * (ef_for(0.90) - 10) });
+    check(1, Effort::Recall(0.90), &million, all, Graph { ef: ef_for(0.90) });
+    // The default effort.
+    check(1, Effort::Auto, &million, all, Graph { ef: ef_for(0.98) });
+    check(160, Effort::Auto, &million, all, Graph { ef: 160 + 4 * (ef_for(0.98) - 10) });
+}
+
+#[test]
+fn the_default_effort_keeps_ef_at_64_and_2_k() {
+    let mut good = view(1_000_000);
+    for point in &mut good.graph.as_mut().unwrap().points {
+        point.recall = 0.999;
+    }
+    check(10, Effort::Auto, &good, 1_000_000, Graph { ef: 64 });
+    check(100, Effort::Auto, &good, 1_000_000, Graph { ef: 200 });
+}
+
+#[test]
+fn what_is_not_there_is_not_used() {
+    let no_graph = ViewStats { graph: None, ..view(1_000_000) };
+    check(10, Effort::Auto, &no_graph, 1_000_000, ScanRows);
+    check(10, Effort::Ef(64), &no_graph, 500_000, ScanRows);
+    let nothing = ViewStats { codes: false, ..no_graph.clone() };
+    check(10, Effort::Auto, &nothing, 1_000_000, FullScan);
+    // A graph over full vectors, as in memory.
+    let no_codes = ViewStats { codes: false, ..view(1_000_000) };
+    let ef = ef_for(0.98);
+    check(10, Effort::Auto, &no_codes, 1_000_000, Graph { ef });
+    let unmeasured = ViewStats { graph: Some(Calibration::default()), ..view(1_000_000) };
+    check(10, Effort::Auto, &unmeasured, 1_000_000, ScanRows);
+}
+
+#[test]
+fn a_graph_that_was_measured_to_be_bad_is_rejected_with_the_reason() {
+    let mut bad = view(1_000_000);
+    for point in &mut bad.graph.as_mut().unwrap().points {
+        point.recall -= 0.1;
+    }
+    let planned = plan_one(10, Effort::Auto, &bad, 1_000_000);
+    assert_eq!(planned.strategy, ScanRows);
+    let graph = planned.alternatives.iter().find(|a| a.strategy.walks_graph()).unwrap();
+    assert_eq!(graph.rejected.as_deref(), Some("measured recall 0.895 at ef 256, wanted 0.95"));
+    // But whoever names an ef gets it.
+    check(10, Effort::Ef(64), &bad, 1_000_000, Graph { ef: 64 });
+}
+
+#[test]
+fn every_strategy_is_priced_and_says_why_not() {
+    let planned = plan_one(10, Effort::Exact, &view(1_000), 100);
+    let rejected: Vec<_> =
+        planned.alternatives.iter().map(|a| (a.strategy.name(), a.rejected.is_some())).collect();
+    assert_eq!(rejected.len(), 3);
+    assert!(rejected.contains(&("full_scan", false)));
+    assert!(rejected.contains(&("scan_rows", true)));
+    assert!(rejected.contains(&("graph_sweep", true)));
+}
+
+#[test]
+fn a_walk_with_many_dead_rows_is_priced_for_passing_them() {
+    let half_dead = ViewStats { live: 500_000, ..view(1_000_000) };
+    let planned = plan_one(10, Effort::Auto, &half_dead, 500_000);
+    assert_eq!(planned.strategy, Graph { ef: ef_for(0.98) });
+    let alive = plan_one(10, Effort::Auto, &view(1_000_000), 1_000_000);
+    assert!(planned.distances > alive.distances * 3 / 2, "{planned:?}");
+}
+
+#[test]
+fn costs_grow_with_rows_and_fall_with_selectivity() {
+    let mut last = 0.0;
+    for matching in [1, 10, 100, 1_000, 10_000, 100_000] {
+        let planned = plan_one(10, Effort::Exact, &view(100_000), matching);
+        assert!(planned.cost_us > last, "{planned:?}");
+        last = planned.cost_us;
+    }
+    let sweep_cost = |matching| {
+        let planned = plan_one(10, Effort::Auto, &view(1_000_000), matching);
+        planned.alternatives.iter().find(|a| a.strategy.walks_graph()).unwrap().distances
+    };
+    assert!(sweep_cost(900_000) < sweep_cost(300_000));
+    assert!(sweep_cost(300_000) < sweep_cost(100_000));
+    assert!(sweep_cost(10) <= 1_000_000, "no row is looked at twice");
+}
+
+#[test]
+fn larger_views_run_first() {
+    let views = [view(10), view(3_000), view(500), view(3_000)];
+    let matching = [10, 3_000, 0, 1];
+    let plan: Plan = plan(&request(&[], 5, Effort::Auto), &views, &matching, &costs());
+    let order: Vec<usize> = plan.segments.iter().map(|(index, _)| *index).collect();
+    assert_eq!(order, [1, 3, 2, 0]);
+    assert_eq!(plan.segments[2].1.strategy, Empty);
+}
+
+#[test]
+fn the_same_question_gives_the_same_plan() {
+    let views = [view(1_000_000), view(50_000)];
+    let make = || plan(&request(&[], 10, Effort::Auto), &views, &[400_000, 7], &costs());
+    assert_eq!(make(), make());
+}
+
+#[test]
+fn no_size_is_taken_from_the_request_alone() {
+    for k in [1, usize::MAX / 2, usize::MAX] {
+        for effort in [Effort::Auto, Effort::Ef(usize::MAX), Effort::Recall(0.999), Effort::Exact] {
+            for matching in [0, 1, 1_000] {
+                let request = Request { k, ..request(&[], 1, effort) };
+                let plan = plan(&request, &[view(1_000)], &[matching], &costs());
+                let segment = &plan.segments[0].1;
+                assert_consistent(segment);
+                let mut efs = segment.alternatives.iter().filter_map(|a| a.strategy.ef());
+                assert!(efs.all(|ef| ef <= 1_000), "{segment:?}");
+                assert!(plan.rerank <= 4_032, "{}", plan.rerank);
+            }
+        }
+    }
+    let none = plan(&request(&[], 10, Effort::Auto), &[], &[], &costs());
+    assert!(none.segments.is_empty());
+}
+
+#[test]
+fn strange_numbers_make_no_plan_that_cannot_run() {
+    for recall in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 0.0] {
+        let planned = plan_one(10, Effort::Recall(recall), &view(1_000_000), 1_000);
+        assert_consistent(&planned);
+    }
+}
+
+#[test]
+fn rerank_depth() {
+    let depth = |k, effort| {
+        plan(&request(&[], k, effort), &[view(1_000_000)], &[1_000_000], &costs()).rerank
+    };
+    assert_eq!(depth(1, Effort::Auto), 17);
+    assert_eq!(depth(10, Effort::Auto), 26);
+    assert_eq!(depth(100, Effort::Auto), 200);
+    assert_eq!(depth(10, Effort::Recall(0.999)), 42);
+    assert_eq!(depth(100, Effort::Recall(0.999)), 400);
+}
+
+#[test]
+fn costs_scale_with_the_dimension() {
+    let costs = Costs::default();
+    assert_eq!(costs.scaled(costs.dim), costs);
+    let double = costs.scaled(2 * costs.dim);
+    assert!(double.exact_random_ns > 1.5 * costs.exact_random_ns);
+    assert!(double.graph_step_ns > costs.graph_step_ns);
+    assert_eq!(double.bitmap_row_ns, costs.bitmap_row_ns);
+    let there_and_back = double.scaled(costs.dim);
+    assert!((there_and_back.code_in_order_ns - costs.code_in_order_ns).abs() < 1e-9);
+}
+
+#[test]
+fn this_machine_can_be_measured() {
+    for dim in [1, 100, 768] {
+        let costs = Costs::measure(dim);
+        assert_eq!(costs.dim, dim);
+        for ns in [
+            costs.code_in_order_ns,
+            costs.code_random_ns,
+            costs.exact_in_order_ns,
+            costs.exact_random_ns,
+            costs.graph_step_ns,
+            costs.bitmap_row_ns,
+            costs.row_set_row_ns,
+        ] {
+            assert!(ns > 0.0 && ns < 1e6, "{costs:?}");
+        }
+        assert!(costs.code_random_ns >= costs.code_in_order_ns);
+    }
+}
