@@ -1,0 +1,100 @@
+//! Work that nobody waits for: sealed memtables become segments, segments are merged, and with
+//! periodic durability the log is synced.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::flush::flush_oldest;
+use crate::optimize::merge_if_worthwhile;
+use crate::options::Durability;
+use crate::state::{CollectionState, State};
+use crate::{Error, ErrorKind, Result};
+
+/// How long a thread rests after a failure before it tries again.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+type Job = fn(&State, &CollectionState) -> Result<bool>;
+
+/// Starts the threads of a database. They end once [`State::closed`] is set and `work` notified.
+pub(crate) fn start(state: &Arc<State>) -> Result<Vec<JoinHandle<()>>> {
+    let mut threads = vec![spawn(state, "vecstore-flush", |state| serve(&state, flush_oldest))?];
+    if state.options.background_merge {
+        threads.push(spawn(state, "vecstore-merge", |state| serve(&state, merge_if_worthwhile))?);
+    }
+    if let Durability::Periodic(interval) = state.options.durability {
+        threads.push(spawn(state, "vecstore-sync", move |state| sync(&state, interval))?);
+    }
+    Ok(threads)
+}
+
+fn spawn(
+    state: &Arc<State>,
+    name: &str,
+    work: impl FnOnce(Arc<State>) + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let state = Arc::clone(state);
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || work(state))
+        .map_err(|e| Error::io("start a background thread", e))
+}
+
+/// Does `job` for every collection until there is nothing left, then waits for the next request.
+fn serve(state: &State, job: Job) {
+    loop {
+        let seen = state.background.pending.lock().requests;
+        let mut failed = false;
+        for collection in state.all_collections() {
+            failed |= !drain(state, &collection, job);
+        }
+        let mut pending = state.background.pending.lock();
+        loop {
+            if state.closed.load(Ordering::Acquire) {
+                return;
+            }
+            if pending.requests != seen {
+                break;
+            }
+            if !failed {
+                state.background.work.wait(&mut pending);
+            } else if state.background.work.wait_for(&mut pending, REST_AFTER_FAILURE).timed_out() {
+                break;
+            }
+        }
+    }
+}
+
+/// Repeats a job while it finds work; false if it failed.
+fn drain(state: &State, collection: &CollectionState, job: Job) -> bool {
+    loop {
+        if state.closed.load(Ordering::Acquire) || collection.dropped.load(Ordering::Acquire) {
+            return true;
+        }
+        match job(state, collection) {
+            Ok(true) => *collection.trouble.lock() = None,
+            Ok(false) => return true,
+            // The database closes, or takes no more writes: nothing to retry.
+            Err(error) if error.kind() == ErrorKind::Closed => return true,
+            Err(error) => {
+                *collection.trouble.lock() = Some(error.to_string());
+                return false;
+            }
+        }
+    }
+}
+
+fn sync(state: &State, interval: Duration) {
+    let mut pending = state.background.pending.lock();
+    while !state.closed.load(Ordering::Acquire) {
+        // Woken early for other work, it syncs early; that does no harm.
+        state.background.work.wait_for(&mut pending, interval);
+        parking_lot::MutexGuard::unlocked(&mut pending, || {
+            let mut commit = state.commit.lock();
+            let synced = state.kv.sync();
+            // Reported by the next write.
+            let _ = commit.fail(synced);
+        });
+    }
+}

@@ -1,0 +1,255 @@
+//! A collection: records of one dimension and metric.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use vecstore_index::Metric;
+use vecstore_query::Params;
+use vecstore_segments::{Progress, RecordId};
+
+use crate::commit::{Operation, Write, admit, commit};
+use crate::database::Handle;
+use crate::flush::flush_all;
+use crate::optimize::{OptimizeReport, optimize};
+use crate::options::{CollectionOptions, limits};
+use crate::query::{Query, parse_filter};
+use crate::record::{CheckedRecord, Include, Record, StoredRecord, check_namespace};
+use crate::scroll::Scroll;
+use crate::state::CollectionState;
+use crate::stats::{self, CollectionStats};
+use crate::views::views;
+use crate::{Error, Result};
+
+/// A handle on one namespace of a collection; cheap to clone, usable from many threads at once.
+///
+/// A new handle sees the default namespace `""`; [`namespace`](Self::namespace) gives one for
+/// another. Reads never wait for writes.
+///
+/// ```
+/// use serde_json::json;
+/// use vecstore::{Collection, Database, Metric, Record};
+///
+/// # fn main() -> vecstore::Result<()> {
+/// let db = Database::in_memory()?;
+/// let docs = db.create_collection("docs", Collection::options(3, Metric::Cosine))?;
+/// docs.upsert(Record::new("a", [1.0, 0.0, 0.0]).metadata(json!({"lang": "en"})))?;
+/// docs.upsert(Record::new("b", [0.9, 0.1, 0.0]).metadata(json!({"lang": "de"})))?;
+///
+/// let hits = docs.query(&[1.0, 0.0, 0.0]).k(1).filter("lang = 'de'").run()?;
+/// assert_eq!(hits[0].id, "b".into());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Collection {
+    handle: Arc<Handle>,
+    shard: Arc<CollectionState>,
+    namespace: Arc<str>,
+}
+
+impl Collection {
+    pub(crate) fn new(handle: Arc<Handle>, shard: Arc<CollectionState>) -> Self {
+        Collection { handle, shard, namespace: "".into() }
+    }
+
+    /// Settings for a new collection: vectors of `dim` components, compared by `metric`.
+    #[must_use]
+    pub fn options(dim: usize, metric: Metric) -> CollectionOptions {
+        CollectionOptions::new(dim, metric)
+    }
+
+    /// The collection's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shard.name
+    }
+
+    /// The namespace this handle sees.
+    #[must_use]
+    pub fn namespace_name(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The settings it was created with.
+    #[must_use]
+    pub fn settings(&self) -> &CollectionOptions {
+        &self.shard.options
+    }
+
+    /// A handle on another namespace; it exists as soon as it has a record. Ids are unique within a
+    /// namespace, and a query sees exactly one.
+    pub fn namespace(&self, name: &str) -> Result<Collection> {
+        check_namespace(name)?;
+        Ok(Collection { namespace: name.into(), ..self.clone() })
+    }
+
+    /// Every namespace that has records, ascending by name, with their number.
+    pub fn namespaces(&self) -> Result<Vec<(String, u64)>> {
+        let version = self.checked()?.version();
+        Ok(stats::namespaces(&version).into_iter().collect())
+    }
+
+    /// The state of an open database and a collection that was not dropped.
+    pub(crate) fn checked(&self) -> Result<&Arc<CollectionState>> {
+        self.handle.state.check()?;
+        self.shard.check()?;
+        Ok(&self.shard)
+    }
+
+    fn write(&self, operation: Operation) -> Result<crate::commit::Done> {
+        let collection = Arc::clone(self.checked()?);
+        if matches!(operation, Operation::Upsert(_)) {
+            admit(&self.handle.state, &collection)?;
+        }
+        let write = Write { collection, namespace: Arc::clone(&self.namespace), operation };
+        commit(&self.handle.state, write)
+    }
+
+    /// Inserts a record, or replaces the one with its id. Returns the commit's number.
+    ///
+    /// With the default [`Durability::Sync`](crate::Durability::Sync) the record is on disk when this returns, and
+    /// every query that starts afterwards sees it.
+    pub fn upsert(&self, record: Record) -> Result<u64> {
+        self.batch_upsert(vec![record])
+    }
+
+    /// Inserts or replaces many records, all or none: if one is not valid nothing is changed. Of
+    /// records with the same id the last one counts. At most [`limits::BATCH_RECORDS_MAX`]
+    /// records and [`limits::BATCH_BYTES_MAX`] bytes; an empty batch is fine.
+    pub fn batch_upsert(&self, records: Vec<Record>) -> Result<u64> {
+        let shard = self.checked()?;
+        let alone = records.len() == 1;
+        self.check_batch(records.len(), "records")?;
+        let checked = records
+            .into_iter()
+            .enumerate()
+            .map(|(at, record)| {
+                let place = if alone { String::new() } else { format!(", batch position {at}") };
+                let what = format!("collection `{}`{place}", shard.name);
+                CheckedRecord::check(record, &shard.options, &what)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let bytes: usize = checked.iter().map(CheckedRecord::bytes).sum();
+        if bytes > limits::BATCH_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "collection `{}`: the batch has {bytes} bytes, at most {} are allowed; split it",
+                shard.name,
+                limits::BATCH_BYTES_MAX
+            )));
+        }
+        if checked.is_empty() {
+            return Ok(shard.version().seq);
+        }
+        Ok(self.write(Operation::Upsert(checked))?.seq)
+    }
+
+    fn check_batch(&self, len: usize, what: &str) -> Result<()> {
+        if len > limits::BATCH_RECORDS_MAX {
+            return Err(Error::invalid(format!(
+                "collection `{}`: the batch has {len} {what}, at most {} are allowed; split it",
+                self.shard.name,
+                limits::BATCH_RECORDS_MAX
+            )));
+        }
+        Ok(())
+    }
+
+    /// The record with an id, with metadata and vector.
+    pub fn get(&self, id: impl Into<RecordId>) -> Result<Option<StoredRecord>> {
+        Ok(self.get_many(&[id.into()], &Include::ALL)?.pop().flatten())
+    }
+
+    /// The records with the given ids, in their order, all as of one moment.
+    pub fn get_many(
+        &self,
+        ids: &[RecordId],
+        include: &Include,
+    ) -> Result<Vec<Option<StoredRecord>>> {
+        let version = self.checked()?.version();
+        ids.iter()
+            .map(|id| match version.find(&self.namespace, id)? {
+                Some(found) => found.record(include).map(Some),
+                None => Ok(None),
+            })
+            .collect()
+    }
+
+    /// Removes a record; false if there was none with this id.
+    pub fn remove(&self, id: impl Into<RecordId>) -> Result<bool> {
+        Ok(self.remove_many(&[id.into()])? == 1)
+    }
+
+    /// Removes records, all or none; returns how many there were. At most
+    /// [`limits::BATCH_RECORDS_MAX`] ids.
+    pub fn remove_many(&self, ids: &[RecordId]) -> Result<u64> {
+        self.check_batch(ids.len(), "ids")?;
+        Ok(self.write(Operation::Remove(ids.to_vec()))?.records)
+    }
+
+    /// Removes every record that satisfies a filter, as of the moment of the call; returns how
+    /// many. A record that is replaced meanwhile stays. Many records go in several commits.
+    pub fn remove_where(&self, filter: &str) -> Result<u64> {
+        const IDS_A_COMMIT: usize = 4_096;
+        let shard = self.checked()?;
+        let filter = parse_filter(Some(filter), &Params::new())?;
+        let version = shard.version();
+        let mut versions = Vec::new();
+        for view in views(&version, &self.namespace, &shard.options) {
+            for row in &view.rows(filter.as_ref())? {
+                let found = view.found(row);
+                versions.push((found.id()?, found.seq()?));
+            }
+        }
+        let mut removed = 0;
+        for some in versions.chunks(IDS_A_COMMIT) {
+            removed += self.write(Operation::RemoveVersions(some.to_vec()))?.records;
+        }
+        Ok(removed)
+    }
+
+    /// Number of records, or of those that satisfy a filter.
+    pub fn count(&self, filter: Option<&str>) -> Result<u64> {
+        let shard = self.checked()?;
+        let filter = parse_filter(filter, &Params::new())?;
+        let version = shard.version();
+        views(&version, &self.namespace, &shard.options)
+            .iter()
+            .map(|view| view.rows(filter.as_ref()).map(|rows| rows.len()))
+            .sum()
+    }
+
+    /// Begins a query for the records nearest to `vector`.
+    pub fn query<'a>(&'a self, vector: &'a [f32]) -> Query<'a> {
+        Query::new(self, vector)
+    }
+
+    /// Begins to read all records in the order of their ids.
+    pub fn scroll(&self) -> Scroll<'_> {
+        Scroll::new(self)
+    }
+
+    /// Turns everything that is in memory now into segments. Never needed for durability.
+    pub fn flush(&self) -> Result<()> {
+        flush_all(&self.handle.state, self.checked()?)
+    }
+
+    /// Merges all segments into one without dead rows and returns disk space. Reads and writes go
+    /// on meanwhile.
+    pub fn optimize(&self) -> Result<OptimizeReport> {
+        self.optimize_with(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Like [`optimize`](Self::optimize), with progress; `Break` stops it with a
+    /// [`Conflict`](crate::ErrorKind::Conflict) and leaves everything as it was.
+    pub fn optimize_with(
+        &self,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<OptimizeReport> {
+        optimize(&self.handle.state, &[Arc::clone(self.checked()?)], progress)
+    }
+
+    /// Numbers about the collection, all namespaces together.
+    pub fn stats(&self) -> Result<CollectionStats> {
+        stats::collection(self.checked()?)
+    }
+}

@@ -1,0 +1,226 @@
+//! What a group of writes does to one collection: resolve ids, append, mark, log, publish.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_segments::RecordId;
+
+use super::{Done, Operation};
+use crate::kv::Batch;
+use crate::log::{self, Position};
+use crate::memtable::{Memtable, id_key};
+use crate::record::CheckedRecord;
+use crate::state::CollectionState;
+use crate::version::{MemtablePart, Version};
+use crate::{Result, catalogue};
+
+/// Deletion entries of a segment before they are written as one.
+const TOMBS_MAX: usize = 256;
+
+/// What a group does to one collection.
+pub(super) struct Change {
+    collection: Arc<CollectionState>,
+    version: Arc<Version>,
+    next_number: u32,
+    deleted: BTreeMap<u64, RoaringBitmap>,
+}
+
+impl Change {
+    pub(super) fn new(collection: &Arc<CollectionState>) -> Self {
+        Change {
+            version: collection.version(),
+            next_number: collection.head.lock().next_number,
+            collection: Arc::clone(collection),
+            deleted: BTreeMap::new(),
+        }
+    }
+
+    /// Applies one write to the memtable (nobody sees it yet) and adds it to the batch. All that
+    /// can fail comes first, so a failed write has changed nothing.
+    pub(super) fn apply(
+        &mut self,
+        batch: &mut Batch,
+        seq: u64,
+        namespace: &Arc<str>,
+        operation: Operation,
+    ) -> Result<Done> {
+        let records = match operation {
+            Operation::Upsert(records) => {
+                let ids = records.iter().map(|record| &record.id);
+                let sealed = self.sealed_rows(namespace, ids)?;
+                let count = records.len() as u64;
+                for (record, sealed) in records.into_iter().zip(sealed) {
+                    self.upsert(batch, seq, namespace, record, sealed);
+                }
+                count
+            }
+            Operation::Remove(ids) => {
+                let sealed = self.sealed_rows(namespace, ids.iter())?;
+                ids.iter()
+                    .zip(sealed)
+                    .filter(|(id, sealed)| self.remove(batch, seq, namespace, id, *sealed))
+                    .count() as u64
+            }
+            Operation::RemoveVersions(versions) => {
+                let sealed = self.sealed_rows(namespace, versions.iter().map(|(id, _)| id))?;
+                let mut removed = 0;
+                for ((id, version), sealed) in versions.iter().zip(sealed) {
+                    if self.alive_version(namespace, id, sealed)? == Some(*version) {
+                        removed += u64::from(self.remove(batch, seq, namespace, id, sealed));
+                    }
+                }
+                removed
+            }
+        };
+        Ok(Done { seq, records })
+    }
+
+    /// For each id its row in a segment, if that is where the record is.
+    fn sealed_rows<'i>(
+        &self,
+        namespace: &str,
+        ids: impl Iterator<Item = &'i RecordId>,
+    ) -> Result<Vec<Option<(u64, u32)>>> {
+        ids.map(|id| {
+            let key = id_key(namespace, id);
+            if self.version.memtables.iter().any(|part| part.table.alive(&key).is_some()) {
+                return Ok(None);
+            }
+            for part in self.version.segments.iter().rev() {
+                if let Some(row) = part.file.segment.find(namespace, id)?
+                    && !part.deleted.contains(row)
+                    && !self.is_deleted(part.id(), row)
+                {
+                    return Ok(Some((part.id(), row)));
+                }
+            }
+            Ok(None)
+        })
+        .collect()
+    }
+
+    fn is_deleted(&self, segment: u64, row: u32) -> bool {
+        self.deleted.get(&segment).is_some_and(|rows| rows.contains(row))
+    }
+
+    /// The commit that wrote the record as it is now.
+    fn alive_version(
+        &self,
+        namespace: &str,
+        id: &RecordId,
+        sealed: Option<(u64, u32)>,
+    ) -> Result<Option<u64>> {
+        let key = id_key(namespace, id);
+        let hot = self.version.memtables.iter().find_map(|part| part.table.alive(&key));
+        if let Some(hot) = hot {
+            return Ok(Some(hot.seq));
+        }
+        match sealed.and_then(|(segment, row)| Some((self.version.segment(segment)?, row))) {
+            Some((part, row)) => Ok(Some(part.file.segment.seq(row)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn upsert(
+        &mut self,
+        batch: &mut Batch,
+        seq: u64,
+        namespace: &Arc<str>,
+        record: CheckedRecord,
+        sealed: Option<(u64, u32)>,
+    ) {
+        self.delete_alive(seq, &id_key(namespace, &record.id), sealed);
+        let at = self.next_position();
+        log::append_upsert(batch, at, seq, namespace, &record.id, &record.vector, &record.json);
+        self.version.active().table.append(namespace, record, seq);
+    }
+
+    fn remove(
+        &mut self,
+        batch: &mut Batch,
+        seq: u64,
+        namespace: &str,
+        id: &RecordId,
+        sealed: Option<(u64, u32)>,
+    ) -> bool {
+        let deleted = self.delete_alive(seq, &id_key(namespace, id), sealed);
+        if deleted {
+            // A removal from a segment would be known by its deletion entry alone; the frame makes
+            // the log complete, and is what removes a row that is still in memory.
+            let at = self.next_position();
+            log::append_remove(batch, at, seq, namespace, id);
+        }
+        deleted
+    }
+
+    /// Deletes the record as it is now, wherever it is; false if there is none.
+    fn delete_alive(&mut self, seq: u64, key: &[u8], sealed: Option<(u64, u32)>) -> bool {
+        for part in &self.version.memtables {
+            if let Some(hot) = part.table.alive(key) {
+                hot.delete(seq);
+                return true;
+            }
+        }
+        sealed.is_some_and(|(segment, row)| self.deleted.entry(segment).or_default().insert(row))
+    }
+
+    fn next_position(&mut self) -> Position {
+        let number = self.next_number;
+        self.next_number += 1;
+        Position {
+            collection: self.collection.id,
+            epoch: self.version.active().table.epoch(),
+            number,
+        }
+    }
+
+    /// Adds the deletions to the batch; those of a segment with many entries become one.
+    pub(super) fn log_deletions(&self, batch: &mut Batch, seq: u64) {
+        let mut head = self.collection.head.lock();
+        for (&segment, rows) in &self.deleted {
+            let tombs = head.tombs.entry(segment).or_default();
+            if tombs.len() < TOMBS_MAX {
+                catalogue::put_tomb(batch, self.collection.id, segment, seq, rows);
+            } else {
+                for &old in &*tombs {
+                    catalogue::remove_tomb(batch, self.collection.id, segment, old);
+                }
+                tombs.clear();
+                let before = self.version.segment(segment).map(|part| &*part.deleted);
+                let all = before.map_or_else(|| rows.clone(), |before| before | rows);
+                catalogue::put_tomb(batch, self.collection.id, segment, seq, &all);
+            }
+            tombs.push(seq);
+        }
+    }
+
+    /// Makes the changes visible; true if the memtable is full and was sealed.
+    pub(super) fn publish(self, seq: u64, memtable_bytes_max: usize) -> bool {
+        let mut version = Version::clone(&self.version);
+        version.seq = seq;
+        version.memtables[0].rows = version.memtables[0].table.rows();
+        for (segment, rows) in self.deleted {
+            if let Ok(at) = version.segments.binary_search_by_key(&segment, |part| part.id()) {
+                let deleted = &*version.segments[at].deleted | rows;
+                version.segments[at].deleted = Arc::new(deleted);
+            }
+        }
+        let mut head = self.collection.head.lock();
+        head.next_number = self.next_number;
+        let full = version.active().table.bytes() >= memtable_bytes_max;
+        if full {
+            seal(&mut version, &mut head.next_number);
+        }
+        drop(head);
+        self.collection.publish(version);
+        full
+    }
+}
+
+/// Puts a new memtable in front; the one before waits to become a segment.
+pub(crate) fn seal(version: &mut Version, next_number: &mut u32) {
+    let table = Arc::new(Memtable::new(version.active().table.epoch() + 1));
+    version.memtables.insert(0, MemtablePart { table, rows: 0 });
+    *next_number = 0;
+}

@@ -1,0 +1,49 @@
+//! Group commit: writers queue up, one of them leads, one batch and one sync serve all.
+//!
+//! A writer that finds nobody leading leads; the others sleep until their write is done or they
+//! are made the next leader. While a leader waits for the disk the next group gathers, so the
+//! number of syncs falls as the number of writers grows, and a lone writer waits for nobody.
+
+mod admit;
+mod change;
+mod queue;
+
+use std::sync::Arc;
+
+use vecstore_segments::RecordId;
+
+pub(crate) use admit::admit;
+pub(crate) use change::seal;
+pub(crate) use queue::{Queue, commit};
+
+use crate::record::CheckedRecord;
+use crate::state::CollectionState;
+
+/// A checked write.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) collection: Arc<CollectionState>,
+    pub(crate) namespace: Arc<str>,
+    pub(crate) operation: Operation,
+}
+
+/// What a write does; each is all or nothing.
+#[derive(Debug)]
+pub(crate) enum Operation {
+    /// Inserts or replaces; of records with the same id the last one counts.
+    Upsert(Vec<CheckedRecord>),
+    /// Removes ids.
+    Remove(Vec<RecordId>),
+    /// Removes ids, but only versions written by the given commit: a record that was replaced since
+    /// it was looked at stays.
+    RemoveVersions(Vec<(RecordId, u64)>),
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// The commit.
+    pub(crate) seq: u64,
+    /// Records written or removed.
+    pub(crate) records: u64,
+}

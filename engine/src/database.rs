@@ -1,0 +1,390 @@
+//! Opening a database, and what concerns all its collections.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::{Mutex, RwLock};
+use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Vfs};
+
+use crate::catalogue::{self, CollectionRecord};
+use crate::collection::Collection;
+use crate::flush::flush_all;
+use crate::kv::{Batch, FjallKv, Kv, MemoryKv, Space, purge};
+use crate::log::Position;
+use crate::optimize::{OptimizeReport, optimize};
+use crate::options::{CollectionOptions, Durability, Options};
+use crate::record::check_name;
+use crate::snapshot::{self, SnapshotInfo};
+use crate::state::{CollectionState, CommitState, Head, Signals, State};
+use crate::stats::{self, Stats, VerifyReport};
+use crate::store::SegmentStore;
+use crate::version::Version;
+use crate::{Error, ErrorKind, Result, background, recovery};
+
+/// An open database: a folder with collections, or the same in memory.
+///
+/// Cheap to clone, usable from many threads at once. One process at a time can have a folder open.
+/// The database closes when the last handle (this, its clones, its collections) is gone.
+///
+/// ```
+/// # fn main() -> vecstore::Result<()> {
+/// use vecstore::{Collection, Database, Metric, Record};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("data");
+/// let db = Database::open(&path)?;
+/// let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean))?;
+/// docs.upsert(Record::new(7, [0.0, 1.0]))?;
+/// drop((docs, db));
+///
+/// let db = Database::open(&path)?;
+/// assert!(db.collection("docs")?.get(7)?.is_some());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Database {
+    handle: Arc<Handle>,
+}
+
+/// Keeps a database open, and closes it when dropped.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) state: Arc<State>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Handle {
+    /// Stops the background threads and syncs the log.
+    fn close(&self) -> Result<()> {
+        if self.state.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.state.background.request();
+        self.state.background.notify_done();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // A background thread that panicked has said so; there is nothing to add here.
+            let _ = thread.join();
+        }
+        let commit = self.state.commit.lock();
+        match &commit.failed {
+            None => self.state.kv.sync(),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // `Database::close` reports this failure; a drop cannot.
+        let _ = self.close();
+    }
+}
+
+impl Database {
+    /// Opens the database in the folder `path`, or creates one there.
+    ///
+    /// # Errors
+    /// [`Busy`](ErrorKind::Busy) if a process has it open, [`Corrupt`](ErrorKind::Corrupt) if
+    /// its catalogue or log is damaged, [`Conflict`](ErrorKind::Conflict) if the folder holds
+    /// something else, [`Unsupported`](ErrorKind::Unsupported) if a newer version wrote it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// Like [`open`](Self::open) with settings.
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::open_folder(path.as_ref(), options, true)
+    }
+
+    /// Like [`open_with`](Self::open_with), but [`NotFound`](ErrorKind::NotFound) if there is no database.
+    pub fn open_existing(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::open_folder(path.as_ref(), options, false)
+    }
+
+    /// A database in memory; it is gone when the last handle is.
+    pub fn in_memory() -> Result<Self> {
+        Self::start(
+            None,
+            Options::default(),
+            None,
+            Arc::new(MemVfs::default()),
+            Box::new(MemoryKv::default()),
+        )
+    }
+
+    fn open_folder(path: &Path, options: Options, create: bool) -> Result<Self> {
+        options.validate()?;
+        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+        let exists = FjallKv::exists(&*vfs, path)?;
+        if !exists {
+            if !create {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("there is no database in {}", path.display()),
+                ));
+            }
+            vfs.create_dir_all(path).map_err(|e| Error::io(path.display(), e))?;
+        }
+        let lock = FolderLock::acquire(path).map_err(|error| match error {
+            LockError::Held { .. } => Error::caused(
+                ErrorKind::Busy,
+                format!("{error}; a database can be open in one process at a time"),
+                error,
+            ),
+            LockError::Io { source, .. } => Error::io(path.display(), source),
+        })?;
+        if !exists {
+            check_empty(&*vfs, path)?;
+        }
+        let kv = FjallKv::open(Arc::clone(&vfs), path)?;
+        Self::start(Some(path), options, Some(lock), vfs, Box::new(kv))
+    }
+
+    fn start(
+        path: Option<&Path>,
+        options: Options,
+        lock: Option<FolderLock>,
+        vfs: Arc<dyn Vfs>,
+        kv: Box<dyn Kv>,
+    ) -> Result<Self> {
+        options.validate()?;
+        let root = path.unwrap_or(Path::new(""));
+        let segments = SegmentStore::open(Arc::clone(&vfs), root.join("seg"))?;
+        let catalogue = catalogue::load(&*kv)?;
+        let files: BTreeSet<String> = catalogue
+            .collections
+            .values()
+            .flat_map(|collection| collection.segments.values())
+            .filter_map(|segment| Some(segment.record.as_ref()?.file.clone()))
+            .collect();
+        segments.remove_all_but(&files)?;
+        snapshot::remove_unfinished(&*vfs, root)?;
+        let mut seq = catalogue.seq;
+        let mut collections = BTreeMap::new();
+        let mut flushed = BTreeMap::new();
+        for (id, found) in catalogue.collections {
+            flushed.insert(id, found.flushed_epoch);
+            let collection = recovery::recover(&*kv, &segments, id, found, &mut seq)?;
+            collections.insert(collection.name.clone(), Arc::new(collection));
+        }
+        // Frames of flushed epochs and of dropped collections, left by a crash.
+        purge(&*kv, Space::Hot, &[], &|key| {
+            Position::from_key(key)
+                .is_some_and(|at| flushed.get(&at.collection).is_none_or(|&e| at.epoch <= e))
+        })?;
+        let state = Arc::new(State {
+            path: path.map(Path::to_owned),
+            options,
+            kv,
+            vfs,
+            segments,
+            collections: RwLock::new(collections),
+            queue: Default::default(),
+            commit: Mutex::new(CommitState {
+                seq,
+                next_collection: catalogue.next_collection,
+                failed: None,
+            }),
+            next_segment: AtomicU64::new(catalogue.next_segment),
+            compacting: Mutex::new(()),
+            snapshots: Mutex::new(()),
+            background: Signals::default(),
+            closed: AtomicBool::new(false),
+            process: std::process::id(),
+            _lock: lock,
+        });
+        let threads = background::start(&state)?;
+        Ok(Database { handle: Arc::new(Handle { state, threads: Mutex::new(threads) }) })
+    }
+
+    fn state(&self) -> Result<&Arc<State>> {
+        self.handle.state.check()?;
+        Ok(&self.handle.state)
+    }
+
+    /// Creates a collection.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is one of that name,
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name or a setting that is not allowed.
+    pub fn create_collection(&self, name: &str, options: CollectionOptions) -> Result<Collection> {
+        let state = self.state()?;
+        check_name("collection", name)?;
+        options.validate().map_err(|e| Error::invalid(format!("collection `{name}`: {e}")))?;
+        let mut commit = state.commit.lock();
+        commit.check()?;
+        if state.collections.read().contains_key(name) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("collection `{name}` exists already"),
+            ));
+        }
+        let id = commit.next_collection;
+        let record = CollectionRecord { name: name.to_owned(), options: options.clone() };
+        let mut batch = Batch::default();
+        catalogue::put_collection(&mut batch, id, &record);
+        catalogue::put_next_collection(&mut batch, id + 1);
+        let committed = state.kv.commit(batch, true);
+        commit.fail(committed)?;
+        commit.next_collection = id + 1;
+        let shard = Arc::new(CollectionState::new(
+            id,
+            name.to_owned(),
+            options,
+            Version::empty(commit.seq, 1),
+            Head::default(),
+        ));
+        state.collections.write().insert(name.to_owned(), Arc::clone(&shard));
+        Ok(Collection::new(Arc::clone(&self.handle), shard))
+    }
+
+    /// A collection by name.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), naming the collections there are.
+    pub fn collection(&self, name: &str) -> Result<Collection> {
+        let state = self.state()?;
+        match state.collections.read().get(name) {
+            Some(shard) => Ok(Collection::new(Arc::clone(&self.handle), Arc::clone(shard))),
+            None => Err(no_such_collection(name, &state.collections.read())),
+        }
+    }
+
+    /// Names of all collections, ascending.
+    pub fn collections(&self) -> Result<Vec<String>> {
+        Ok(self.state()?.collections.read().keys().cloned().collect())
+    }
+
+    /// Removes a collection with all its records. Handles on it fail from then on.
+    pub fn drop_collection(&self, name: &str) -> Result<()> {
+        let state = self.state()?;
+        let mut commit = state.commit.lock();
+        commit.check()?;
+        let shard = {
+            let collections = state.collections.read();
+            let shard = collections.get(name);
+            Arc::clone(shard.ok_or_else(|| no_such_collection(name, &collections))?)
+        };
+        let version = shard.version();
+        let mut batch = Batch::default();
+        catalogue::remove_collection(&mut batch, shard.id);
+        catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
+        {
+            let head = shard.head.lock();
+            for part in &version.segments {
+                let tombs = head.tombs.get(&part.id()).map_or(&[][..], Vec::as_slice);
+                catalogue::remove_segment(&mut batch, shard.id, part.id(), tombs);
+            }
+        }
+        let committed = state.kv.commit(batch, true);
+        commit.fail(committed)?;
+        shard.dropped.store(true, Ordering::Release);
+        state.collections.write().remove(name);
+        shard.publish(Version::empty(commit.seq, version.active().table.epoch() + 1));
+        drop(commit);
+        version.segments.iter().for_each(|part| part.file.set_replaced());
+        purge(&*state.kv, Space::Hot, &shard.id.to_be_bytes(), &|_| true)
+    }
+
+    /// Turns everything that is in memory now into segments. Never needed for durability.
+    pub fn flush(&self) -> Result<()> {
+        let state = self.state()?;
+        state.all_collections().iter().try_for_each(|shard| flush_all(state, shard))
+    }
+
+    /// Makes every write so far survive a power cut; with [`Durability::Sync`] it already does.
+    pub fn sync(&self) -> Result<()> {
+        let state = self.state()?;
+        if state.options.durability == Durability::Sync {
+            return Ok(());
+        }
+        let mut commit = state.commit.lock();
+        commit.check()?;
+        let synced = state.kv.sync();
+        commit.fail(synced)
+    }
+
+    /// Merges the segments of every collection into one each, without dead rows, and returns disk
+    /// space. Reads and writes go on meanwhile.
+    pub fn optimize(&self) -> Result<OptimizeReport> {
+        let state = self.state()?;
+        optimize(state, &state.all_collections(), &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Numbers about the database and each collection.
+    pub fn stats(&self) -> Result<Stats> {
+        stats::database(self.state()?)
+    }
+
+    /// Keeps the database as it is now under a name: hard links to its segments and a copy of its
+    /// catalogue. Needs no copy of the vectors, and survives `optimize`.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a snapshot of that name.
+    pub fn create_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
+        snapshot::create(self.state()?, name)
+    }
+
+    /// All snapshots, ascending by name.
+    pub fn list_snapshots(&self) -> Result<Vec<SnapshotInfo>> {
+        snapshot::list(self.state()?)
+    }
+
+    /// Brings every collection back to what it was when the snapshot was made; what was written
+    /// since is gone. The snapshot stays. Handles on collections stay valid where the collection
+    /// is the same one.
+    pub fn restore_snapshot(&self, name: &str) -> Result<()> {
+        snapshot::restore(self.state()?, name)
+    }
+
+    /// Removes a snapshot.
+    pub fn remove_snapshot(&self, name: &str) -> Result<()> {
+        snapshot::remove(self.state()?, name)
+    }
+
+    /// Reads every byte of every segment and checks it.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        stats::verify(self.state()?)
+    }
+
+    /// Closes the database: stops background work and syncs the log. Handles that are still around
+    /// fail from then on; the folder can be opened again when they are gone.
+    pub fn close(self) -> Result<()> {
+        self.handle.close()
+    }
+}
+
+/// A new database is created only in an empty folder.
+fn check_empty(vfs: &dyn Vfs, path: &Path) -> Result<()> {
+    let ours = |name: &String| {
+        // What an interrupted creation leaves.
+        matches!(name.as_str(), "LOCK" | "seg" | "snapshots" | "CURRENT.tmp")
+            || name.starts_with("kv-")
+    };
+    let names = vfs.list(path).map_err(|e| Error::io(path.display(), e))?;
+    match names.iter().find(|name| !ours(name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "{} is not a database and not empty (it holds `{name}`); use a new or empty folder",
+                path.display()
+            ),
+        )),
+    }
+}
+
+fn no_such_collection(name: &str, all: &BTreeMap<String, Arc<CollectionState>>) -> Error {
+    let names: Vec<String> = all.keys().take(10).map(|name| format!("`{name}`")).collect();
+    let there_are = match names.len() {
+        0 => "the database has none".to_owned(),
+        _ => format!("there are: {}", names.join(", ")),
+    };
+    Error::new(ErrorKind::NotFound, format!("there is no collection `{name}`; {there_are}"))
+}

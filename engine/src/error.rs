@@ -1,0 +1,135 @@
+//! The one error of this crate's public interface.
+
+use std::fmt;
+
+use vecstore_query::FilterError;
+use vecstore_segments::SegmentError;
+
+/// What kind of failure an [`Error`] is. Every face maps these, and only these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request is wrong; the same request will fail again. Nothing was changed.
+    InvalidArgument,
+    /// The collection or snapshot does not exist.
+    NotFound,
+    /// The collection or snapshot exists already.
+    AlreadyExists,
+    /// The request contradicts the state of the database.
+    Conflict,
+    /// Too much work is pending, or another process has the database open; try again later.
+    Busy,
+    /// The volume is full.
+    DiskFull,
+    /// Stored bytes are damaged.
+    Corrupt,
+    /// The operating system refused.
+    Io,
+    /// The database was closed, or gave up after a failed write and must be opened again.
+    Closed,
+    /// The database was written by a newer version.
+    Unsupported,
+}
+
+impl ErrorKind {
+    /// The name used in every face: `invalid_argument`, `not_found` …
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidArgument => "invalid_argument",
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::AlreadyExists => "already_exists",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::Busy => "busy",
+            ErrorKind::DiskFull => "disk_full",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Io => "io",
+            ErrorKind::Closed => "closed",
+            ErrorKind::Unsupported => "unsupported",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A failure: its kind, and a message that says what, where and what to do.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub(crate) fn caused(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Error { kind, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// An input or output failure of `what`; a full volume is told apart.
+    pub(crate) fn io(what: impl fmt::Display, source: std::io::Error) -> Self {
+        let kind = io_kind(&source);
+        Error::caused(kind, format!("{what}: {source}"), source)
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+pub(crate) fn io_kind(error: &std::io::Error) -> ErrorKind {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
+        _ => ErrorKind::Io,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl From<SegmentError> for Error {
+    fn from(error: SegmentError) -> Self {
+        let kind = match &error {
+            SegmentError::Io { source, .. } => io_kind(source),
+            SegmentError::Corrupt { .. } => ErrorKind::Corrupt,
+            SegmentError::Unsupported { .. } => ErrorKind::Unsupported,
+            SegmentError::Cancelled => ErrorKind::Closed,
+        };
+        Error::caused(kind, error.to_string(), error)
+    }
+}
+
+impl From<FilterError> for Error {
+    fn from(error: FilterError) -> Self {
+        Error::caused(ErrorKind::InvalidArgument, error.to_string(), error)
+    }
+}
+
+/// Result of this crate's operations.
+pub type Result<T> = std::result::Result<T, Error>;

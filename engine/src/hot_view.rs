@@ -1,0 +1,131 @@
+//! The memtable as the planner and executor see it.
+
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_index::{Accept, Candidate, Found, Metric, Scratch};
+use vecstore_query::{
+    Filter, Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats,
+};
+use vecstore_segments::SegmentError;
+
+use crate::memtable::HotRow;
+use crate::options::CollectionOptions;
+use crate::version::{MemtablePart, Version};
+
+/// Records of one namespace in one memtable, as of a version. There are no codes and no graph:
+/// every search is an exact scan.
+#[derive(Debug)]
+pub(crate) struct HotView<'a> {
+    options: &'a CollectionOptions,
+    part: &'a MemtablePart,
+    live: RoaringBitmap,
+}
+
+impl<'a> HotView<'a> {
+    pub(crate) fn new(
+        version: &'a Version,
+        part: &'a MemtablePart,
+        namespace: &str,
+        options: &'a CollectionOptions,
+    ) -> Self {
+        let live = version
+            .visible_rows(part)
+            .filter(|(_, hot)| *hot.namespace == *namespace)
+            .map(|(row, _)| row)
+            .collect();
+        HotView { options, part, live }
+    }
+
+    pub(crate) fn hot(&self, row: u32) -> &'a HotRow {
+        self.part.table.row(row)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+}
+
+impl SegmentView for HotView<'_> {
+    fn stats(&self) -> ViewStats {
+        ViewStats {
+            kind: ViewKind::Memtable,
+            rows: self.part.rows,
+            live: self.live.len() as u32,
+            dim: self.options.dim(),
+            codes: false,
+            graph: None,
+            degraded: Vec::new(),
+        }
+    }
+
+    fn metric(&self) -> Metric {
+        self.options.metric()
+    }
+
+    fn live(&self) -> RoaringBitmap {
+        self.live.clone()
+    }
+
+    fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError> {
+        let mut rows = RoaringBitmap::new();
+        let mut unreadable = Unreadable::default();
+        for row in &self.live {
+            match self.hot(row).metadata() {
+                Ok(metadata) if filter.matches(&metadata) => drop(rows.insert(row)),
+                Ok(_) => {}
+                Err(error) => {
+                    unreadable.rows.insert(row);
+                    unreadable.first_error.get_or_insert_with(|| error.to_string());
+                }
+            }
+        }
+        let rows_read = self.live.len();
+        Ok(Matching { rows, rows_read, unreadable, degraded: Vec::new() })
+    }
+
+    fn scan(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError> {
+        self.scan_exact(query, rows, keep)
+    }
+
+    fn search(
+        &self,
+        query: &PreparedQuery<'_>,
+        ef: usize,
+        _accept: Accept<'_>,
+        _distances_max: usize,
+        _scratch: &mut Scratch,
+    ) -> Result<Found, SegmentError> {
+        self.scan_exact(query, None, ef)
+    }
+
+    fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError> {
+        Ok(query.exact.distance(&self.hot(row).vector))
+    }
+
+    fn scan_exact(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError> {
+        let rows = rows.unwrap_or(&self.live);
+        let mut candidates: Vec<Candidate> = rows
+            .iter()
+            .map(|row| Candidate { distance: query.exact.distance(&self.hot(row).vector), row })
+            .collect();
+        let distances = candidates.len();
+        let nearer = |a: &Candidate, b: &Candidate| {
+            a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row))
+        };
+        if keep < candidates.len() {
+            candidates.select_nth_unstable_by(keep, nearer);
+            candidates.truncate(keep);
+        }
+        candidates.sort_unstable_by(nearer);
+        Ok(Found { candidates, distances, ..Found::default() })
+    }
+}

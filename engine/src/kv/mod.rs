@@ -1,0 +1,126 @@
+//! The ordered key-value store behind the log and the catalogue: one atomic batch is the single
+//! commit point of the database.
+//!
+//! Two implementations: [`FjallKv`] on disk, [`MemoryKv`] for databases without a folder. The
+//! meaning of keys and values is not known here; see `log` and `catalogue`.
+
+mod fjall;
+mod memory;
+
+use std::fmt::Debug;
+
+pub(crate) use self::fjall::FjallKv;
+pub(crate) use memory::MemoryKv;
+
+use crate::{Error, Result};
+
+/// The four fixed keyspaces, shared by all collections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Space {
+    /// Collections, counters.
+    Meta,
+    /// Segment manifest records.
+    Segments,
+    /// Records that are not in a segment yet.
+    Hot,
+    /// Deletions of rows in segments.
+    Tombs,
+}
+
+impl Space {
+    pub(crate) const ALL: [Space; 4] = [Space::Meta, Space::Segments, Space::Hot, Space::Tombs];
+
+    fn name(self) -> &'static str {
+        match self {
+            Space::Meta => "meta",
+            Space::Segments => "seg",
+            Space::Hot => "hot",
+            Space::Tombs => "tomb",
+        }
+    }
+}
+
+/// Changes that take effect together or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    changes: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    pub(crate) fn put(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
+        self.changes.push((space, key, Some(value)));
+    }
+
+    pub(crate) fn remove(&mut self, space: Space, key: Vec<u8>) {
+        self.changes.push((space, key, None));
+    }
+
+    /// The keys and values that are set, in the order they were added.
+    pub(crate) fn puts(&self) -> impl Iterator<Item = (Space, &[u8], &[u8])> {
+        self.changes
+            .iter()
+            .filter_map(|(space, key, value)| Some((*space, &key[..], value.as_deref()?)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.changes.len()
+    }
+}
+
+/// Called with each key and value of a scan, ascending by key.
+pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
+/// An ordered store of byte strings with atomic batches.
+///
+/// After an error from `commit` the state is unknown until the database is opened again: the
+/// caller must not commit any more.
+pub(crate) trait Kv: Send + Sync + Debug {
+    /// Applies a batch; with `durable` it survives a power cut when this returns.
+    fn commit(&self, batch: Batch, durable: bool) -> Result<()>;
+    /// Visits all keys that begin with `prefix`.
+    fn scan(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()>;
+    /// Makes everything committed so far survive a power cut.
+    fn sync(&self) -> Result<()>;
+    /// Bytes on disk (in memory for a store without a disk).
+    fn bytes(&self) -> Result<u64>;
+    /// Does what can be done of [`compact`](Self::compact) while commits go on.
+    fn prepare_compact(&self) -> Result<()>;
+    /// Gives back the disk space of everything that was removed. No commit may run meanwhile.
+    fn compact(&self) -> std::result::Result<(), CompactError>;
+}
+
+/// A compaction that failed.
+#[derive(Debug)]
+pub(crate) enum CompactError {
+    /// The store is as it was.
+    Unchanged(Error),
+    /// Whether the old or the new store is in force is known when the database is opened again: the
+    /// caller must not commit any more.
+    Unknown(Error),
+}
+
+/// Removes the keys under `prefix` for which `dead` holds, in small batches that do not hold others
+/// up. Not atomic: for keys that no longer mean anything.
+pub(crate) fn purge(
+    kv: &dyn Kv,
+    space: Space,
+    prefix: &[u8],
+    dead: &dyn Fn(&[u8]) -> bool,
+) -> Result<()> {
+    const KEYS_A_BATCH: usize = 1_000;
+    let mut keys = Vec::new();
+    kv.scan(space, prefix, &mut |key, _| {
+        if dead(key) {
+            keys.push(key.to_vec());
+        }
+        Ok(())
+    })?;
+    for some in keys.chunks(KEYS_A_BATCH) {
+        let mut batch = Batch::default();
+        for key in some {
+            batch.remove(space, key.clone());
+        }
+        kv.commit(batch, false)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Settings of a database and of a collection, with their defaults and limits.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vecstore_index::{FieldLimits, GraphOptions, Metric};
+use vecstore_segments::WriteOptions;
+
+use crate::{Error, Result};
+
+/// When a write counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// When it is on disk: survives a power cut. Concurrent writers share one sync.
+    #[default]
+    Sync,
+    /// When the operating system has it: survives the end of the process. A background thread
+    /// syncs at this interval, so a power cut loses at most that much.
+    Periodic(Duration),
+    /// When the operating system has it; synced when a segment is sealed and at close.
+    None,
+}
+
+/// Settings of an open database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// When a write counts as done. Default: [`Durability::Sync`].
+    pub durability: Durability,
+    /// Threads that build segments. Default: all cores.
+    pub threads: usize,
+    /// Bytes of records in memory at which a collection's memtable is sealed into a segment.
+    /// Default 32 MiB.
+    pub memtable_bytes_max: usize,
+    /// Whether segments are merged in the background when there is something to gain.
+    /// Default: true.
+    pub background_merge: bool,
+    /// How long a write waits when more records are in memory than segments can be built for,
+    /// before it fails with [`Busy`](crate::ErrorKind::Busy). Default 60 s.
+    pub busy_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            durability: Durability::default(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            memtable_bytes_max: 32 << 20,
+            background_merge: true,
+            busy_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.threads == 0 {
+            return Err(Error::invalid("threads: 0 is not allowed, use 1 or more"));
+        }
+        if self.memtable_bytes_max < 1 << 16 {
+            return Err(Error::invalid(format!(
+                "memtable_bytes_max: {} is too small, use 65536 (64 KiB) or more",
+                self.memtable_bytes_max
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Settings of a collection, fixed when it is created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionOptions {
+    dim: usize,
+    metric: String,
+    m: usize,
+    ef_construction: usize,
+}
+
+impl CollectionOptions {
+    /// Most components a vector can have.
+    pub const DIM_MAX: usize = 16_384;
+
+    /// A collection of vectors with `dim` components, compared by `metric`.
+    #[must_use]
+    pub fn new(dim: usize, metric: Metric) -> Self {
+        let graph = GraphOptions::default();
+        CollectionOptions {
+            dim,
+            metric: metric.name().to_owned(),
+            m: graph.m,
+            ef_construction: graph.ef_construction,
+        }
+    }
+
+    /// Graph links a row: `2 m` on the base layer. Default 16, allowed 4 to 128.
+    #[must_use]
+    pub fn m(mut self, m: usize) -> Self {
+        self.m = m;
+        self
+    }
+
+    /// Candidates kept while a row is linked into the graph. Default 128, allowed 16 to 2,048.
+    #[must_use]
+    pub fn ef_construction(mut self, ef_construction: usize) -> Self {
+        self.ef_construction = ef_construction;
+        self
+    }
+
+    /// Components of a vector.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The metric.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.metric.parse().unwrap_or(Metric::Cosine)
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let range = |name: &str, value: usize, low: usize, high: usize| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(Error::invalid(format!("{name}: {value} is not within {low} to {high}")))
+            }
+        };
+        range("dim", self.dim, 1, Self::DIM_MAX)?;
+        range("m", self.m, 4, 128)?;
+        range("ef_construction", self.ef_construction, 16, 2_048)?;
+        self.metric.parse::<Metric>().map(drop).map_err(|e| Error::invalid(e.to_string()))
+    }
+
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        WriteOptions {
+            dim: self.dim,
+            metric: self.metric(),
+            graph: GraphOptions {
+                m: self.m,
+                ef_construction: self.ef_construction,
+                ..GraphOptions::default()
+            },
+            graph_rows_min: GRAPH_ROWS_MIN,
+            fields: FieldLimits::default(),
+        }
+    }
+}
+
+/// Below this many rows a scan of the codes is as fast as a graph search.
+const GRAPH_ROWS_MIN: u32 = 2_000;
+
+/// Limits that hold for every record and request; exceeding one is an
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).
+pub mod limits {
+    /// Bytes of a record's metadata as JSON.
+    pub const METADATA_BYTES_MAX: usize = 1 << 20;
+    /// Nested objects and arrays in metadata.
+    pub const METADATA_DEPTH_MAX: usize = 32;
+    /// Bytes of a collection, namespace or snapshot name.
+    pub const NAME_BYTES_MAX: usize = 128;
+    /// Records of one `batch_upsert`, and ids of one `remove`.
+    pub const BATCH_RECORDS_MAX: usize = 16_384;
+    /// Bytes of the vectors and metadata of one `batch_upsert`.
+    pub const BATCH_BYTES_MAX: usize = 64 << 20;
+    /// Records returned by one query.
+    pub const K_MAX: usize = 16_384;
+    /// Candidates kept while searching a graph.
+    pub const EF_MAX: usize = 65_536;
+    /// Records returned by one page of a scroll.
+    pub const PAGE_RECORDS_MAX: usize = 16_384;
+}

@@ -1,0 +1,201 @@
+//! Asking for the nearest records.
+
+use std::ops::Deref;
+
+use serde_json::Value;
+use vecstore_query::{Costs, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, run};
+
+use crate::collection::Collection;
+use crate::options::limits;
+use crate::record::{Hit, Include, check_vector};
+use crate::views::views;
+use crate::{Error, Result};
+
+/// A query in the making; see [`Collection::query`].
+#[derive(Clone, Debug)]
+#[must_use = "a query does nothing until `run` or `explain`"]
+pub struct Query<'a> {
+    collection: &'a Collection,
+    vector: &'a [f32],
+    k: usize,
+    filter: Option<&'a str>,
+    params: Params,
+    effort: Option<Effort>,
+    contradiction: bool,
+    score_threshold: Option<f32>,
+    include: Include,
+}
+
+/// The nearest records, best first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryResult {
+    /// Best first; as many as were asked for, or all that match if those are fewer.
+    pub hits: Vec<Hit>,
+    /// False if records may be missing because their bytes are damaged.
+    pub complete: bool,
+}
+
+impl Deref for QueryResult {
+    type Target = [Hit];
+
+    fn deref(&self) -> &[Hit] {
+        &self.hits
+    }
+}
+
+impl IntoIterator for QueryResult {
+    type Item = Hit;
+    type IntoIter = std::vec::IntoIter<Hit>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.hits.into_iter()
+    }
+}
+
+impl<'a> Query<'a> {
+    pub(crate) fn new(collection: &'a Collection, vector: &'a [f32]) -> Self {
+        Query {
+            collection,
+            vector,
+            k: 10,
+            filter: None,
+            params: Params::new(),
+            effort: None,
+            contradiction: false,
+            score_threshold: None,
+            include: Include::default(),
+        }
+    }
+
+    /// Number of records wanted. Default 10, at least 1, at most [`limits::K_MAX`].
+    pub fn k(mut self, k: usize) -> Self {
+        self.k = k;
+        self
+    }
+
+    /// Only records whose metadata satisfies this, for example `pos = 'n' AND gloss_len < 80`.
+    pub fn filter(mut self, filter: &'a str) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// The value of `$name` in the filter.
+    pub fn bind(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.params.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Candidates kept while searching a graph. Default: chosen from what each graph was measured
+    /// to do.
+    pub fn ef(self, ef: usize) -> Self {
+        self.effort(Effort::Ef(ef))
+    }
+
+    /// The least effort whose measured recall reaches this, above 0 and at most 1.
+    pub fn recall(self, recall: f32) -> Self {
+        self.effort(Effort::Recall(recall))
+    }
+
+    /// Compares every record on full vectors.
+    pub fn exact(self) -> Self {
+        self.effort(Effort::Exact)
+    }
+
+    fn effort(mut self, effort: Effort) -> Self {
+        self.contradiction |= self.effort.is_some_and(|other| other != effort);
+        self.effort = Some(effort);
+        self
+    }
+
+    /// Only records with at least this score.
+    pub fn score_threshold(mut self, score: f32) -> Self {
+        self.score_threshold = Some(score);
+        self
+    }
+
+    /// What to return of each record. Default: metadata.
+    pub fn include(mut self, include: Include) -> Self {
+        self.include = include;
+        self
+    }
+
+    /// Finds the records.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the vector has the wrong dimension
+    /// or is not finite, `k` is 0, the filter cannot be read, or `ef`, `recall` and `exact`
+    /// contradict each other.
+    pub fn run(self) -> Result<QueryResult> {
+        self.explain().map(|(result, _)| result)
+    }
+
+    /// Finds the records and tells how: the plan that ran, with estimates and measurements.
+    pub fn explain(self) -> Result<(QueryResult, ExecutedPlan)> {
+        let shard = self.collection.checked()?;
+        let what = format!("collection `{}`, query", shard.name);
+        check_vector(self.vector, &shard.options, &what)?;
+        self.check_numbers(&what)?;
+        let filter = parse_filter(self.filter, &self.params)?;
+        let request = Request {
+            vector: self.vector,
+            k: self.k,
+            filter: filter.as_ref(),
+            effort: self.effort.unwrap_or_default(),
+            score_threshold: self.score_threshold,
+        };
+        let version = shard.version();
+        let parts = views(&version, self.collection.namespace_name(), &shard.options);
+        let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
+        let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
+        let answer = run(&request, &refs, costs)?;
+        let metric = shard.options.metric();
+        let hits = answer
+            .hits
+            .iter()
+            .map(|hit| {
+                let record = parts[hit.view].found(hit.row).record(&self.include)?;
+                Ok(Hit {
+                    id: record.id,
+                    score: metric.score(hit.distance),
+                    distance: hit.distance,
+                    metadata: record.metadata,
+                    vector: record.vector,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok((QueryResult { hits, complete: answer.complete }, answer.executed))
+    }
+
+    fn check_numbers(&self, what: &str) -> Result<()> {
+        let invalid = |problem: String| Err(Error::invalid(format!("{what}: {problem}")));
+        if self.k == 0 || self.k > limits::K_MAX {
+            return invalid(format!("k is {}, use 1 to {}", self.k, limits::K_MAX));
+        }
+        if self.contradiction {
+            return invalid("give only one of ef, recall and exact".to_owned());
+        }
+        if self.score_threshold.is_some_and(f32::is_nan) {
+            return invalid("score_threshold is not a number".to_owned());
+        }
+        match self.effort {
+            Some(Effort::Ef(ef)) if ef == 0 || ef > limits::EF_MAX => {
+                invalid(format!("ef is {ef}, use 1 to {}", limits::EF_MAX))
+            }
+            Some(Effort::Recall(recall)) if !(recall > 0.0 && recall <= 1.0) => {
+                invalid(format!("recall is {recall}, use a number above 0 and at most 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Parses a filter; parameters without a filter are an error.
+pub(crate) fn parse_filter(text: Option<&str>, params: &Params) -> Result<Option<Filter>> {
+    match (text, params.keys().next()) {
+        (Some(text), _) => Ok(Some(Filter::parse(text, params)?)),
+        (None, Some(name)) => {
+            Err(Error::invalid(format!("parameter `{name}` is bound, but there is no filter")))
+        }
+        (None, None) => Ok(None),
+    }
+}

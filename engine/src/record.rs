@@ -1,0 +1,218 @@
+//! Records: what goes in, and what comes out.
+
+use serde_json::Value;
+use vecstore_segments::{Metadata, RecordId};
+
+use crate::options::{CollectionOptions, limits};
+use crate::{Error, Metric, Result};
+
+/// An id, a vector and metadata.
+///
+/// ```
+/// use serde_json::json;
+/// use vecstore::Record;
+///
+/// let record = Record::new("a1", [0.1, 0.2, 0.3]).metadata(json!({"pos": "n", "gloss_len": 75}));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Unique in its namespace.
+    pub id: RecordId,
+    /// As many components as the collection's dimension.
+    pub vector: Vec<f32>,
+    /// A JSON object; integers are exact within `i64`.
+    pub metadata: Value,
+}
+
+impl Record {
+    /// A record without metadata.
+    pub fn new(id: impl Into<RecordId>, vector: impl Into<Vec<f32>>) -> Self {
+        Record { id: id.into(), vector: vector.into(), metadata: Value::Object(Metadata::new()) }
+    }
+
+    /// Sets the metadata: a JSON object.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Value) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+/// A record that was read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRecord {
+    /// Its id.
+    pub id: RecordId,
+    /// As it was given; empty if it was not asked for.
+    pub vector: Vec<f32>,
+    /// As it was given; empty if it was not asked for.
+    pub metadata: Metadata,
+    /// The commit that wrote it.
+    pub seq: u64,
+}
+
+/// What a query, a get or a scroll returns of each record besides its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Include {
+    /// Metadata. Default: true.
+    pub metadata: bool,
+    /// The vector. Default: false.
+    pub vector: bool,
+}
+
+impl Default for Include {
+    fn default() -> Self {
+        Include { metadata: true, vector: false }
+    }
+}
+
+impl Include {
+    /// Only ids (and scores).
+    pub const NOTHING: Include = Include { metadata: false, vector: false };
+    /// Everything.
+    pub const ALL: Include = Include { metadata: true, vector: true };
+}
+
+/// A record found by a query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// Its id.
+    pub id: RecordId,
+    /// Higher is better: cosine similarity, inner product, or minus the Euclidean distance.
+    pub score: f32,
+    /// Smaller is nearer; see [`Metric`].
+    pub distance: f32,
+    /// Its metadata; empty if it was not asked for.
+    pub metadata: Metadata,
+    /// Its vector; empty if it was not asked for.
+    pub vector: Vec<f32>,
+}
+
+/// A record that was checked and is ready to be logged.
+#[derive(Debug)]
+pub(crate) struct CheckedRecord {
+    pub(crate) id: RecordId,
+    pub(crate) vector: Box<[f32]>,
+    pub(crate) json: Box<[u8]>,
+}
+
+impl CheckedRecord {
+    /// Checks everything a record can be wrong in; `what` begins the error message.
+    pub(crate) fn check(record: Record, options: &CollectionOptions, what: &str) -> Result<Self> {
+        let Record { id, vector, metadata } = record;
+        id.validate().map_err(|e| Error::invalid(format!("{what}: {e}")))?;
+        check_vector(&vector, options, &format!("{what}, record `{id}`"))?;
+        let Value::Object(metadata) = metadata else {
+            return Err(Error::invalid(format!(
+                "{what}, record `{id}`: metadata is {}, expected a JSON object",
+                kind_of(&metadata)
+            )));
+        };
+        for (name, value) in &metadata {
+            check_value(value, 1).map_err(|problem| {
+                Error::invalid(format!("{what}, record `{id}`, metadata field `{name}`: {problem}"))
+            })?;
+        }
+        let json = serde_json::to_vec(&metadata)
+            .map_err(|e| Error::invalid(format!("{what}, record `{id}`: metadata: {e}")))?;
+        if json.len() > limits::METADATA_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "{what}, record `{id}`: metadata has {} bytes, at most {} are allowed",
+                json.len(),
+                limits::METADATA_BYTES_MAX
+            )));
+        }
+        Ok(CheckedRecord { id, vector: vector.into(), json: json.into() })
+    }
+
+    /// Bytes this record takes in memory and in the log, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.vector.len() * 4 + self.json.len() + 64
+    }
+}
+
+/// Checks dimension, finite numbers and (for cosine) a direction.
+pub(crate) fn check_vector(vector: &[f32], options: &CollectionOptions, what: &str) -> Result<()> {
+    if vector.len() != options.dim() {
+        return Err(Error::invalid(format!(
+            "{what}: vector has {} components, expected {}",
+            vector.len(),
+            options.dim()
+        )));
+    }
+    if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
+        return Err(Error::invalid(format!(
+            "{what}: component {at} of the vector is {}, every component must be finite",
+            vector[at]
+        )));
+    }
+    let norm: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    if options.metric() == Metric::Cosine && norm < f64::from(f32::MIN_POSITIVE) {
+        return Err(Error::invalid(format!(
+            "{what}: the vector is zero, which has no direction (metric cosine)"
+        )));
+    }
+    if norm > f64::from(f32::MAX) {
+        return Err(Error::invalid(format!(
+            "{what}: the vector is too long, its squared length must stay below {:e}",
+            f32::MAX
+        )));
+    }
+    Ok(())
+}
+
+fn check_value(value: &Value, depth: usize) -> std::result::Result<(), String> {
+    if depth > limits::METADATA_DEPTH_MAX {
+        return Err(format!("nested deeper than {} levels", limits::METADATA_DEPTH_MAX));
+    }
+    match value {
+        Value::Number(n) if n.is_u64() && !n.is_i64() => {
+            Err(format!("{n} is beyond {}, the largest integer; store it as a string", i64::MAX))
+        }
+        Value::Array(items) => items.iter().try_for_each(|v| check_value(v, depth + 1)),
+        Value::Object(fields) => fields.values().try_for_each(|v| check_value(v, depth + 1)),
+        _ => Ok(()),
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Checks the name of a collection, namespace or snapshot: 1 to 128 bytes of letters, digits and
+/// `. _ -`, not beginning with a dot, so that it is safe as a file name and in a URL.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty()
+        || name.len() > limits::NAME_BYTES_MAX
+        || name.starts_with('.')
+        || !name.chars().all(allowed)
+    {
+        return Err(Error::invalid(format!(
+            "{what} name `{}` is not allowed: use 1 to {} letters, digits, `.`, `_` or `-`, not beginning with a dot",
+            name.escape_default(),
+            limits::NAME_BYTES_MAX
+        )));
+    }
+    Ok(())
+}
+
+/// Checks a namespace: any text of at most 128 bytes without control characters; `""` is the
+/// default.
+pub(crate) fn check_namespace(name: &str) -> Result<()> {
+    if name.len() > limits::NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!(
+            "namespace `{}` is not allowed: use at most {} bytes without control characters",
+            name.escape_default(),
+            limits::NAME_BYTES_MAX
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Bringing a collection back when the database opens: map its segments, replay its log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::catalogue::CataloguedCollection;
+use crate::kv::Kv;
+use crate::log::{self, Change, Position};
+use crate::memtable::{Memtable, id_key};
+use crate::record::CheckedRecord;
+use crate::state::{CollectionState, Head};
+use crate::store::SegmentStore;
+use crate::version::{MemtablePart, SegmentPart, Version};
+use crate::{Error, ErrorKind, Result};
+
+/// Opens the collection's segments and replays what is not in them. `seq` rises to the newest
+/// commit seen.
+pub(crate) fn recover(
+    kv: &dyn Kv,
+    store: &SegmentStore,
+    id: u32,
+    found: CataloguedCollection,
+    seq: &mut u64,
+) -> Result<CollectionState> {
+    let CataloguedCollection { record, flushed_epoch, segments } = found;
+    let mut head = Head { next_number: 0, tombs: HashMap::new() };
+    let mut parts = Vec::with_capacity(segments.len());
+    for (segment, entry) in segments {
+        let Some(expected) = entry.record else {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("the catalogue has deletions of segment {segment}, but not the segment"),
+            ));
+        };
+        let file = store.open_segment(&expected.file)?;
+        let same = expected.id == file.segment.id()
+            && expected.rows == file.segment.rows()
+            && expected.bytes == file.segment.bytes();
+        if !same || file.segment.dim() != record.options.dim() {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "{} is not the file that the catalogue describes; restore a snapshot",
+                    file.segment.path().display()
+                ),
+            ));
+        }
+        head.tombs.insert(segment, entry.tombs);
+        parts.push(SegmentPart { file, deleted: Arc::new(entry.deleted) });
+    }
+    let (table, next_number) = replay(kv, id, flushed_epoch, &record.options, seq)?;
+    head.next_number = next_number;
+    let rows = table.rows();
+    let version = Version {
+        seq: *seq,
+        memtables: vec![MemtablePart { table: Arc::new(table), rows }],
+        segments: parts,
+    };
+    Ok(CollectionState::new(id, record.name, record.options, version, head))
+}
+
+/// One memtable from all epochs that are not in a segment. It continues the last of them, so that
+/// flushing it covers all.
+fn replay(
+    kv: &dyn Kv,
+    collection: u32,
+    flushed_epoch: u32,
+    options: &crate::CollectionOptions,
+    seq: &mut u64,
+) -> Result<(Memtable, u32)> {
+    let table = Memtable::new(flushed_epoch + 1);
+    let mut last: Option<Position> = None;
+    let mut namespaces: HashMap<String, Arc<str>> = HashMap::new();
+    log::replay(kv, collection, flushed_epoch, &mut |at, frame| {
+        last = Some(at);
+        *seq = frame.seq.max(*seq);
+        if let Some(previous) = table.alive(&id_key(&frame.namespace, &frame.id)) {
+            previous.delete(frame.seq);
+        }
+        let Change::Upsert { vector, json } = frame.change else { return Ok(()) };
+        if vector.len() != options.dim() {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "the log has a vector of {} components where {} are expected; restore a snapshot",
+                    vector.len(),
+                    options.dim()
+                ),
+            ));
+        }
+        let namespace = Arc::clone(
+            namespaces.entry(frame.namespace).or_insert_with_key(|name| Arc::from(name.as_str())),
+        );
+        table.append(&namespace, CheckedRecord { id: frame.id, vector, json }, frame.seq);
+        Ok(())
+    })?;
+    Ok(match last {
+        None => (table, 0),
+        Some(at) => (table.with_epoch(at.epoch), at.number + 1),
+    })
+}

@@ -1,0 +1,198 @@
+//! What all parts of an open database share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use vecstore_segments::{FolderLock, Vfs};
+
+use crate::commit::Queue;
+use crate::kv::Kv;
+use crate::options::{CollectionOptions, Options};
+use crate::store::SegmentStore;
+use crate::version::Version;
+use crate::{Error, ErrorKind, Result};
+
+/// An open database, seen from inside.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) options: Options,
+    pub(crate) kv: Box<dyn Kv>,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) segments: SegmentStore,
+    pub(crate) collections: RwLock<BTreeMap<String, Arc<CollectionState>>>,
+    pub(crate) queue: Queue,
+    /// Held by whoever changes what is committed: the commit leader, and the last step of flush,
+    /// optimize, snapshot and restore.
+    pub(crate) commit: Mutex<CommitState>,
+    pub(crate) next_segment: AtomicU64,
+    /// One compaction of the log at a time.
+    pub(crate) compacting: Mutex<()>,
+    /// One snapshot or restore at a time.
+    pub(crate) snapshots: Mutex<()>,
+    pub(crate) background: Signals,
+    pub(crate) closed: AtomicBool,
+    pub(crate) process: u32,
+    /// Released last.
+    pub(crate) _lock: Option<FolderLock>,
+}
+
+/// Counters of the commit leader.
+#[derive(Debug)]
+pub(crate) struct CommitState {
+    pub(crate) seq: u64,
+    pub(crate) next_collection: u32,
+    /// Why nothing can be committed any more: what is on disk after a failed write is not known
+    /// until the database is opened again.
+    pub(crate) failed: Option<String>,
+}
+
+/// Wakes the background threads, and those who wait for them.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    pub(crate) pending: Mutex<Pending>,
+    /// There may be work, or the database closes.
+    pub(crate) work: Condvar,
+    /// A flush or a merge has ended.
+    pub(crate) done: Condvar,
+}
+
+/// Work that was asked for, counted so that no request is missed.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) requests: u64,
+}
+
+impl Signals {
+    pub(crate) fn request(&self) {
+        self.pending.lock().requests += 1;
+        self.work.notify_all();
+    }
+
+    pub(crate) fn notify_done(&self) {
+        drop(self.pending.lock());
+        self.done.notify_all();
+    }
+}
+
+/// A collection, seen from inside.
+#[derive(Debug)]
+pub(crate) struct CollectionState {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    pub(crate) options: CollectionOptions,
+    version: RwLock<Arc<Version>>,
+    /// Only used by whoever holds [`State::commit`].
+    pub(crate) head: Mutex<Head>,
+    /// One flush at a time.
+    pub(crate) flushing: Mutex<()>,
+    /// One merge at a time.
+    pub(crate) merging: Mutex<()>,
+    pub(crate) dropped: AtomicBool,
+    /// The last failure of background work, until it succeeds again.
+    pub(crate) trouble: Mutex<Option<String>>,
+    pub(crate) costs: std::sync::OnceLock<vecstore_query::Costs>,
+}
+
+/// Where the next log frame goes, and which deletion entries exist.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) next_number: u32,
+    pub(crate) tombs: HashMap<u64, Vec<u64>>,
+}
+
+impl CollectionState {
+    pub(crate) fn new(
+        id: u32,
+        name: String,
+        options: CollectionOptions,
+        version: Version,
+        head: Head,
+    ) -> Self {
+        CollectionState {
+            id,
+            name,
+            options,
+            version: RwLock::new(Arc::new(version)),
+            head: Mutex::new(head),
+            flushing: Mutex::new(()),
+            merging: Mutex::new(()),
+            dropped: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+            costs: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// The newest published version.
+    pub(crate) fn version(&self) -> Arc<Version> {
+        Arc::clone(&self.version.read())
+    }
+
+    /// Publishes a version; only whoever holds [`State::commit`] may.
+    pub(crate) fn publish(&self, version: Version) {
+        let version = Arc::new(version);
+        let previous = std::mem::replace(&mut *self.version.write(), version);
+        // Dropped outside the lock: it may be the last reader of a large memtable.
+        drop(previous);
+    }
+
+    /// Fails once the collection was dropped.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.dropped.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("collection `{}` was dropped", self.name),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Fails if the database was closed, or is used in a forked process.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the database was closed"));
+        }
+        if std::process::id() != self.process {
+            return Err(Error::new(
+                ErrorKind::Closed,
+                "the database was opened before a fork; open it again in this process",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn all_collections(&self) -> Vec<Arc<CollectionState>> {
+        self.collections.read().values().map(Arc::clone).collect()
+    }
+
+    pub(crate) fn allocate_segment(&self) -> u64 {
+        self.next_segment.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl CommitState {
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(Error::new(
+                ErrorKind::Closed,
+                format!(
+                    "the database takes no more writes after a failed one; open it again ({why})"
+                ),
+            )),
+        }
+    }
+
+    /// Remembers a failed commit: nothing may be committed after it.
+    pub(crate) fn fail<T>(&mut self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.failed = Some(error.to_string());
+        }
+        result
+    }
+}

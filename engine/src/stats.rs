@@ -1,0 +1,181 @@
+//! Numbers about a database, and the check of all its bytes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::Result;
+use crate::snapshot;
+use crate::state::{CollectionState, State};
+use crate::version::Version;
+
+/// Numbers about a database.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stats {
+    /// Its folder; `None` in memory.
+    pub path: Option<PathBuf>,
+    /// The newest commit.
+    pub seq: u64,
+    /// Each collection, ascending by name.
+    pub collections: Vec<CollectionStats>,
+    /// Bytes of all segment files.
+    pub segment_bytes: u64,
+    /// Bytes of the log and the catalogue.
+    pub log_bytes: u64,
+    /// Number of snapshots.
+    pub snapshots: usize,
+    /// The instruction set the distance kernels use here.
+    pub kernels: &'static str,
+}
+
+/// Numbers about a collection, all namespaces together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CollectionStats {
+    /// Its name.
+    pub name: String,
+    /// Components of a vector.
+    pub dim: usize,
+    /// The metric.
+    pub metric: String,
+    /// Records.
+    pub records: u64,
+    /// Namespaces that have records.
+    pub namespaces: u64,
+    /// Records that are not in a segment yet.
+    pub memtable_records: u64,
+    /// Bytes held for them, replaced versions included.
+    pub memtable_bytes: u64,
+    /// Each segment, ascending by id.
+    pub segments: Vec<SegmentStats>,
+    /// The last failure of background work, if it has not succeeded since.
+    pub trouble: Option<String>,
+}
+
+/// Numbers about a segment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SegmentStats {
+    /// Its id; also its file name.
+    pub id: u64,
+    /// Rows, deleted ones included.
+    pub rows: u64,
+    /// Rows whose record was replaced or removed.
+    pub deleted: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Bytes of each section.
+    pub sections: BTreeMap<String, u64>,
+    /// Derived sections that were found damaged and are not used.
+    pub degraded: Vec<String>,
+}
+
+/// What [`Database::verify`](crate::Database::verify) found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// Segments read.
+    pub segments: usize,
+    /// Bytes read and checked.
+    pub bytes: u64,
+    /// One line for each damaged place; empty if all is well.
+    pub problems: Vec<String>,
+}
+
+pub(crate) fn database(state: &State) -> Result<Stats> {
+    let collections = state
+        .all_collections()
+        .iter()
+        .map(|shard| collection(shard))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Stats {
+        path: state.path.clone(),
+        seq: state.commit.lock().seq,
+        segment_bytes: collections.iter().flat_map(|c| &c.segments).map(|s| s.bytes).sum(),
+        log_bytes: state.kv.bytes()?,
+        snapshots: snapshot::list(state)?.len(),
+        kernels: vecstore_index::kernel_name(),
+        collections,
+    })
+}
+
+/// Bytes of segments and log.
+pub(crate) fn disk_bytes(state: &State) -> Result<u64> {
+    let segments: u64 = state
+        .all_collections()
+        .iter()
+        .flat_map(|shard| shard.version().segments.clone())
+        .map(|part| part.file.segment.bytes())
+        .sum();
+    Ok(segments + state.kv.bytes()?)
+}
+
+pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
+    let version = shard.version();
+    let memtable_records: usize =
+        version.memtables.iter().map(|part| version.visible_rows(part).count()).sum();
+    let namespaces = namespaces(&version);
+    Ok(CollectionStats {
+        name: shard.name.clone(),
+        dim: shard.options.dim(),
+        metric: shard.options.metric().name().to_owned(),
+        records: namespaces.values().sum(),
+        namespaces: namespaces.len() as u64,
+        memtable_records: memtable_records as u64,
+        memtable_bytes: version.memtables.iter().map(|part| part.table.bytes() as u64).sum(),
+        segments: version
+            .segments
+            .iter()
+            .map(|part| SegmentStats {
+                id: part.id(),
+                rows: u64::from(part.file.segment.rows()),
+                deleted: part.deleted.len(),
+                bytes: part.file.segment.bytes(),
+                sections: part
+                    .file
+                    .segment
+                    .section_bytes()
+                    .into_iter()
+                    .map(|(name, bytes)| (name.to_owned(), bytes))
+                    .collect(),
+                degraded: part.file.segment.degraded(),
+            })
+            .collect(),
+        trouble: shard.trouble.lock().clone(),
+    })
+}
+
+/// Records of every namespace that has some.
+pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, u64> {
+    let mut records: BTreeMap<String, u64> = BTreeMap::new();
+    for part in &version.memtables {
+        for (_, hot) in version.visible_rows(part) {
+            match records.get_mut(&*hot.namespace) {
+                Some(count) => *count += 1,
+                None => drop(records.insert(hot.namespace.to_string(), 1)),
+            }
+        }
+    }
+    for part in &version.segments {
+        for namespace in part.file.segment.namespaces() {
+            let live = part.live_in(namespace);
+            if live > 0 {
+                *records.entry(namespace.name.clone()).or_default() += live;
+            }
+        }
+    }
+    records
+}
+
+pub(crate) fn verify(state: &State) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    for shard in state.all_collections() {
+        let version = shard.version();
+        for part in &version.segments {
+            let found = part.file.segment.verify(&*state.vfs)?;
+            report.segments += 1;
+            report.bytes += found.bytes;
+            let place = part.file.segment.path().display().to_string();
+            report.problems.extend(found.problems.iter().map(|p| format!("{place}: {p}")));
+        }
+    }
+    Ok(report)
+}
