@@ -1,0 +1,74 @@
+//! `vecstore create`: a new collection, and the database if there is none.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use vecstore::{CollectionOptions, Database, Metric};
+
+use crate::failure::Result;
+use crate::output::Output;
+
+/// Create a collection; the database too, if DIR has none
+///
+/// JSON: {"collection", "dim", "metric", "created"}
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// Folder of the database
+    dir: PathBuf,
+    /// Name of the collection: letters, digits, `.`, `_` and `-`
+    collection: String,
+    /// Components of a vector
+    #[arg(long, value_name = "N")]
+    dim: usize,
+    /// What nearness means: cosine, dot or euclidean
+    #[arg(long, default_value = "cosine", value_parser = parse_metric)]
+    metric: Metric,
+    /// Graph links a record, 4 to 128; more make a better and larger graph [default: 16]
+    #[arg(long, value_name = "N")]
+    m: Option<usize>,
+    /// Candidates kept while a record is linked, 16 to 2048; more build a better graph more slowly
+    /// [default: 128]
+    #[arg(long, value_name = "N")]
+    ef_construction: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Created<'a> {
+    collection: &'a str,
+    dim: usize,
+    metric: &'a str,
+    created: bool,
+}
+
+/// Reads the name of a metric.
+pub(super) fn parse_metric(text: &str) -> std::result::Result<Metric, String> {
+    text.parse::<Metric>().map_err(|e| e.to_string())
+}
+
+impl Create {
+    pub(super) fn run(self, out: &mut Output) -> Result {
+        let mut options = CollectionOptions::new(self.dim, self.metric);
+        if let Some(m) = self.m {
+            options = options.m(m);
+        }
+        if let Some(ef_construction) = self.ef_construction {
+            options = options.ef_construction(ef_construction);
+        }
+        let db = Database::open(&self.dir)?;
+        db.create_collection(&self.collection, options)?;
+        db.close()?;
+        let metric = self.metric.name();
+        if out.is_json() {
+            let collection = &self.collection;
+            return out.json(&Created { collection, dim: self.dim, metric, created: true });
+        }
+        writeln!(
+            out,
+            "created collection `{}` in {}: {} components, {metric}",
+            self.collection,
+            self.dir.display(),
+            self.dim
+        )
+    }
+}

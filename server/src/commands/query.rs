@@ -1,0 +1,165 @@
+//! `vecstore query`: the nearest records.
+
+use std::time::{Duration, Instant};
+
+use clap::{ArgGroup, Args};
+use serde::Serialize;
+use vecstore::{Collection, ErrorKind, RecordId, limits};
+
+use crate::collection::Target;
+use crate::failure::{Failure, Result};
+use crate::ids::IdReading;
+use crate::include::{self, Shown};
+use crate::output::Output;
+use crate::params::{self, Param};
+use crate::records::{self, ShownRecord};
+use crate::units;
+use crate::vector::{self, VectorArg};
+
+/// Find the records nearest to a vector
+///
+/// JSON: {"hits": [{"id", "score", "distance", "metadata", "vector"}], "complete", "seconds",
+/// "plan"}; metadata and vector as included, the plan with --explain
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("nearest_to").args(["vector", "like"]).required(true),
+    group = ArgGroup::new("effort").args(["ef", "recall", "exact"]),
+    after_help = "Examples:\n  vecstore query data docs --like 42 --filter \"pos = 'n' AND gloss_len < 80\"\n  vecstore query data docs --vector @queries.npy:3 -k 5 --filter 'domain = $d' --param 'd=\"noun.food\"'"
+)]
+pub(crate) struct Query {
+    #[command(flatten)]
+    target: Target,
+    /// Vector: a JSON array `[0.1,…]`, @FILE.json, @FILE.npy or @FILE.npy:ROW (from 0)
+    #[arg(long, value_parser = vector::parse, allow_hyphen_values = true)]
+    vector: Option<VectorArg>,
+    /// Vector of the record with this ID, which is itself left out of the hits
+    #[arg(long, value_name = "ID")]
+    like: Option<String>,
+    /// Records wanted
+    #[arg(short, value_name = "N", default_value_t = 10)]
+    k: usize,
+    /// Only records whose metadata satisfies this: "pos = 'n' AND gloss_len < 80"
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// Value of $NAME in the filter, as JSON; can be repeated
+    #[arg(long, value_name = "NAME=JSON", value_parser = params::parse)]
+    param: Vec<Param>,
+    /// Candidates kept while searching a graph [default: automatic]
+    #[arg(long, value_name = "N")]
+    ef: Option<usize>,
+    /// Recall wanted, above 0 and at most 1
+    #[arg(long, value_name = "R")]
+    recall: Option<f32>,
+    /// Compare every record
+    #[arg(long)]
+    exact: bool,
+    /// Show the plan that ran
+    #[arg(long)]
+    explain: bool,
+    /// What to show: metadata, metadata.FIELD, vector, separated by commas; or none
+    #[arg(long, value_name = "LIST", default_value = Shown::DEFAULT, value_parser = include::parse)]
+    include: Shown,
+    /// Only records with at least this score
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    score_threshold: Option<f32>,
+    #[command(flatten)]
+    ids: IdReading,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    hits: &'a [ShownRecord],
+    complete: bool,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<serde_json::Value>,
+}
+
+impl Query {
+    pub(super) fn run(self, out: &mut Output) -> Result {
+        let like = self.like.as_deref().map(|id| self.ids.read(id)).transpose()?;
+        if like.is_some() && self.k == limits::K_MAX {
+            return Err(Failure::usage(format!(
+                "with --like, -k can be at most {}: the record itself takes a place",
+                limits::K_MAX - 1
+            )));
+        }
+        let given = self.vector.as_ref().map(VectorArg::load).transpose()?;
+        let (db, collection) = self.target.open()?;
+        let vector = match (given, &like) {
+            (Some(vector), _) => vector,
+            (None, Some(id)) => vector_of(&collection, id)?,
+            (None, None) => return Err(Failure::usage("give --vector or --like")),
+        };
+
+        let k = self.k + usize::from(like.is_some() && self.k > 0);
+        let mut query = collection.query(&vector).k(k).include(self.include.include());
+        if let Some(filter) = &self.filter {
+            query = query.filter(filter);
+        }
+        for param in &self.param {
+            query = query.bind(&param.name, param.value.clone());
+        }
+        if let Some(ef) = self.ef {
+            query = query.ef(ef);
+        }
+        if let Some(recall) = self.recall {
+            query = query.recall(recall);
+        }
+        if self.exact {
+            query = query.exact();
+        }
+        if let Some(score) = self.score_threshold {
+            query = query.score_threshold(score);
+        }
+        let started = Instant::now();
+        let (result, plan) = query.explain()?;
+        let elapsed = started.elapsed();
+        let complete = result.complete;
+        let hits: Vec<ShownRecord> = result
+            .into_iter()
+            .filter(|hit| like.as_ref() != Some(&hit.id))
+            .take(self.k)
+            .map(|hit| ShownRecord::hit(hit, &self.include))
+            .collect();
+        db.close()?;
+
+        if out.is_json() {
+            let plan = self.explain.then(|| plan.to_json());
+            let seconds = elapsed.as_secs_f64();
+            return out.json(&Answer { hits: &hits, complete, seconds, plan });
+        }
+        print(out, &hits, &self.include, complete, elapsed)?;
+        if self.explain {
+            writeln!(out, "\n{}", plan.to_string().trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn vector_of(collection: &Collection, id: &RecordId) -> Result<Vec<f32>> {
+    match collection.get(id)? {
+        Some(record) => Ok(record.vector),
+        None => Err(Failure::new(
+            ErrorKind::NotFound,
+            format!("collection `{}` has no record `{id}`", collection.name()),
+        )),
+    }
+}
+
+fn print(
+    out: &mut Output,
+    hits: &[ShownRecord],
+    shown: &Shown,
+    complete: bool,
+    elapsed: Duration,
+) -> Result {
+    if !hits.is_empty() {
+        out.table(&records::table(hits, shown), 0)?;
+    }
+    let incomplete = if complete { "" } else { "; records may be missing, run `vecstore verify`" };
+    let found = units::counted(hits.len() as u64, "hit");
+    let summary = format!("{found} in {}{incomplete}", units::duration(elapsed));
+    let summary = out.dimmed(&summary);
+    writeln!(out, "{summary}")
+}
