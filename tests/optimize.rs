@@ -1,0 +1,184 @@
+//! Optimize: fewer segments, no dead rows, disk returned, the same answers; beside reads and
+//! writes.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use vecstore::{Collection, Database, Metric, Options, Record};
+use vecstore_tests::{Random, disk_bytes, everything, wordnet};
+
+const DIM: usize = 32;
+
+fn open(dir: &std::path::Path) -> (Database, Collection) {
+    let options =
+        Options { memtable_bytes_max: 256 << 10, background_merge: false, ..Options::default() };
+    let db = Database::open_with(dir, options).unwrap();
+    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
+    (db, docs)
+}
+
+fn fill(docs: &Collection, ids: std::ops::Range<u64>, random: &mut Random) {
+    let ids: Vec<u64> = ids.collect();
+    for some in ids.chunks(200) {
+        let record = |&id: &u64, random: &mut Random| {
+            Record::new(id, random.vector(DIM)).metadata(json!({"n": id}))
+        };
+        docs.batch_upsert(some.iter().map(|id| record(id, random)).collect()).unwrap();
+    }
+}
+
+#[test]
+fn dead_rows_and_segments_go_and_answers_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_db, docs) = open(dir.path());
+    let mut random = Random::new(1);
+    fill(&docs, 0..6_000, &mut random);
+    fill(&docs, 0..3_000, &mut random);
+    docs.flush().unwrap();
+    docs.remove_where("n >= 4000").unwrap();
+    let before = docs.stats().unwrap();
+    assert!(before.segments.len() > 3, "{before:?}");
+    let contents = everything(&docs).unwrap();
+    assert_eq!(contents.len(), 4_000);
+    let queries: Vec<Vec<f32>> = (0..20).map(|_| random.vector(DIM)).collect();
+    let answers = || -> Vec<_> {
+        queries.iter().map(|q| docs.query(q).exact().run().unwrap().hits).collect()
+    };
+    let answers_before = answers();
+
+    let report = docs.optimize().unwrap();
+
+    assert_eq!(report.segments_before, before.segments.len());
+    assert_eq!(report.segments_after, 1);
+    assert_eq!(report.rows_dropped, 5_000);
+    assert!(report.bytes_after < report.bytes_before, "{report:?}");
+    assert!(report.seconds > 0.0);
+    let after = docs.stats().unwrap();
+    assert_eq!((after.segments[0].rows, after.segments[0].deleted), (4_000, 0));
+    assert_eq!(everything(&docs).unwrap(), contents);
+    assert_eq!(answers(), answers_before);
+
+    // Nothing to gain: nothing is done.
+    let id = after.segments[0].id;
+    let again = docs.optimize().unwrap();
+    assert_eq!((again.segments_after, again.rows_dropped), (1, 0));
+    assert_eq!(docs.stats().unwrap().segments[0].id, id);
+
+    // All gone: no segment is left.
+    docs.remove_where("n >= 0").unwrap();
+    assert_eq!(docs.optimize().unwrap().segments_after, 0);
+    assert_eq!(docs.count(None).unwrap(), 0);
+}
+
+#[test]
+fn after_optimize_the_disk_holds_little_more_than_the_live_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { memtable_bytes_max: 4 << 20, ..Options::default() };
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let base = &wordnet().base;
+    let docs = db.create_collection("docs", Collection::options(base.dim, Metric::Cosine)).unwrap();
+    for round in 0..3 {
+        for rows in (0..base.vectors.len()).collect::<Vec<_>>().chunks(1_000) {
+            docs.batch_upsert(rows.iter().map(|&row| base.record(row)).collect()).unwrap();
+        }
+        if round == 1 {
+            docs.remove_where("pos = 'n'").unwrap();
+        }
+    }
+    docs.remove_where("pos = 'n'").unwrap();
+    let report = db.optimize().unwrap();
+    let live = docs.stats().unwrap().segments.iter().map(|s| s.bytes).sum::<u64>();
+    let disk = disk_bytes(dir.path());
+    let ratio = disk as f64 / live as f64;
+    println!("{live} bytes of live data, {disk} on disk: {ratio:.2}; {report:?}");
+    assert!(ratio <= 1.3, "{ratio}");
+}
+
+#[test]
+fn writes_and_deletes_that_arrive_meanwhile_survive() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, docs) = open(dir.path());
+    let mut random = Random::new(2);
+    fill(&docs, 0..8_000, &mut random);
+    let done = AtomicBool::new(false);
+    let (written, removed) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut random = Random::new(3);
+            let (mut written, mut removed) = (Vec::new(), Vec::new());
+            let mut n = 0;
+            while !done.load(Ordering::Relaxed) || n < 50 {
+                // Removes, replaces and inserts in turn.
+                assert!(docs.remove(n).unwrap());
+                removed.push(n);
+                for id in [4_000 + n, 100_000 + n] {
+                    let vector = random.vector(DIM);
+                    docs.upsert(Record::new(id, vector.clone())).unwrap();
+                    written.push((id, vector));
+                }
+                n += 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            (written, removed)
+        });
+        for _ in 0..3 {
+            docs.optimize().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    let check = |docs: &Collection| {
+        for id in &removed {
+            assert_eq!(docs.get(*id).unwrap(), None, "removed record {id}");
+        }
+        for (id, vector) in &written {
+            assert_eq!(&docs.get(*id).unwrap().unwrap().vector, vector, "record {id}");
+        }
+        let expected = 8_000 - removed.len() + written.len() / 2;
+        assert_eq!(docs.count(None).unwrap(), expected as u64);
+    };
+    check(&docs);
+    docs.optimize().unwrap();
+    check(&docs);
+    drop((docs, db));
+    check(&Database::open(dir.path()).unwrap().collection("docs").unwrap());
+}
+
+#[test]
+fn segments_are_merged_in_the_background() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { memtable_bytes_max: 128 << 10, ..Options::default() };
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
+    fill(&docs, 0..12_000, &mut Random::new(4));
+    docs.flush().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let stats = docs.stats().unwrap();
+        assert_eq!(stats.trouble, None);
+        if stats.segments.len() < 8 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{} segments", stats.segments.len());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(docs.count(None).unwrap(), 12_000);
+}
+
+#[test]
+fn an_optimize_can_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_db, docs) = open(dir.path());
+    fill(&docs, 0..4_000, &mut Random::new(5));
+    docs.flush().unwrap();
+    let segments = docs.stats().unwrap().segments;
+    assert!(segments.len() > 1);
+    let files = || std::fs::read_dir(dir.path().join("seg")).unwrap().count();
+    let before = files();
+    let error = docs.optimize_with(&mut |_| std::ops::ControlFlow::Break(())).unwrap_err();
+    assert_eq!(error.kind(), vecstore::ErrorKind::Conflict, "{error}");
+    assert_eq!(docs.stats().unwrap().segments, segments);
+    assert_eq!(files(), before);
+    assert_eq!(docs.count(None).unwrap(), 4_000);
+}
