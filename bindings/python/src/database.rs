@@ -1,0 +1,216 @@
+//! `vecstore.open` and `vecstore.Database`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use serde_json::Value;
+use vecstore::{CollectionOptions, ErrorKind, Metric};
+
+use crate::collection::Collection;
+use crate::failure::{Failure, Result};
+use crate::search::number;
+use crate::session::Session;
+use crate::value;
+
+/// Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
+///
+/// Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
+/// or in another process, ConflictError if the folder holds something else.
+#[pyfunction]
+pub(crate) fn open(py: Python<'_>, path: &Bound<'_, PyAny>) -> Result<Database> {
+    let in_memory = match path.cast::<PyString>() {
+        Ok(path) => path.to_str().is_ok_and(|path| path == ":memory:"),
+        Err(_) => false,
+    };
+    if in_memory {
+        let database = py.detach(vecstore::Database::in_memory)?;
+        return Ok(Database { session: Session::new(database), path: None });
+    }
+    let path: PathBuf = path.extract()?;
+    let database = py.detach(|| vecstore::Database::open(&path))?;
+    Ok(Database { session: Session::new(database), path: Some(path) })
+}
+
+/// An open database; see `vecstore.open`.
+#[pyclass(frozen, module = "vecstore")]
+pub(crate) struct Database {
+    session: Arc<Session>,
+    path: Option<PathBuf>,
+}
+
+impl Database {
+    /// Calls the engine without the interpreter lock.
+    fn call<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&vecstore::Database) -> vecstore::Result<T> + Send,
+    ) -> Result<T> {
+        py.detach(|| Ok(work(&self.session.database()?)?))
+    }
+
+    fn keep(&self, collection: vecstore::Collection) -> Result<Collection> {
+        Ok(Collection::new(self.session.keep(collection)?))
+    }
+}
+
+#[pymethods]
+impl Database {
+    /// Creates a collection of vectors with `dim` components.
+    ///
+    /// metric: "cosine", "dot" or "euclidean". m (4 to 128) and ef_construction (16 to 2048)
+    /// shape the graph: more is more accurate, larger and slower to build.
+    ///
+    /// Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
+    /// returned, or ConflictError raised if its settings are not these.
+    #[pyo3(signature = (
+        name, dim, metric = "cosine", if_not_exists = false, m = 16, ef_construction = 128
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    fn create_collection(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        dim: i64,
+        metric: &str,
+        if_not_exists: bool,
+        m: i64,
+        ef_construction: i64,
+    ) -> Result<Collection> {
+        let metric: Metric = metric.parse().map_err(|e: vecstore::UnknownMetric| {
+            Failure::invalid(format!("collection `{name}`: {e}"))
+        })?;
+        let options = vecstore::Collection::options(number("dim", dim)?, metric)
+            .m(number("m", m)?)
+            .ef_construction(number("ef_construction", ef_construction)?);
+        let created = self.call(py, |db| match db.create_collection(name, options.clone()) {
+            Err(e) if if_not_exists && e.kind() == ErrorKind::AlreadyExists => db.collection(name),
+            created => created,
+        })?;
+        check_same(name, created.settings(), &options)?;
+        self.keep(created)
+    }
+
+    /// The collection of that name; NotFoundError if there is none.
+    fn collection(&self, py: Python<'_>, name: &str) -> Result<Collection> {
+        self.keep(self.call(py, |db| db.collection(name))?)
+    }
+
+    /// Names of all collections, ascending.
+    fn collections(&self, py: Python<'_>) -> Result<Vec<String>> {
+        self.call(py, vecstore::Database::collections)
+    }
+
+    /// Removes a collection with all its records; NotFoundError if there is none of that name.
+    fn drop_collection(&self, py: Python<'_>, name: &str) -> Result<()> {
+        self.call(py, |db| db.drop_collection(name))
+    }
+
+    /// Keeps the database as it is now under a name, without a copy of the vectors. Returns what
+    /// `list_snapshots` says about it; AlreadyExistsError if there is one of that name.
+    fn create_snapshot<'py>(&self, py: Python<'py>, name: &str) -> Result<Bound<'py, PyAny>> {
+        value::report(py, &self.call(py, |db| db.create_snapshot(name))?)
+    }
+
+    /// All snapshots, ascending by name, a dict each: name, created_unix_ms, seq, collections,
+    /// records, segments, bytes.
+    fn list_snapshots<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        value::report(py, &self.call(py, vecstore::Database::list_snapshots)?)
+    }
+
+    /// Brings every collection back to what it was when the snapshot was made; what was written
+    /// since is gone. The snapshot stays.
+    fn restore_snapshot(&self, py: Python<'_>, name: &str) -> Result<()> {
+        self.call(py, |db| db.restore_snapshot(name))
+    }
+
+    /// Removes a snapshot.
+    fn remove_snapshot(&self, py: Python<'_>, name: &str) -> Result<()> {
+        self.call(py, |db| db.remove_snapshot(name))
+    }
+
+    /// Merges the segments of every collection into one each and returns disk space. Reads and
+    /// writes go on meanwhile. Returns a dict: segments_before, segments_after, rows_dropped,
+    /// bytes_before, bytes_after, seconds.
+    fn optimize<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        value::report(py, &self.call(py, vecstore::Database::optimize)?)
+    }
+
+    /// Turns everything that is in memory into segments. Never needed for durability.
+    fn flush(&self, py: Python<'_>) -> Result<()> {
+        self.call(py, vecstore::Database::flush)
+    }
+
+    /// Numbers about the database as a dict: path, seq, collections (a list with what
+    /// `Collection.stats` returns), segment_bytes, log_bytes, snapshots, kernels.
+    fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        let mut stats = self.call(py, vecstore::Database::stats)?;
+        // Not through JSON, which has no word for a path that is not UTF-8.
+        let path = stats.path.take().map(PathBuf::into_os_string);
+        let report = value::report(py, &stats)?;
+        report.set_item("path", path)?;
+        Ok(report)
+    }
+
+    /// Reads every byte of every segment and checks it. Returns a dict: segments, bytes, problems
+    /// (a list with one str for each damaged place, empty if all is well).
+    fn verify<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        value::report(py, &self.call(py, vecstore::Database::verify)?)
+    }
+
+    /// Closes the database; its collections raise ClosedError from then on. The folder can be
+    /// opened again as soon as calls that run in other threads are over. Closing twice is fine.
+    fn close(&self, py: Python<'_>) -> Result<()> {
+        py.detach(|| self.session.close())
+    }
+
+    fn __enter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> Result<()> {
+        // An exception goes on: nothing here can make good for it.
+        let _ = (exc_type, exc_value, traceback);
+        self.close(py)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let path = match &self.path {
+            Some(path) => path.as_os_str().into_pyobject(py)?.repr()?,
+            None => PyString::new(py, ":memory:").repr()?,
+        };
+        let closed = if self.session.is_open() { "" } else { ", closed" };
+        Ok(format!("Database({path}{closed})"))
+    }
+}
+
+/// Fails, naming the first difference, unless a collection has the settings that were asked for.
+fn check_same(name: &str, found: &CollectionOptions, asked: &CollectionOptions) -> Result<()> {
+    if found == asked {
+        return Ok(());
+    }
+    let fields = |options| match serde_json::to_value(options) {
+        Ok(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (found, asked) = (fields(found), fields(asked));
+    let differences: Vec<String> = found
+        .iter()
+        .filter_map(|(field, found)| {
+            let asked = asked.get(field).filter(|asked| *asked != found)?;
+            Some(format!("{field} {found}, not {asked}"))
+        })
+        .collect();
+    Err(Failure::new(
+        ErrorKind::Conflict,
+        format!("collection `{name}` exists already, with {}", differences.join(", ")),
+    ))
+}
