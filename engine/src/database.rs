@@ -81,6 +81,12 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if std::process::id() != self.state.process {
+            // A forked child has the handles but none of the threads, and the folder is not its own:
+            // it must neither sync nor wait, so its copy of the state is never dropped.
+            std::mem::forget(Arc::clone(&self.state));
+            return;
+        }
         // `Database::close` reports this failure; a drop cannot.
         let _ = self.close();
     }

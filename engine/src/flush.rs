@@ -71,14 +71,20 @@ impl RowSource for MemtableSource {
     }
 }
 
-/// Seals the memtable that is written to, if it has rows.
-pub(crate) fn seal_active(state: &State, collection: &CollectionState) {
+/// Seals the memtable that is written to, if it has rows; returns the epoch that is written to from
+/// now on.
+fn seal_active(state: &State, collection: &CollectionState) -> u32 {
     let _commit = state.commit.lock();
     let mut version = Version::clone(&collection.version());
-    if version.active().rows > 0 {
+    let has_rows = version.active().rows > 0;
+    if has_rows {
         seal(&mut version, &mut collection.head.lock().next_number);
+    }
+    let epoch = version.active().table.epoch();
+    if has_rows {
         collection.publish(version);
     }
+    epoch
 }
 
 /// Turns the oldest sealed memtable into a segment; false if there is none.
@@ -147,12 +153,17 @@ pub(crate) fn flush_oldest(state: &State, collection: &CollectionState) -> Resul
     Ok(true)
 }
 
-/// Turns everything that is in memory now into segments.
+/// Turns everything that is in memory now into segments; what is written meanwhile may wait.
 pub(crate) fn flush_all(state: &State, collection: &CollectionState) -> Result<()> {
     state.check()?;
     collection.check()?;
-    seal_active(state, collection);
-    while flush_oldest(state, collection)? {
+    let epoch = seal_active(state, collection);
+    let is_pending = || {
+        let oldest = collection.version().memtables.last().map(|part| part.table.epoch());
+        oldest.is_some_and(|oldest| oldest < epoch)
+    };
+    while is_pending() {
+        flush_oldest(state, collection)?;
         collection.check()?;
     }
     Ok(())

@@ -56,6 +56,9 @@ impl Options {
         if self.threads == 0 {
             return Err(Error::invalid("threads: 0 is not allowed, use 1 or more"));
         }
+        if self.durability == Durability::Periodic(Duration::ZERO) {
+            return Err(Error::invalid("durability: an interval of 0 is not allowed, use Sync"));
+        }
         if self.memtable_bytes_max < 1 << 16 {
             return Err(Error::invalid(format!(
                 "memtable_bytes_max: {} is too small, use 65536 (64 KiB) or more",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::Result;
 use crate::snapshot;
@@ -14,6 +14,7 @@ use crate::version::Version;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stats {
     /// Its folder; `None` in memory.
+    #[serde(serialize_with = "path_text")]
     pub path: Option<PathBuf>,
     /// The newest commit.
     pub seq: u64,
@@ -78,6 +79,14 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// One line for each damaged place; empty if all is well.
     pub problems: Vec<String>,
+}
+
+/// Paths are text in JSON, whatever their bytes are.
+fn path_text<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 pub(crate) fn database(state: &State) -> Result<Stats> {
