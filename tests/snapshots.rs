@@ -108,7 +108,7 @@ fn snapshots_under_load_are_of_one_moment() {
     let docs = db.create_collection("docs", Collection::options(8, Metric::Cosine)).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
     let relaxed = std::sync::atomic::Ordering::Relaxed;
-    std::thread::scope(|scope| {
+    let made = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut random = Random::new(4);
             // Both records of a pair in one batch: no moment has one without the other.
@@ -120,13 +120,17 @@ fn snapshots_under_load_are_of_one_moment() {
                 }
             }
         });
-        for n in 0..10 {
-            let info = db.create_snapshot(&format!("s{n}")).unwrap();
-            assert_eq!(info.records % 2, 0, "half a batch");
-        }
+        let made: Vec<_> = (0..10).map(|n| db.create_snapshot(&format!("s{n}"))).collect();
+        // Before anything is asserted: a writer that is not told to stop never ends.
         stop.store(true, relaxed);
         writer.join().unwrap();
+        made
     });
+    for info in made {
+        let info = info.unwrap();
+        // Each commit wrote two records: none is missing, and none is there too early.
+        assert_eq!(info.records, 2 * info.seq, "{info:?}");
+    }
     let mut last = 0;
     for info in db.list_snapshots().unwrap() {
         db.restore_snapshot(&info.name).unwrap();
