@@ -48,7 +48,7 @@ impl Default for GraphOptions {
 }
 
 impl GraphOptions {
-    fn check(&self) -> Result<(), BuildError> {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
         let within = |name, value, min, max| {
             if (min..=max).contains(&value) {
                 Ok(())
@@ -131,46 +131,56 @@ pub fn build_with<C: Rows<u8>>(
     let measure = Measure::of(quantizer.metric());
     let ef = options.ef_construction;
     let order = Order::new(options.seed, rows);
+    let upper = build_upper(choice, codes, measure, options, &order, workers, progress)?;
+    let degree = 2 * options.m;
+    let base = LayerBuild { choice, codes, measure, degree, ef, workers, above: Some(&upper) };
+    let mut links = base.run(order.rows(), progress)?;
+    drop(order);
+    base.finish(upper.entry, &mut links)?;
+    Ok(GraphBuf { degree, links, upper })
+}
+
+/// Builds the layers above the base.
+pub(super) fn build_upper<C: Rows<u8>>(
+    choice: KernelChoice,
+    codes: &C,
+    measure: Measure,
+    options: &GraphOptions,
+    order: &Order,
+    workers: &dyn Workers,
+    progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+) -> Result<UpperLayers, BuildError> {
     let mut upper = UpperLayers {
         entry: order.rows().first().copied().unwrap_or(0),
         degree: options.m,
         layers: Vec::new(),
     };
-
     for layer_rows in order.layers() {
         let mut nodes = layer_rows.to_vec();
         nodes.sort_unstable();
         // Where the rows are among the nodes, in linking order.
         let order: Vec<u32> =
             layer_rows.iter().map(|row| nodes.partition_point(|node| node < row) as u32).collect();
-        let codes = LayerCodes { codes, nodes: &nodes };
-        let base = LayerBuild {
+        let layer = LayerBuild {
             choice,
-            codes: &codes,
+            codes: &LayerCodes { codes, nodes: &nodes },
             measure,
             degree: options.m,
-            ef,
+            ef: options.ef_construction,
             workers,
             above: None,
         };
-        let links = base.run(&order, &mut |_| progress(0))?;
+        let links = layer.run(&order, &mut |_| progress(0))?;
         upper.layers.push(Layer { nodes, links });
     }
-
-    let degree = 2 * options.m;
-    let base = LayerBuild { choice, codes, measure, degree, ef, workers, above: Some(&upper) };
-    let mut links = base.run(order.rows(), progress)?;
-    drop(order);
-    base.sort_lists(&mut links)?;
-    connect(choice, codes, measure, degree, upper.entry, ef, &mut links)?;
-    Ok(GraphBuf { degree, links, upper })
+    Ok(upper)
 }
 
 /// The codes of a layer's nodes.
 #[derive(Debug)]
-struct LayerCodes<'a, C> {
-    codes: &'a C,
-    nodes: &'a [u32],
+pub(super) struct LayerCodes<'a, C> {
+    pub(super) codes: &'a C,
+    pub(super) nodes: &'a [u32],
 }
 
 impl<C: Rows<u8>> Rows<u8> for LayerCodes<'_, C> {
@@ -195,20 +205,20 @@ impl<C: Rows<u8>> Rows<u8> for LayerCodes<'_, C> {
 }
 
 /// One layer being built.
-struct LayerBuild<'a, C> {
-    choice: KernelChoice,
-    codes: &'a C,
-    measure: Measure,
-    degree: usize,
-    ef: usize,
-    workers: &'a dyn Workers,
+pub(super) struct LayerBuild<'a, C> {
+    pub(super) choice: KernelChoice,
+    pub(super) codes: &'a C,
+    pub(super) measure: Measure,
+    pub(super) degree: usize,
+    pub(super) ef: usize,
+    pub(super) workers: &'a dyn Workers,
     /// The layers above, whose nodes have the same numbers as the rows here.
-    above: Option<&'a UpperLayers>,
+    pub(super) above: Option<&'a UpperLayers>,
 }
 
 impl<C: Rows<u8>> LayerBuild<'_, C> {
     /// Links the rows in the given order, which has every row once.
-    fn run(
+    pub(super) fn run(
         &self,
         order: &[u32],
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
@@ -240,7 +250,7 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
         Ok(links)
     }
 
-    fn range(&self, row: u32) -> std::ops::Range<usize> {
+    pub(super) fn range(&self, row: u32) -> std::ops::Range<usize> {
         let start = row as usize * self.degree;
         start..start + self.degree
     }
@@ -281,7 +291,7 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
     }
 
     /// Adds the edges, sorted by target, to the lists of their targets.
-    fn link_back(&self, edges: &[Edge], links: &mut [u32]) -> Result<(), Damaged> {
+    pub(super) fn link_back(&self, edges: &[Edge], links: &mut [u32]) -> Result<(), Damaged> {
         let targets: Vec<&[Edge]> = edges.chunk_by(|a, b| a.target() == b.target()).collect();
         let tasks: Vec<&[&[Edge]]> = targets.chunks(TASK_ROWS).collect();
         let lists = collect(self.workers, tasks.len(), |task| {
@@ -293,6 +303,13 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
             }
         }
         Ok(())
+    }
+
+    /// Puts every list in order, nearest first, and makes every row reachable from `entry`.
+    pub(super) fn finish(&self, entry: u32, links: &mut [u32]) -> Result<(), Damaged> {
+        self.sort_lists(links)?;
+        let LayerBuild { choice, codes, measure, degree, ef, .. } = *self;
+        connect(choice, codes, measure, degree, entry, ef, links)
     }
 
     /// Brings every list into order, nearest first.
