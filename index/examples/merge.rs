@@ -171,13 +171,18 @@ impl Bench {
                     search(&graph, &codes, &code, ef, Accept::All, usize::MAX, &mut scratch)?;
                 distances += found.distances;
                 let exact = ExactQuery::new(Metric::Cosine, query);
-                let near = found.candidates.iter().take(RERANKED).filter(|candidate| {
-                    exact.distance(self.data.vector(candidate.row)) <= *truth
-                });
+                let near =
+                    found.candidates.iter().take(RERANKED).filter(|candidate| {
+                        exact.distance(self.data.vector(candidate.row)) <= *truth
+                    });
                 right += near.count().min(K);
             }
             let queries = self.data.queries() as f64;
-            print!(" {ef}: {:.4} ({:.0})", right as f64 / (queries * K as f64), distances as f64 / queries);
+            print!(
+                " {ef}: {:.4} ({:.0})",
+                right as f64 / (queries * K as f64),
+                distances as f64 / queries
+            );
         }
         println!();
         Ok(())

@@ -22,7 +22,7 @@ pub use build::{BuildError, GraphBuf, GraphOptions, build, build_with};
 pub use calibrate::{Probe, calibrate};
 pub use calibration::{Calibration, EfPoint};
 pub use layers::UpperLayers;
-pub use merge::{MergeError, MergeInput, Merged, NO_ROW, merge};
+pub use merge::{MergeError, MergeInput, Merged, NO_ROW, Shortfall, merge, shortfall};
 pub use row_set::RowSet;
 pub use scratch::Scratch;
 pub use search::{Accept, Found, Graph, search};

@@ -26,6 +26,8 @@ pub(super) struct Frozen {
     pub(super) links: Vec<u32>,
     /// The rows of each graph, ascending.
     pub(super) groups: Vec<Vec<u32>>,
+    /// Numbers of the inputs that the groups are of.
+    pub(super) used: Vec<usize>,
     /// Inputs that could not be used because they are damaged.
     pub(super) damaged: usize,
 }
@@ -39,7 +41,7 @@ impl Frozen {
         let rows = base.codes.rows();
         let mut links = empty_links(rows, base.degree);
         let mut taken = vec![false; rows as usize];
-        let mut groups = Vec::new();
+        let (mut groups, mut used) = (Vec::new(), Vec::new());
         let mut damaged = 0;
         for (number, input) in inputs.iter().enumerate() {
             let live = live_rows(number, input, &mut taken)?;
@@ -48,7 +50,10 @@ impl Frozen {
                 continue;
             }
             match bring_over(base, input, &mut links) {
-                Ok(()) => groups.push(live),
+                Ok(()) => {
+                    groups.push(live);
+                    used.push(number);
+                }
                 Err(Misread::Link) => {
                     damaged += 1;
                     for &row in &live {
@@ -62,7 +67,7 @@ impl Frozen {
         if 2 * reusable < rows as usize || groups.is_empty() {
             return Err(MergeError::TooLittle { reusable: reusable as u32, rows, damaged });
         }
-        Ok(Frozen { links, groups, damaged })
+        Ok(Frozen { links, groups, used, damaged })
     }
 
     /// Links the rows that are in no group among themselves, as one group more; gives their number.
@@ -76,8 +81,7 @@ impl Frozen {
         for &row in self.groups.iter().flatten() {
             grouped[row as usize] = true;
         }
-        let rest: Vec<u32> =
-            (0..base.codes.rows()).filter(|&row| !grouped[row as usize]).collect();
+        let rest: Vec<u32> = (0..base.codes.rows()).filter(|&row| !grouped[row as usize]).collect();
         if rest.is_empty() {
             return Ok(0);
         }

@@ -10,6 +10,7 @@
 
 mod cross;
 mod frozen;
+mod gate;
 mod round;
 mod tour;
 
@@ -22,6 +23,7 @@ use crate::codes::Measure;
 use crate::kernels::KernelChoice;
 use crate::{Damaged, Quantizer, Rows, Workers};
 use frozen::Frozen;
+pub use gate::{Shortfall, shortfall};
 use round::Round;
 use tour::Tour;
 
@@ -47,8 +49,8 @@ pub struct MergeInput<'a> {
 pub struct Merged {
     /// The graph.
     pub graph: GraphBuf,
-    /// Inputs whose links were used.
-    pub graphs: usize,
+    /// Numbers of the inputs whose links were used, ascending.
+    pub used: Vec<usize>,
     /// Inputs that were not used because a link in them could not be read or led nowhere.
     pub damaged: usize,
     /// Rows that were in no input used, and were linked among themselves first.
@@ -98,7 +100,7 @@ impl From<Damaged> for MergeError {
 /// are those of `codes`, so it does not matter how the inputs were coded.
 ///
 /// `progress` and the promises about the graph are as in [`build`](super::build). Beside the links
-/// it needs up to 80 bytes a row, and as much memory again as a twentieth of the links.
+/// it needs the memory of as many links again, and up to 80 bytes a row.
 pub fn merge<C: Rows<u8>>(
     inputs: &[MergeInput<'_>],
     codes: &C,
@@ -115,34 +117,45 @@ pub fn merge<C: Rows<u8>>(
     let choice = KernelChoice::detected();
     let measure = Measure::of(quantizer.metric());
     let degree = 2 * options.m;
-    let base =
-        LayerBuild { choice, codes, measure, degree, ef: options.ef_construction, workers, above: None };
+    let base = LayerBuild {
+        choice,
+        codes,
+        measure,
+        degree,
+        ef: options.ef_construction,
+        workers,
+        above: None,
+    };
 
     let mut frozen = Frozen::new(&base, inputs)?;
-    let graphs = frozen.groups.len();
     let linked_anew = frozen.link_the_rest(&base, options.seed, progress)?;
-    let Frozen { mut links, mut groups, damaged } = frozen;
+    let Frozen { mut links, mut groups, used, damaged } = frozen;
 
     let order = Order::new(options.seed, rows);
     let upper = build_upper(choice, codes, measure, options, &order, workers, progress)?;
     drop(order);
+    // Rounds before the last are small, and nobody is to see progress go back.
+    let mut most = 0;
+    let mut progress = |done: u32| {
+        most = most.max(done);
+        progress(most)
+    };
     while groups.len() > 1 {
         groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
         // So many of the smallest that the next round can be a full one.
-        let count = if groups.len() <= GROUPS_MAX {
-            groups.len()
-        } else {
-            ((groups.len() - GROUPS_MAX) % (GROUPS_MAX - 1) + 1).max(2).min(GROUPS_MAX)
-        };
+        let count = groups.len().min(GROUPS_MAX).min(match groups.len() {
+            0..=GROUPS_MAX => GROUPS_MAX,
+            more => more - GROUPS_MAX + 1,
+        });
         let some = groups.split_off(groups.len() - count);
         let tour = Tour::new(&links, degree, &some);
-        groups.push(Round::new(&base, &some, &tour).run(&mut links, progress)?);
+        groups.push(Round::new(&base, &some, &tour).run(&mut links, &mut progress)?);
     }
     base.finish(upper.entry, &mut links)?;
     if progress(rows).is_break() {
         return Err(BuildError::Cancelled.into());
     }
-    Ok(Merged { graph: GraphBuf { degree, links, upper }, graphs, damaged, linked_anew })
+    Ok(Merged { graph: GraphBuf { degree, links, upper }, used, damaged, linked_anew })
 }
 
 /// An empty list for every row.

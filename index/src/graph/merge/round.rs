@@ -16,6 +16,9 @@ use crate::{FlatRows, Rows};
 const WAVE: usize = 32;
 /// Rows of a group that a search can begin from.
 const STARTS: usize = 128;
+/// Candidates that a row's searches keep altogether, as a part of `ef_construction`: with 128 that
+/// is 16 in the only other graph, and 8 in each of three (at least; as many as that find enough).
+const EF_PART: usize = 4;
 /// A group that is so many times smaller is not searched by the rows of a larger one: the links
 /// back of its own rows do that.
 const SMALLER: usize = 8;
@@ -30,11 +33,7 @@ pub(super) struct Round<'a, 'b, C> {
 }
 
 impl<'a, 'b, C: Rows<u8>> Round<'a, 'b, C> {
-    pub(super) fn new(
-        base: &'a LayerBuild<'b, C>,
-        groups: &'a [Vec<u32>],
-        tour: &'a Tour,
-    ) -> Self {
+    pub(super) fn new(base: &'a LayerBuild<'b, C>, groups: &'a [Vec<u32>], tour: &'a Tour) -> Self {
         let mut place_of = vec![NO_LINK; base.codes.rows() as usize];
         for (&row, place) in tour.rows.iter().zip(0..) {
             place_of[row as usize] = place;
@@ -74,7 +73,7 @@ impl<'a, 'b, C: Rows<u8>> Round<'a, 'b, C> {
 
     /// How the rows of each group search each other one.
     fn reach(&self) -> Vec<Vec<Reach>> {
-        let ef = (self.base.ef / 8).max(8);
+        let ef = (self.base.ef / EF_PART / self.groups.len()).max(6);
         let len = |group: &Vec<u32>| group.len();
         let from = |from: &Vec<u32>| {
             let to = |to: &Vec<u32>| {
