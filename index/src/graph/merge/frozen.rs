@@ -231,6 +231,7 @@ impl Around {
             }
         }
         if self.bridged {
+            // The way back from a dead neighbour.
             let itself = input.new_rows[row as usize];
             self.near.sort_unstable();
             self.near.dedup();
