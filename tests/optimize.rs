@@ -89,8 +89,6 @@ fn dead_rows_and_segments_go_and_answers_stay() {
     assert!(report.seconds > 0.0);
     let after = docs.stats().unwrap();
     assert_eq!((after.segments[0].rows, after.segments[0].deleted), (4_000, 0));
-    let graph = &after.segments[0].graphs[""];
-    assert!(graph.starts_with("merged from") || graph.starts_with("rebuilt"), "{graph}");
     assert_eq!(everything(&docs).unwrap(), contents);
     assert_eq!(answers(), answers_before);
 

@@ -25,6 +25,10 @@ use crate::{Damaged, FlatRows, Quantizer, Rows, Workers};
 const BATCH_FRACTION: usize = 50;
 /// but never held below this many: small graphs gain nothing from smaller batches.
 const BATCH_LEN_MIN: usize = 1_000;
+/// A list that overflows while there are links to come is pruned to this part less than it can
+/// hold, so that the next few are appended and not pruned again: that pruning is the larger part
+/// of a build.
+const SLACK_PART: usize = 5;
 /// Rows that one task links.
 const TASK_ROWS: usize = 32;
 /// Rows whose links one task sorts.
@@ -240,7 +244,7 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
                 edges.extend(targets.iter().map(|&target| Edge::new(target, row)));
             }
             edges.sort_unstable();
-            self.link_back(&edges, &mut links)?;
+            self.link_back(&edges, self.degree - self.degree / SLACK_PART, &mut links)?;
 
             done += batch_len;
             if progress(done as u32).is_break() {
@@ -290,12 +294,18 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
         Ok(())
     }
 
-    /// Adds the edges, sorted by target, to the lists of their targets.
-    pub(super) fn link_back(&self, edges: &[Edge], links: &mut [u32]) -> Result<(), Damaged> {
+    /// Adds the edges, sorted by target, to the lists of their targets; one that overflows is
+    /// pruned to `kept_max`.
+    pub(super) fn link_back(
+        &self,
+        edges: &[Edge],
+        kept_max: usize,
+        links: &mut [u32],
+    ) -> Result<(), Damaged> {
         let targets: Vec<&[Edge]> = edges.chunk_by(|a, b| a.target() == b.target()).collect();
         let tasks: Vec<&[&[Edge]]> = targets.chunks(TASK_ROWS).collect();
         let lists = collect(self.workers, tasks.len(), |task| {
-            self.choice.run(LinkBack { build: self, links, targets: tasks[task] })
+            self.choice.run(LinkBack { build: self, links, kept_max, targets: tasks[task] })
         });
         for (targets, lists) in tasks.iter().zip(lists) {
             for (edges, list) in targets.iter().zip(lists?.chunks_exact(self.degree)) {
@@ -386,6 +396,7 @@ impl<C: Rows<u8>> WithKernel for LinkRows<'_, '_, C> {
 struct LinkBack<'a, 'b, C> {
     build: &'a LayerBuild<'b, C>,
     links: &'a [u32],
+    kept_max: usize,
     targets: &'a [&'a [Edge]],
 }
 
@@ -399,7 +410,7 @@ impl<C: Rows<u8>> WithKernel for LinkBack<'_, '_, C> {
         let mut list = Vec::new();
         for edges in self.targets {
             let links = &self.links[self.build.range(edges[0].target())];
-            add_sources(kernel, codes, measure, links, edges, &mut list)?;
+            add_sources(kernel, codes, measure, links, edges, self.kept_max, &mut list)?;
             lists.extend_from_slice(&list);
         }
         Ok(lists)

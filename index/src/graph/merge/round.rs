@@ -65,7 +65,8 @@ impl<'a, 'b, C: Rows<u8>> Round<'a, 'b, C> {
             edges.extend(targets.iter().map(|&target| Edge::new(target, row)));
         }
         edges.sort_unstable();
-        self.base.link_back(&edges, links)?;
+        // No links are to come, so a list may stay full.
+        self.base.link_back(&edges, degree, links)?;
         let mut all = self.groups.concat();
         all.sort_unstable();
         Ok(all)
