@@ -17,8 +17,8 @@ const WAVE: usize = 32;
 /// Rows of a group that a search can begin from.
 const STARTS: usize = 128;
 /// Candidates that a row's searches keep altogether, as a part of `ef_construction`: with 128 that
-/// is 16 in the only other graph, and 8 in each of three (at least; as many as that find enough).
-const EF_PART: usize = 4;
+/// is 12 in the only other graph, and 6 in each of three (at least; as many as that find enough).
+const EF_PART: usize = 5;
 /// A group that is so many times smaller is not searched by the rows of a larger one: the links
 /// back of its own rows do that.
 const SMALLER: usize = 8;
