@@ -29,6 +29,38 @@ fn fill(docs: &Collection, ids: std::ops::Range<u64>, random: &mut Random) {
     }
 }
 
+/// Optimize says how the graph came about, and it is not built where it can be merged.
+#[test]
+fn graphs_are_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { background_merge: false, ..Options::default() };
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
+    let mut random = Random::new(7);
+    for part in 0..2 {
+        fill(&docs, part * 3_000..(part + 1) * 3_000, &mut random);
+        docs.flush().unwrap();
+    }
+    let graphs = || -> Vec<String> {
+        let segments = docs.stats().unwrap().segments;
+        segments.into_iter().map(|segment| segment.graphs[""].clone()).collect()
+    };
+    assert_eq!(graphs(), ["built", "built"]);
+    docs.remove_where("n < 300").unwrap();
+    docs.optimize().unwrap();
+    assert_eq!(graphs(), ["merged from 2"]);
+    let (mut found, queries) = (0, 50);
+    for _ in 0..queries {
+        let query = random.vector(DIM);
+        let ids =
+            |hits: Vec<vecstore::Hit>| -> Vec<_> { hits.into_iter().map(|hit| hit.id).collect() };
+        let exact = ids(docs.query(&query).exact().run().unwrap().hits);
+        let near = ids(docs.query(&query).recall(0.95).run().unwrap().hits);
+        found += near.iter().filter(|id| exact.contains(id)).count();
+    }
+    assert!(found * 100 >= queries * 10 * 93, "{found} of {}", queries * 10);
+}
+
 #[test]
 fn dead_rows_and_segments_go_and_answers_stay() {
     let dir = tempfile::tempdir().unwrap();

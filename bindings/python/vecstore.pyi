@@ -299,7 +299,7 @@ class Collection:
     def stats(self) -> dict[str, Any]:
         """Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
         records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
-        deleted, bytes, sections, degraded), trouble.
+        deleted, bytes, sections, graphs, degraded), trouble.
         """
 
 @final

@@ -16,7 +16,8 @@ pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
 pub use fields::{FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar};
 pub use graph::{
     Accept, BuildError, Calibration, EfPoint, Found, GRAPH_ROWS_MAX, Graph, GraphBuf, GraphOptions,
-    Probe, RowSet, Scratch, UpperLayers, build, calibrate, search,
+    MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build,
+    calibrate, merge, search, shortfall,
 };
 pub use kernels::{ExactQuery, kernel_name, prefetch};
 pub use metric::{Metric, UnknownMetric};

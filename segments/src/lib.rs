@@ -10,6 +10,7 @@ mod id;
 mod lock;
 mod merge;
 mod metadata;
+mod origin;
 mod reader;
 mod vfs;
 mod writer;
@@ -20,8 +21,9 @@ pub use id::{InvalidId, RecordId};
 pub use lock::{FolderLock, LockError};
 pub use merge::MergeSource;
 pub use metadata::{FILTER_WORDS, FieldPath, Metadata, scalar, visit_scalars};
+pub use origin::{GraphOrigin, RebuildCause};
 pub use reader::{
     CodeRows, LinkRows, NamespaceRows, Segment, SegmentGraph, VectorRows, VerifyReport,
 };
 pub use vfs::{MemVfs, OsVfs, Region, Vfs, VfsFile};
-pub use writer::{Progress, RowSource, Stage, WriteOptions, Written, write_segment};
+pub use writer::{LentGraph, Progress, RowSource, Stage, WriteOptions, Written, write_segment};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use support::{Model, check, options, rows_of, write_with};
 use vecstore_index::{Metric, Rows};
-use vecstore_segments::{OsVfs, Segment, Vfs};
+use vecstore_segments::{GraphOrigin, OsVfs, Segment, Vfs};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -21,8 +21,8 @@ fn model() -> Model {
 }
 
 #[test]
-fn version_1() {
-    let path = folder().join("v1.seg");
+fn version_2() {
+    let path = folder().join("v2.seg");
     if std::env::var_os("VECSTORE_WRITE_GOLDEN").is_some() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let options = options(6, Metric::Cosine, 40);
@@ -42,6 +42,7 @@ fn version_1() {
             assert_eq!(graph.links.row(row).expect("links").len(), 8);
         }
         assert!(!graph.calibration.points.is_empty());
+        assert_eq!(graph.origin, GraphOrigin::Built);
     }
     let fields = segment.fields().expect("fields").fields().expect("fields");
     assert!(fields.iter().any(|f| f.path == "deep.text"));

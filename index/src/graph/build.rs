@@ -25,6 +25,10 @@ use crate::{Damaged, FlatRows, Quantizer, Rows, Workers};
 const BATCH_FRACTION: usize = 50;
 /// but never held below this many: small graphs gain nothing from smaller batches.
 const BATCH_LEN_MIN: usize = 1_000;
+/// A list that overflows while there are links to come is pruned to this part less than it can
+/// hold, so that the next few are appended and not pruned again: that pruning is the larger part
+/// of a build.
+const SLACK_PART: usize = 5;
 /// Rows that one task links.
 const TASK_ROWS: usize = 32;
 /// Rows whose links one task sorts.
@@ -48,7 +52,7 @@ impl Default for GraphOptions {
 }
 
 impl GraphOptions {
-    fn check(&self) -> Result<(), BuildError> {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
         let within = |name, value, min, max| {
             if (min..=max).contains(&value) {
                 Ok(())
@@ -131,46 +135,56 @@ pub fn build_with<C: Rows<u8>>(
     let measure = Measure::of(quantizer.metric());
     let ef = options.ef_construction;
     let order = Order::new(options.seed, rows);
+    let upper = build_upper(choice, codes, measure, options, &order, workers, progress)?;
+    let degree = 2 * options.m;
+    let base = LayerBuild { choice, codes, measure, degree, ef, workers, above: Some(&upper) };
+    let mut links = base.run(order.rows(), progress)?;
+    drop(order);
+    base.finish(upper.entry, &mut links)?;
+    Ok(GraphBuf { degree, links, upper })
+}
+
+/// Builds the layers above the base.
+pub(super) fn build_upper<C: Rows<u8>>(
+    choice: KernelChoice,
+    codes: &C,
+    measure: Measure,
+    options: &GraphOptions,
+    order: &Order,
+    workers: &dyn Workers,
+    progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+) -> Result<UpperLayers, BuildError> {
     let mut upper = UpperLayers {
         entry: order.rows().first().copied().unwrap_or(0),
         degree: options.m,
         layers: Vec::new(),
     };
-
     for layer_rows in order.layers() {
         let mut nodes = layer_rows.to_vec();
         nodes.sort_unstable();
         // Where the rows are among the nodes, in linking order.
         let order: Vec<u32> =
             layer_rows.iter().map(|row| nodes.partition_point(|node| node < row) as u32).collect();
-        let codes = LayerCodes { codes, nodes: &nodes };
-        let base = LayerBuild {
+        let layer = LayerBuild {
             choice,
-            codes: &codes,
+            codes: &LayerCodes { codes, nodes: &nodes },
             measure,
             degree: options.m,
-            ef,
+            ef: options.ef_construction,
             workers,
             above: None,
         };
-        let links = base.run(&order, &mut |_| progress(0))?;
+        let links = layer.run(&order, &mut |_| progress(0))?;
         upper.layers.push(Layer { nodes, links });
     }
-
-    let degree = 2 * options.m;
-    let base = LayerBuild { choice, codes, measure, degree, ef, workers, above: Some(&upper) };
-    let mut links = base.run(order.rows(), progress)?;
-    drop(order);
-    base.sort_lists(&mut links)?;
-    connect(choice, codes, measure, degree, upper.entry, ef, &mut links)?;
-    Ok(GraphBuf { degree, links, upper })
+    Ok(upper)
 }
 
 /// The codes of a layer's nodes.
 #[derive(Debug)]
-struct LayerCodes<'a, C> {
-    codes: &'a C,
-    nodes: &'a [u32],
+pub(super) struct LayerCodes<'a, C> {
+    pub(super) codes: &'a C,
+    pub(super) nodes: &'a [u32],
 }
 
 impl<C: Rows<u8>> Rows<u8> for LayerCodes<'_, C> {
@@ -195,20 +209,20 @@ impl<C: Rows<u8>> Rows<u8> for LayerCodes<'_, C> {
 }
 
 /// One layer being built.
-struct LayerBuild<'a, C> {
-    choice: KernelChoice,
-    codes: &'a C,
-    measure: Measure,
-    degree: usize,
-    ef: usize,
-    workers: &'a dyn Workers,
+pub(super) struct LayerBuild<'a, C> {
+    pub(super) choice: KernelChoice,
+    pub(super) codes: &'a C,
+    pub(super) measure: Measure,
+    pub(super) degree: usize,
+    pub(super) ef: usize,
+    pub(super) workers: &'a dyn Workers,
     /// The layers above, whose nodes have the same numbers as the rows here.
-    above: Option<&'a UpperLayers>,
+    pub(super) above: Option<&'a UpperLayers>,
 }
 
 impl<C: Rows<u8>> LayerBuild<'_, C> {
     /// Links the rows in the given order, which has every row once.
-    fn run(
+    pub(super) fn run(
         &self,
         order: &[u32],
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
@@ -230,7 +244,7 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
                 edges.extend(targets.iter().map(|&target| Edge::new(target, row)));
             }
             edges.sort_unstable();
-            self.link_back(&edges, &mut links)?;
+            self.link_back(&edges, self.degree - self.degree / SLACK_PART, &mut links)?;
 
             done += batch_len;
             if progress(done as u32).is_break() {
@@ -240,7 +254,7 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
         Ok(links)
     }
 
-    fn range(&self, row: u32) -> std::ops::Range<usize> {
+    pub(super) fn range(&self, row: u32) -> std::ops::Range<usize> {
         let start = row as usize * self.degree;
         start..start + self.degree
     }
@@ -280,12 +294,18 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
         Ok(())
     }
 
-    /// Adds the edges, sorted by target, to the lists of their targets.
-    fn link_back(&self, edges: &[Edge], links: &mut [u32]) -> Result<(), Damaged> {
+    /// Adds the edges, sorted by target, to the lists of their targets; one that overflows is
+    /// pruned to `kept_max`.
+    pub(super) fn link_back(
+        &self,
+        edges: &[Edge],
+        kept_max: usize,
+        links: &mut [u32],
+    ) -> Result<(), Damaged> {
         let targets: Vec<&[Edge]> = edges.chunk_by(|a, b| a.target() == b.target()).collect();
         let tasks: Vec<&[&[Edge]]> = targets.chunks(TASK_ROWS).collect();
         let lists = collect(self.workers, tasks.len(), |task| {
-            self.choice.run(LinkBack { build: self, links, targets: tasks[task] })
+            self.choice.run(LinkBack { build: self, links, kept_max, targets: tasks[task] })
         });
         for (targets, lists) in tasks.iter().zip(lists) {
             for (edges, list) in targets.iter().zip(lists?.chunks_exact(self.degree)) {
@@ -293,6 +313,13 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
             }
         }
         Ok(())
+    }
+
+    /// Puts every list in order, nearest first, and makes every row reachable from `entry`.
+    pub(super) fn finish(&self, entry: u32, links: &mut [u32]) -> Result<(), Damaged> {
+        self.sort_lists(links)?;
+        let LayerBuild { choice, codes, measure, degree, ef, .. } = *self;
+        connect(choice, codes, measure, degree, entry, ef, links)
     }
 
     /// Brings every list into order, nearest first.
@@ -369,6 +396,7 @@ impl<C: Rows<u8>> WithKernel for LinkRows<'_, '_, C> {
 struct LinkBack<'a, 'b, C> {
     build: &'a LayerBuild<'b, C>,
     links: &'a [u32],
+    kept_max: usize,
     targets: &'a [&'a [Edge]],
 }
 
@@ -382,7 +410,7 @@ impl<C: Rows<u8>> WithKernel for LinkBack<'_, '_, C> {
         let mut list = Vec::new();
         for edges in self.targets {
             let links = &self.links[self.build.range(edges[0].target())];
-            add_sources(kernel, codes, measure, links, edges, &mut list)?;
+            add_sources(kernel, codes, measure, links, edges, self.kept_max, &mut list)?;
             lists.extend_from_slice(&list);
         }
         Ok(lists)

@@ -26,8 +26,7 @@ impl Edge {
 
 /// The links of the target of `edges` (one target, ascending) with their sources added, in `list`.
 ///
-/// A list that overflows is pruned to a fifth less than it can hold, so that the next few links
-/// back are appended and not pruned again: that pruning is the larger part of a build.
+/// A list that overflows is pruned to `kept_max`, at most what it can hold.
 #[inline(always)]
 pub(super) fn add_sources<K: Kernel, C: Rows<u8>>(
     kernel: K,
@@ -35,6 +34,7 @@ pub(super) fn add_sources<K: Kernel, C: Rows<u8>>(
     measure: Measure,
     links: &[u32],
     edges: &[Edge],
+    kept_max: usize,
     list: &mut Vec<u32>,
 ) -> Result<(), Damaged> {
     let degree = links.len();
@@ -54,7 +54,7 @@ pub(super) fn add_sources<K: Kernel, C: Rows<u8>>(
         }
         candidates.sort_unstable();
         list.clear();
-        prune(kernel, codes, measure, &candidates, degree - degree / 5, list)?;
+        prune(kernel, codes, measure, &candidates, kept_max, list)?;
     }
     list.resize(degree, NO_LINK);
     Ok(())

@@ -4,18 +4,21 @@ use std::ops::Range;
 
 use super::numbers::{u32_at, u64_at};
 use super::{Flaw, Kind};
+use crate::GraphOrigin;
 
-const ENTRY_BYTES: usize = 56;
+const ENTRY_BYTES: usize = 72;
 /// More links a row than anyone builds; a bound on what a damaged table can ask for.
 const DEGREE_MAX: u32 = 4096;
 
 /// One graph. Ranges are bytes within their sections.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GraphEntry {
     pub(crate) first_row: u32,
     pub(crate) rows: u32,
     /// Links a row on the base layer.
     pub(crate) degree: u32,
+    /// How it was made.
+    pub(crate) origin: GraphOrigin,
     pub(crate) links: Range<u64>,
     pub(crate) upper: Range<u64>,
     pub(crate) calibration: Range<u64>,
@@ -24,13 +27,17 @@ pub(crate) struct GraphEntry {
 pub(crate) fn encode_graphs(graphs: &[GraphEntry]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(graphs.len() * ENTRY_BYTES);
     for g in graphs {
-        for n in [g.first_row, g.rows, g.degree, 0] {
+        let [made, about @ ..] = g.origin.to_words();
+        for n in [g.first_row, g.rows, g.degree, made] {
             bytes.extend_from_slice(&n.to_le_bytes());
         }
         bytes.extend_from_slice(&g.links.start.to_le_bytes());
         for range in [&g.upper, &g.calibration] {
             bytes.extend_from_slice(&range.start.to_le_bytes());
             bytes.extend_from_slice(&(range.end - range.start).to_le_bytes());
+        }
+        for n in [about[0], about[1], about[2], 0] {
+            bytes.extend_from_slice(&n.to_le_bytes());
         }
     }
     bytes
@@ -63,11 +70,18 @@ pub(crate) fn decode_graphs(bytes: &[u8], len: GraphSections) -> Result<Vec<Grap
         if degree == 0 || degree > DEGREE_MAX {
             return Err(damaged(format!("graph {i} has {degree} links a row")));
         }
+        let mut origin = [0; 4];
+        for (word, at) in origin.iter_mut().zip([12, 56, 60, 64]) {
+            *word = u32_at(entry, at).ok_or_else(short)?;
+        }
+        let origin = GraphOrigin::from_words(origin)
+            .ok_or_else(|| damaged(format!("how graph {i} was made is unknown: {origin:?}")))?;
         let links_bytes = 4 * u64::from(rows) * u64::from(degree);
         let graph = GraphEntry {
             first_row: u32_at(entry, 0).ok_or_else(short)?,
             rows,
             degree,
+            origin,
             links: within(number(16)?, links_bytes, len.links).ok_or_else(outside)?,
             upper: within(number(24)?, number(32)?, len.upper).ok_or_else(outside)?,
             calibration: within(number(40)?, number(48)?, len.calibrations).ok_or_else(outside)?,
@@ -90,6 +104,7 @@ mod tests {
             first_row,
             rows: 10,
             degree: 8,
+            origin: GraphOrigin::Merged { graphs: 2, damaged: 0, linked_anew: at as u32 },
             links: 320 * at..320 * (at + 1),
             upper: 7 * at..7 * (at + 1),
             calibration: 5 * at..5 * (at + 1),

@@ -1,21 +1,23 @@
 //! The live rows of several segments.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use vecstore_index::NO_ROW;
 use vecstore_index::roaring::RoaringBitmap;
 
 use super::input::Input;
 use super::runs::{Run, Runs};
 use crate::format::Kind;
-use crate::{RecordId, RowSource, Segment, SegmentError};
+use crate::{LentGraph, RecordId, RowSource, Segment, SegmentError};
 
 /// The live rows of several segments in the order of the new segment: namespaces ascending,
 /// within a namespace the inputs in the order given, within an input its rows ascending.
 ///
 /// Rows are read with positioned reads, not through the mapping, so that a merge does not push
 /// the inputs into this process's memory; they are checked block by block, and read ahead where a
-/// pass goes through them in order. Takes 12 bytes of memory a row and a few MiB an input.
+/// pass goes through them in order. Graphs of the inputs are lent to the new ones. Takes 12 bytes of memory a row and a few MiB an input.
 #[derive(Debug)]
 pub struct MergeSource {
     inputs: Vec<Input>,
@@ -81,6 +83,22 @@ impl MergeSource {
         input.zip(self.runs.old_row(new_row)).ok_or_else(|| self.no_such_row(new_row))
     }
 
+    /// The graph that the rows of a run have in their input, if there is one; rows are numbered
+    /// from `first_row`.
+    fn lend(&self, run: &Run, first_row: u32) -> Result<Option<LentGraph<'_>>, SegmentError> {
+        let segment = &self.inputs[run.input as usize].segment;
+        let namespace = &segment.namespaces()[run.namespace as usize];
+        let Some(graph) = segment.graph(namespace)? else { return Ok(None) };
+        let mut new_rows = vec![NO_ROW; namespace.rows.len()];
+        for new_row in run.new_rows.clone() {
+            if let Some(old_row) = self.runs.old_row(new_row) {
+                new_rows[(old_row - namespace.rows.start) as usize] = new_row - first_row;
+            }
+        }
+        let links = Box::new(graph.links);
+        Ok(Some(LentGraph { links, new_rows, calibration: graph.calibration }))
+    }
+
     fn no_such_row(&self, new_row: u32) -> SegmentError {
         let path = self.inputs.first().map(|i| i.segment.path().clone()).unwrap_or_default();
         let detail = format!("there is no row {new_row}, the merge has {}", self.runs.len());
@@ -132,5 +150,14 @@ impl RowSource for MergeSource {
     fn metadata(&self, row: u32, json: &mut Vec<u8>) -> Result<(), SegmentError> {
         let (input, row) = self.origin(row)?;
         input.metadata(row, json)
+    }
+
+    /// The graphs of the inputs. Their links are read through the mapping, as every query does.
+    fn graphs(&self, rows: Range<u32>) -> Vec<Result<LentGraph<'_>, SegmentError>> {
+        let first = self.runs.number_of(rows.start).unwrap_or(usize::MAX);
+        let runs = (first..).map_while(|number| self.runs.run(number));
+        runs.take_while(|run| run.new_rows.end <= rows.end)
+            .filter_map(|run| self.lend(run, rows.start).transpose())
+            .collect()
     }
 }

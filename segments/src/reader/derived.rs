@@ -4,8 +4,8 @@ use vecstore_index::{Calibration, FieldIndex, FormatError, Quantizer, UpperLayer
 
 use super::rows::{CheckedRows, LinkRows};
 use super::segment::{NamespaceRows, Segment, SegmentGraph};
-use crate::SegmentError;
 use crate::format::{Flaw, GraphEntry, GraphSections, Kind, decode_graphs};
+use crate::{GraphOrigin, SegmentError};
 
 /// The small parts of a graph, decoded.
 #[derive(Debug)]
@@ -47,12 +47,7 @@ impl Segment {
     }
 
     fn graph_of(&self, graph: usize, rows: &NamespaceRows) -> Result<SegmentGraph<'_>, Flaw> {
-        let entries = self
-            .graph_entries
-            .get_or_init(|| self.decode_graph_entries())
-            .as_ref()
-            .map_err(Flaw::clone)?;
-        let entry = &entries[graph];
+        let entry = &self.graph_table()?[graph];
         let head = self.graph_heads[graph]
             .get_or_init(|| self.decode_graph_head(entry))
             .as_ref()
@@ -68,7 +63,20 @@ impl Segment {
             links: LinkRows(links),
             upper: &head.upper,
             calibration: &head.calibration,
+            origin: entry.origin,
         })
+    }
+
+    fn graph_table(&self) -> Result<&[GraphEntry], Flaw> {
+        let table = self.graph_entries.get_or_init(|| self.decode_graph_entries());
+        table.as_deref().map_err(Flaw::clone)
+    }
+
+    /// How each graph was made, with the name of its namespace. Reads the table of the graphs.
+    pub fn graph_origins(&self) -> Result<Vec<(&str, GraphOrigin)>, SegmentError> {
+        let table = self.graph_table().map_err(|flaw| flaw.of(&self.path))?;
+        let with_graph = self.namespaces().iter().filter(|n| n.graph);
+        Ok(with_graph.zip(table).map(|(n, graph)| (n.name.as_str(), graph.origin)).collect())
     }
 
     /// The table's entry of a namespace's graph, if it has one that can be read.

@@ -12,7 +12,7 @@ use super::ids::RebuiltLookup;
 use super::open::{OpenFile, open_file};
 use super::rows::{CheckedRows, CodeRows, LinkRows, VectorRows};
 use crate::format::{BlockEntry, CHECK_BLOCK, Contents, Flaw, GraphEntry, Header, Kind, Section};
-use crate::{Region, SegmentError, Vfs, VfsFile};
+use crate::{GraphOrigin, Region, SegmentError, Vfs, VfsFile};
 
 /// A sealed segment.
 ///
@@ -58,6 +58,8 @@ pub struct SegmentGraph<'a> {
     pub upper: &'a UpperLayers,
     /// What it was measured to do.
     pub calibration: &'a Calibration,
+    /// How it was made.
+    pub origin: GraphOrigin,
 }
 
 impl Segment {

@@ -1,20 +1,21 @@
-//! The graphs: built over the codes in memory, measured on the vectors that are in the file.
+//! The graphs section by section: linked one by one, and written.
 
 use std::ops::ControlFlow;
 
-use vecstore_index::{
-    BuildError, Damaged, FlatRows, Graph, GraphOptions, Quantizer, Workers, build, calibrate,
-};
+use vecstore_index::{FlatRows, GraphOptions, Quantizer, Workers};
 
 use super::file::FileWriter;
+use super::linked::{Linked, Linking};
 use super::progress::{Reporter, Stage};
 use super::vectors::{EncodedVectors, GraphPlan};
-use crate::SegmentError;
 use crate::format::{GraphEntry, Kind, encode_graphs};
+use crate::{RowSource, SegmentError};
 
-/// Builds and writes every planned graph, one at a time.
+/// Makes and writes every planned graph, one at a time.
+#[allow(clippy::too_many_arguments, reason = "what a graph is made of, and how")]
 pub(super) fn write_graphs(
     out: &mut FileWriter<'_>,
+    source: &dyn RowSource,
     plans: Vec<GraphPlan>,
     encoded: &EncodedVectors,
     quantizer: &Quantizer,
@@ -23,7 +24,6 @@ pub(super) fn write_graphs(
     reporter: &mut Reporter<'_>,
 ) -> Result<(), SegmentError> {
     let path = out.path();
-    let damaged = |d: Damaged| SegmentError::corrupt(path, d.array, d.to_string());
     let total: u64 = plans.iter().map(|plan| plan.rows.len() as u64).sum();
     let mut done = 0;
     let mut entries = Vec::with_capacity(plans.len());
@@ -51,26 +51,26 @@ pub(super) fn write_graphs(
             &encoded.codes[rows.start * code_len..rows.end * code_len],
             code_len,
         );
-        let buf = build(&codes, quantizer, options, workers, &mut |linked| {
-            reporter.report(Stage::Graph, done + u64::from(linked), total)
-        })
-        .map_err(|e| match e {
-            BuildError::Damaged(d) => damaged(d),
-            BuildError::Cancelled => SegmentError::Cancelled,
-            e @ (BuildError::Option { .. } | BuildError::TooManyRows(_)) => {
-                SegmentError::Unsupported { path: path.to_owned(), detail: e.to_string() }
-            }
-        })?;
-
         let dim = quantizer.dim();
-        let vectors =
-            FlatRows::new(Kind::Vectors.name(), &vectors[rows.start * dim..rows.end * dim], dim);
-        let links = FlatRows::new(Kind::Links.name(), &buf.links, buf.degree);
-        let graph = Graph { links: &links, upper: &buf.upper };
+        let linking = Linking {
+            path,
+            codes,
+            vectors: FlatRows::new(
+                Kind::Vectors.name(),
+                &vectors[rows.start * dim..rows.end * dim],
+                dim,
+            ),
+            quantizer,
+            options,
+            workers,
+        };
         let first_row = plan.rows.start;
+        let lent = source.graphs(plan.rows.clone());
         let probes = plan.into_probes();
-        let calibration =
-            calibrate(&graph, &codes, quantizer, &vectors, &probes, workers).map_err(damaged)?;
+        let Linked { graph: buf, calibration, origin } =
+            linking.run(lent, &probes, &mut |linked| {
+                reporter.report(Stage::Graph, done + u64::from(linked), total)
+            })?;
 
         section.align(64)?;
         let links_start = section.len();
@@ -84,6 +84,7 @@ pub(super) fn write_graphs(
             first_row,
             rows: row_count,
             degree: buf.degree as u32,
+            origin,
             links: links_start..section.len(),
             upper: append(&mut upper, buf.upper.to_bytes()),
             calibration: append(&mut calibrations, calibration.to_bytes()),

@@ -3,6 +3,7 @@
 mod columns;
 mod file;
 mod graphs;
+mod linked;
 mod metadata;
 mod plan;
 mod progress;
@@ -12,5 +13,5 @@ mod vectors;
 mod write;
 
 pub use progress::{Progress, Stage};
-pub use source::RowSource;
+pub use source::{LentGraph, RowSource};
 pub use write::{WriteOptions, Written, write_segment};

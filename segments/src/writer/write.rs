@@ -52,8 +52,11 @@ pub struct Written {
 /// is left. An existing segment is never replaced. The same rows and options give the same bytes,
 /// whatever the number of threads.
 ///
+/// A namespace for which the source lends graphs gets one that is merged from them. If its recall
+/// falls short of what they were measured to do it is built anew; [`GraphOrigin`](crate::GraphOrigin) says so.
+///
 /// Memory: the codes of all rows (a byte a component, rounded up to 64) and the links of the
-/// largest graph (`8 * m` bytes a row), or 24 bytes a row and the field indices, whichever is
+/// largest graph (`8 * m` bytes a row, twice if it is merged), or 24 bytes a row and the field indices, whichever is
 /// more; besides that up to 64 MiB. Vectors and metadata go through in small pieces.
 ///
 /// A source that contradicts the promises of [`RowSource`] (namespaces out of order, an id twice,
@@ -110,7 +113,7 @@ fn write_file(
     write_metadata(out, source, options.fields, reporter)?;
     out.section(Kind::Namespaces, &encode_namespaces(&namespaces))?;
     out.section(Kind::Quantizer, &quantizer.to_bytes())?;
-    write_graphs(out, graphs, &encoded, &quantizer, &options.graph, workers, reporter)?;
+    write_graphs(out, source, graphs, &encoded, &quantizer, &options.graph, workers, reporter)?;
     out.finish()
 }
 

@@ -1,0 +1,123 @@
+//! One graph: merged from lent ones where that is possible and good enough, else built; and
+//! measured on the vectors that are in the file.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use vecstore_index::{
+    BuildError, Calibration, Damaged, FlatRows, Graph, GraphBuf, GraphOptions, MergeError,
+    MergeInput, Merged, NO_ROW, Probe, Quantizer, Workers, build, calibrate, merge, shortfall,
+};
+
+use crate::format::Kind;
+use crate::{GraphOrigin, LentGraph, RebuildCause, SegmentError};
+
+/// A graph, what it was measured to do, and how it was made.
+pub(super) struct Linked {
+    pub(super) graph: GraphBuf,
+    pub(super) calibration: Calibration,
+    pub(super) origin: GraphOrigin,
+}
+
+/// The rows of a graph to be made.
+pub(super) struct Linking<'a> {
+    pub(super) path: &'a Path,
+    pub(super) codes: FlatRows<'a, u8>,
+    pub(super) vectors: FlatRows<'a, f32>,
+    pub(super) quantizer: &'a Quantizer,
+    pub(super) options: &'a GraphOptions,
+    pub(super) workers: &'a dyn Workers,
+}
+
+impl Linking<'_> {
+    /// Merges or builds. `progress` starts over if a merged graph is not good enough.
+    pub(super) fn run(
+        &self,
+        lent: Vec<Result<LentGraph<'_>, SegmentError>>,
+        probes: &[Probe],
+        progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Linked, SegmentError> {
+        let origin = if lent.is_empty() {
+            GraphOrigin::Built
+        } else {
+            match self.merge(lent, probes, progress)? {
+                Ok(linked) => return Ok(linked),
+                Err(cause) => GraphOrigin::Rebuilt(cause),
+            }
+        };
+        let Linking { codes, quantizer, options, workers, .. } = *self;
+        let graph =
+            build(&codes, quantizer, options, workers, progress).map_err(|e| self.failed(e))?;
+        let calibration = self.calibrate(&graph, probes)?;
+        Ok(Linked { graph, calibration, origin })
+    }
+
+    /// The merged graph, or why it has to be built.
+    fn merge(
+        &self,
+        lent: Vec<Result<LentGraph<'_>, SegmentError>>,
+        probes: &[Probe],
+        progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Result<Linked, RebuildCause>, SegmentError> {
+        let all = lent.len();
+        let lent: Vec<LentGraph<'_>> = lent.into_iter().flatten().collect();
+        let unreadable = (all - lent.len()) as u32;
+        let inputs: Vec<MergeInput<'_>> = lent
+            .iter()
+            .map(|graph| MergeInput { links: &*graph.links, new_rows: &graph.new_rows })
+            .collect();
+        let Linking { codes, quantizer, options, workers, .. } = *self;
+        let merged = match merge(&inputs, &codes, quantizer, options, workers, progress) {
+            Ok(merged) => merged,
+            Err(MergeError::TooLittle { reusable, damaged, .. }) => {
+                let damaged = unreadable + damaged as u32;
+                return Ok(Err(RebuildCause::TooLittle { reusable, damaged }));
+            }
+            Err(MergeError::Build(error)) => return Err(self.failed(error)),
+            Err(error @ MergeError::RowMap { .. }) => {
+                let detail = format!("lent graphs: {error}");
+                return Err(SegmentError::corrupt(self.path, Kind::Graphs.name(), detail));
+            }
+        };
+        let Merged { graph, used, damaged, linked_anew } = merged;
+        let calibration = self.calibrate(&graph, probes)?;
+        let measured: Vec<(&Calibration, u32)> = used
+            .iter()
+            .map(|&number| {
+                let live = lent[number].new_rows.iter().filter(|&&row| row != NO_ROW);
+                (lent[number].calibration, live.count() as u32)
+            })
+            .collect();
+        if let Some(short) = shortfall(&calibration, &measured) {
+            return Ok(Err(RebuildCause::Recall(short)));
+        }
+        let origin = GraphOrigin::Merged {
+            graphs: used.len() as u32,
+            damaged: unreadable + damaged as u32,
+            linked_anew,
+        };
+        Ok(Ok(Linked { graph, calibration, origin }))
+    }
+
+    fn calibrate(&self, graph: &GraphBuf, probes: &[Probe]) -> Result<Calibration, SegmentError> {
+        let links = FlatRows::new(Kind::Links.name(), &graph.links, graph.degree);
+        let graph = Graph { links: &links, upper: &graph.upper };
+        let Linking { codes, vectors, quantizer, workers, .. } = self;
+        calibrate(&graph, codes, quantizer, vectors, probes, *workers)
+            .map_err(|damaged| self.damaged(&damaged))
+    }
+
+    fn damaged(&self, damaged: &Damaged) -> SegmentError {
+        SegmentError::corrupt(self.path, damaged.array, damaged.to_string())
+    }
+
+    fn failed(&self, error: BuildError) -> SegmentError {
+        match error {
+            BuildError::Damaged(damaged) => self.damaged(&damaged),
+            BuildError::Cancelled => SegmentError::Cancelled,
+            e @ (BuildError::Option { .. } | BuildError::TooManyRows(_)) => {
+                SegmentError::Unsupported { path: self.path.to_owned(), detail: e.to_string() }
+            }
+        }
+    }
+}
