@@ -454,6 +454,16 @@ fn row_sets_are_cut_and_renumbered() {
     }
 }
 
+/// A range may begin within one container of roaring and end in another.
+#[test]
+fn row_sets_go_on_past_65_536_rows() {
+    let mut bitmap = RoaringBitmap::new();
+    bitmap.insert_range(61_570..131_072);
+    let set = RowSet::from_bitmap(&bitmap, 61_570..131_072);
+    assert_eq!(set.len(), 69_502);
+    assert!((0..69_502).all(|row| set.contains(row)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -198,6 +198,10 @@ impl SegmentView for SealedView<'_> {
             .map_err(|damaged| self.segment.damaged(&damaged))
     }
 
+    fn prefetch(&self, row: u32) {
+        self.vectors().prefetch(row);
+    }
+
     fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError> {
         match self.vectors().row(row) {
             Ok(vector) => Ok(query.exact.distance(vector)),

@@ -19,18 +19,12 @@ impl RowSet {
         let mut len = 0;
         let start = rows.start;
         if !rows.is_empty() {
-            let mut some = [0; 512];
-            let mut rest = bitmap.range(rows);
-            loop {
-                let rows = rest.next_many(&mut some);
-                if rows.is_empty() {
-                    break;
-                }
-                len += rows.len() as u64;
-                for row in rows {
-                    let row = *row - start;
-                    words[row as usize / 64] |= 1 << (row % 64);
-                }
+            // Not `next_many`: on a range that begins within a container of roaring and goes on in
+            // the next one, it ends with the first (roaring 0.12).
+            for row in bitmap.range(rows) {
+                len += 1;
+                let row = row - start;
+                words[row as usize / 64] |= 1 << (row % 64);
             }
         }
         RowSet { words, len }

@@ -16,6 +16,8 @@ pub struct Scratch {
     pub(super) pool: Pool,
     /// Rows seen for the first time in this hop.
     pub(super) fresh: Vec<u32>,
+    /// Of those the pool entries that were near enough when the hop began.
+    pub(super) near: Vec<u64>,
     /// Rows to expand, where the pool holds only accepted ones.
     pub(super) frontier: BinaryHeap<Reverse<u64>>,
 }

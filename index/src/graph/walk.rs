@@ -2,7 +2,9 @@
 //! Alg. 2), with one sorted pool in the place of two heaps.
 //!
 //! A hop has phases: collect the neighbours not seen before, ask for their codes, compare, insert.
-//! So the memory is read in parallel, and not one dependent miss after the other.
+//! So the memory is read in parallel, and not one dependent miss after the other. Whether a
+//! neighbour is new and whether it is near enough no processor can foresee, so that the first three
+//! phases decide it without a branch; only the few that are left are inserted.
 
 use std::cmp::Reverse;
 
@@ -14,7 +16,7 @@ use crate::kernels::Kernel;
 use crate::{Damaged, Rows};
 
 /// Codes asked for ahead of the one that is compared.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// A layer and what is looked for in it.
 #[derive(Debug)]
@@ -93,8 +95,11 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
             if !cost.spend(scratch.fresh.len()) {
                 return Ok(());
             }
-            let Scratch { pool, fresh, .. } = scratch;
-            self.compare(kernel, fresh, |entry| pool.insert(entry))?;
+            let Scratch { pool, fresh, near, .. } = scratch;
+            self.compare(kernel, fresh, pool.bound(), near)?;
+            for &entry in &*near {
+                pool.insert(entry);
+            }
             let Some(row) = scratch.pool.expand() else {
                 return Ok(());
             };
@@ -141,8 +146,9 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
             if !cost.spend(scratch.fresh.len()) {
                 return Ok(());
             }
-            let Scratch { pool, fresh, frontier, .. } = scratch;
-            self.compare(kernel, fresh, |entry| {
+            let Scratch { pool, fresh, near, frontier, .. } = scratch;
+            self.compare(kernel, fresh, pool.bound(), near)?;
+            for &entry in &*near {
                 // What is farther than a full pool is never expanded, as the bound only falls.
                 if pool.bound().is_none_or(|bound| entry < bound) {
                     frontier.push(Reverse(entry));
@@ -150,7 +156,7 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
                         pool.insert(entry);
                     }
                 }
-            })?;
+            }
             let Some(Reverse(entry)) = scratch.frontier.pop() else {
                 return Ok(());
             };
@@ -184,43 +190,45 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         next: impl Fn(&Pool) -> Option<u32>,
     ) -> Result<(), Damaged> {
         let Scratch { visited, pool, fresh, .. } = scratch;
-        fresh.clear();
-        for &link in self.links.row(row)? {
-            if link == NO_LINK {
-                break;
-            }
-            // A wild link must not be followed, nor marked: the visited set ends at `rows`.
-            if link >= self.rows {
-                return Err(Damaged { array: "links", row });
-            }
-            if visited.insert(link) {
-                fresh.push(link);
-            }
+        let links = self.links.row(row)?;
+        // The padding is at the end; were some of it among the links, it would be wild.
+        let links = &links[..links.partition_point(|&link| link != NO_LINK)];
+        // A wild link must not be followed, nor marked: the visited set ends at `rows`.
+        if links.iter().fold(0, |largest, &link| largest.max(link)) >= self.rows {
+            return Err(Damaged { array: "links", row });
         }
+        visited.insert_all(links, fresh);
         if let Some(next) = next(pool) {
             self.links.prefetch(next);
         }
         Ok(())
     }
 
-    /// Compares the query with every row of `fresh` and hands the entries to `insert`.
+    /// Compares the query with every row of `fresh`; leaves the entries below `bound` in `near`.
     #[inline(always)]
     fn compare<K: Kernel>(
         &self,
         kernel: K,
         fresh: &[u32],
-        mut insert: impl FnMut(u64),
+        bound: Option<u64>,
+        near: &mut Vec<u64>,
     ) -> Result<(), Damaged> {
+        let bound = bound.unwrap_or(u64::MAX);
         for &row in fresh.iter().take(AHEAD) {
             self.codes.prefetch(row);
         }
+        near.clear();
+        near.resize(fresh.len(), 0);
+        let mut kept = 0;
         for (i, &row) in fresh.iter().enumerate() {
             if let Some(&ahead) = fresh.get(i + AHEAD) {
                 self.codes.prefetch(ahead);
             }
-            let key = self.measure.key(kernel, self.query, self.codes.row(row)?);
-            insert(pack(key, row));
+            let entry = pack(self.measure.key(kernel, self.query, self.codes.row(row)?), row);
+            near[kept] = entry;
+            kept += usize::from(entry < bound);
         }
+        near.truncate(kept);
         Ok(())
     }
 }

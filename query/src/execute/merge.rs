@@ -6,6 +6,9 @@ use super::bind::Bound;
 use super::search::{self, Searched};
 use crate::{Hit, Plan, PreparedQuery, SegmentView, Strategy};
 
+/// Full vectors asked for ahead of the one that is compared.
+const AHEAD: usize = 4;
+
 pub(super) struct Merged {
     /// At most k, nearest first; ties by view, then row.
     pub(super) hits: Vec<Hit>,
@@ -40,15 +43,21 @@ pub(super) fn merge(
     }
     approximate.sort_by(|a, b| nearer(&a.1, &b.1));
 
+    for (_, hit) in approximate.iter().take(AHEAD) {
+        views[hit.view].prefetch(hit.row);
+    }
     let mut reranked = 0u64;
-    for (place, hit) in approximate {
+    for (i, &(place, ref hit)) in approximate.iter().enumerate() {
         // Rows that can't be read make room for the next ones.
         if reranked >= plan.rerank as u64 && hits.len() >= wanted {
             break;
         }
+        if let Some((_, ahead)) = approximate.get(i + AHEAD) {
+            views[ahead.view].prefetch(ahead.row);
+        }
         match views[hit.view].distance(query, hit.row) {
             Ok(distance) => {
-                hits.push(Hit { distance, ..hit });
+                hits.push(Hit { distance, ..*hit });
                 reranked += 1;
             }
             Err(error @ SegmentError::Corrupt { .. }) => {

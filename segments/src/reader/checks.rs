@@ -47,6 +47,21 @@ impl BlockChecks {
             .is_some_and(|word| word.load(Ordering::Relaxed) >> (block % 64) & 1 == 1)
     }
 
+    /// Whether all of these blocks were found good before.
+    fn are_good(&self, blocks: Range<usize>) -> bool {
+        let mut block = blocks.start;
+        while block < blocks.end {
+            let in_word = (64 - block % 64).min(blocks.end - block);
+            let wanted = u64::MAX >> (64 - in_word) << (block % 64);
+            let good = self.good.get(block / 64).map_or(0, |word| word.load(Ordering::Relaxed));
+            if good & wanted != wanted {
+                return false;
+            }
+            block += in_word;
+        }
+        true
+    }
+
     fn first_touch(&self, block: usize, bytes: &[u8]) -> bool {
         if self.is_bad(block) {
             return false;
@@ -79,6 +94,13 @@ impl<'a> MappedSection<'a> {
     /// The bytes, for those who call [`check`](Self::check) on what they read of them.
     pub(crate) fn unchecked(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Whether every block that a range of the section touches was found good before; the cost is a
+    /// bit a block, so that a search asks once and not for every row.
+    pub(crate) fn is_checked(&self, range: Range<usize>) -> bool {
+        let first = self.first_block + range.start / CHECK_BLOCK;
+        self.checks.are_good(first..self.first_block + range.end.div_ceil(CHECK_BLOCK))
     }
 
     /// Checks the blocks that a range (not empty, within the section) touches, unless they were

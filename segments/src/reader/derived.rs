@@ -60,7 +60,7 @@ impl Segment {
             rows.rows.clone(),
         );
         Ok(SegmentGraph {
-            links: LinkRows(links),
+            links: LinkRows(links.for_many()),
             upper: &head.upper,
             calibration: &head.calibration,
             origin: entry.origin,

@@ -21,6 +21,8 @@ pub(super) struct CheckedRows<'a, T> {
     /// The segment's row that is row 0 here.
     first_row: u32,
     array: &'static str,
+    /// Every block of `data` is known to have been checked.
+    checked: bool,
 }
 
 impl<'a, T: Pod> CheckedRows<'a, T> {
@@ -42,8 +44,24 @@ impl<'a, T: Pod> CheckedRows<'a, T> {
             // Regions and sections are aligned to 64 bytes, and rows to their elements.
             .and_then(|bytes| bytemuck::try_cast_slice(bytes).ok())
             .unwrap_or_default();
-        let first_row = rows.start;
-        CheckedRows { section, data, first_byte, width, rows: rows.len() as u32, first_row, array }
+        CheckedRows {
+            section,
+            data,
+            first_byte,
+            width,
+            rows: rows.len() as u32,
+            first_row: rows.start,
+            array,
+            checked: false,
+        }
+    }
+
+    /// For a view from which many rows are read: if all of it was checked before, no row is asked
+    /// about again. Costs one look at a bit a block.
+    pub(super) fn for_many(mut self) -> Self {
+        let bytes = size_of_val(self.data);
+        self.checked = self.section.is_checked(self.first_byte..self.first_byte + bytes);
+        self
     }
 
     #[inline(always)]
@@ -56,6 +74,9 @@ impl<'a, T: Pod> CheckedRows<'a, T> {
         let Some(data) = self.data.get(start..start + self.width) else {
             return Err(self.damaged(row));
         };
+        if self.checked {
+            return Ok(data);
+        }
         let first_byte = self.first_byte + start * size_of::<T>();
         match self.section.check(first_byte..first_byte + self.width * size_of::<T>()) {
             Ok(()) => Ok(data),

@@ -192,13 +192,9 @@ impl Segment {
     pub fn codes(&self, rows: Range<u32>) -> CodeRows<'_> {
         let width = self.header.code_bytes as usize;
         let first_byte = width.saturating_mul(rows.start as usize);
-        CodeRows(CheckedRows::new(
-            self.mapped(Kind::Codes),
-            Kind::Codes.name(),
-            first_byte,
-            width,
-            rows,
-        ))
+        let codes =
+            CheckedRows::new(self.mapped(Kind::Codes), Kind::Codes.name(), first_byte, width, rows);
+        CodeRows(codes.for_many())
     }
 
     /// Turns a damaged row into the error that names file, section and row.
