@@ -420,7 +420,10 @@ fn a_round_trip_of_lines() {
     let made = place.json("snapshot create db before");
     assert_eq!((&made["name"], &made["records"]), (&json!("before"), &json!(5)));
     assert_eq!(place.json("remove db docs 1 99"), json!({"removed": 1}));
-    assert_eq!(place.run("remove db docs --where n_>=_$n --param n=3").success(), "removed 2 records\n");
+    assert_eq!(
+        place.run("remove db docs --where n_>=_$n --param n=3").success(),
+        "removed 2 records\n"
+    );
     assert_eq!(place.json("count db docs"), json!({"count": 2}));
     let report = place.json("optimize db");
     assert_eq!(report["collections"][0]["collection"], "docs");
