@@ -8,6 +8,7 @@ use vecstore_segments::{Progress, RecordId};
 
 use crate::commit::{Operation, Write, admit, commit};
 use crate::database::Handle;
+use crate::facet::Facet;
 use crate::flush::flush_all;
 use crate::optimize::{OptimizeReport, optimize};
 use crate::options::{CollectionOptions, limits};
@@ -218,6 +219,28 @@ impl Collection {
     /// Begins a query for the records nearest to `vector`.
     pub fn query<'a>(&'a self, vector: &'a [f32]) -> Query<'a> {
         Query::new(self, vector)
+    }
+
+    /// Begins to count the values of a metadata field: `"pos"`, or `"items.price"` for one inside
+    /// objects. Exact, as of the moment of the call.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use vecstore::{Collection, Database, Metric, Record};
+    /// # fn main() -> vecstore::Result<()> {
+    /// # let db = Database::in_memory()?;
+    /// # let docs = db.create_collection("docs", Collection::options(1, Metric::Dot))?;
+    /// docs.upsert(Record::new("a", [1.0]).metadata(json!({"pos": "n"})))?;
+    /// docs.upsert(Record::new("b", [2.0]).metadata(json!({"pos": "n"})))?;
+    /// docs.upsert(Record::new("c", [3.0]).metadata(json!({"pos": "v"})))?;
+    /// let facet = docs.facet("pos").limit(1).run()?;
+    /// assert_eq!((&facet.values[0].value, facet.values[0].count), (&json!("n"), 2));
+    /// assert_eq!(facet.distinct, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn facet<'a>(&'a self, field: &'a str) -> Facet<'a> {
+        Facet::new(self, field)
     }
 
     /// Begins to read all records in the order of their ids.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use vecstore_segments::Segment;
 
 use crate::Result;
 use crate::snapshot;
@@ -65,8 +66,25 @@ pub struct SegmentStats {
     pub bytes: u64,
     /// Bytes of each section.
     pub sections: BTreeMap<String, u64>,
+    /// Each indexed metadata field, ascending by path; none if their index is damaged.
+    pub fields: Vec<FieldStats>,
     /// Derived sections that were found damaged and are not used.
     pub degraded: Vec<String>,
+}
+
+/// Numbers about the index of one metadata field in a segment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldStats {
+    /// Names joined by dots.
+    pub path: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Distinct strings; `None` if there are too many, or too long ones, to be indexed.
+    pub strings: Option<u64>,
+    /// Distinct numbers.
+    pub numbers: u64,
+    /// Distinct points in time among the strings.
+    pub dates: u64,
 }
 
 /// What [`Database::verify`](crate::Database::verify) found.
@@ -136,11 +154,28 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
                     .into_iter()
                     .map(|(name, bytes)| (name.to_owned(), bytes))
                     .collect(),
+                fields: fields(&part.file.segment),
                 degraded: part.file.segment.degraded(),
             })
             .collect(),
         trouble: shard.trouble.lock().clone(),
     })
+}
+
+fn fields(segment: &Segment) -> Vec<FieldStats> {
+    // What is damaged is told by `degraded`.
+    let summaries = segment.fields().ok().and_then(|fields| fields.fields().ok());
+    summaries
+        .unwrap_or_default()
+        .into_iter()
+        .map(|field| FieldStats {
+            path: field.path,
+            bytes: field.bytes,
+            strings: field.strings,
+            numbers: field.numbers,
+            dates: field.dates,
+        })
+        .collect()
 }
 
 /// Records of every namespace that has some.

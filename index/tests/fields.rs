@@ -335,6 +335,7 @@ fn ask_everything(bytes: &[u8]) {
         let _ = index.date_range(path, Bound::Excluded(day), Bound::Unbounded);
         let _ = index.elements(path);
         let _ = index.visit_values(path, &mut |_, _| {});
+        let _ = index.unlisted(path);
     }
     let _ = index.fields();
 }
@@ -513,7 +514,8 @@ proptest! {
 
             // Every value of the rows that need not be read, and nothing else.
             let mut seen: Facts = Vec::new();
-            let to_read = index
+            let to_read = index.unlisted(path).unwrap();
+            index
                 .visit_values(path, &mut |value, rows| {
                     seen.extend(rows.iter().map(|row| (row, path, Some(owned(value)))));
                 })

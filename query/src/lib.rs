@@ -10,6 +10,7 @@ mod plan;
 mod request;
 mod sealed;
 mod stopwatch;
+mod values;
 mod view;
 
 pub use costs::Costs;
@@ -22,4 +23,5 @@ pub use filter::{
 pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};
 pub use request::{Effort, Request};
 pub use sealed::SealedView;
+pub use values::ValueCounts;
 pub use view::{Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats};

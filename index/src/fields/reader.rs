@@ -194,16 +194,14 @@ impl<'a> FieldIndex<'a> {
     }
 
     /// Calls `found` with every value of `path` and the rows that have it: null, false, true,
-    /// numbers, strings; the latter two ascending. Returns the rows for which that may not be all:
-    /// what they have must be read.
+    /// numbers, strings; the latter two ascending. Of the rows of [`unlisted`](Self::unlisted) these
+    /// may not be all.
     pub fn visit_values(
         &self,
         path: &str,
         found: &mut dyn FnMut(Scalar<'_>, &RoaringBitmap),
-    ) -> Result<RoaringBitmap, FormatError> {
-        let Some(at) = self.find(path)? else {
-            return read_bitmap(self.dropped, "dropped rows");
-        };
+    ) -> Result<(), FormatError> {
+        let Some(at) = self.find(path)? else { return Ok(()) };
         let block = self.block(at)?;
         let sets = [
             (Scalar::Null, block.null, "null"),
@@ -223,11 +221,21 @@ impl<'a> FieldIndex<'a> {
             };
             found(value, rows);
         })?;
+        block.strings.visit(&mut |text, rows| found(Scalar::Str(text), rows))
+    }
+
+    /// Rows that may have values at `path` which [`visit_values`](Self::visit_values) does not
+    /// show, because of a limit.
+    pub fn unlisted(&self, path: &str) -> Result<RoaringBitmap, FormatError> {
+        let Some(at) = self.find(path)? else {
+            return read_bitmap(self.dropped, "dropped rows");
+        };
+        let block = self.block(at)?;
         if block.over {
-            return read_bitmap(block.any_string, "any string");
+            read_bitmap(block.any_string, "any string")
+        } else {
+            read_bitmap(block.long_string, "long string")
         }
-        block.strings.visit(&mut |text, rows| found(Scalar::Str(text), rows))?;
-        read_bitmap(block.long_string, "long string")
     }
 
     /// Rows where `path` has a string within the bounds, by bytes.

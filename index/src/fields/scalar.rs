@@ -47,6 +47,16 @@ impl Scalar<'_> {
         }
     }
 
+    /// The same value in its one form: a number that an `i64` can hold is an integer.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        match Number::of(self) {
+            Some(Number::Int(value)) => Scalar::Int(value),
+            Some(Number::Float(value)) => Scalar::Float(value),
+            None => self,
+        }
+    }
+
     fn date(self) -> Option<Timestamp> {
         match self {
             Scalar::Date(date) => Some(date),
