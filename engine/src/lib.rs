@@ -65,5 +65,5 @@ pub use selection::Selection;
 pub use snapshot::SnapshotInfo;
 pub use stats::{CollectionStats, FieldStats, SegmentStats, Stats, VerifyReport};
 pub use vecstore_index::{Metric, UnknownMetric};
-pub use vecstore_query::ExecutedPlan;
+pub use vecstore_query::{AlternativeRun, ComparedSegment, ExecutedPlan};
 pub use vecstore_segments::{InvalidId, Metadata, Progress, RecordId, Stage};
