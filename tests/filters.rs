@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use vecstore::{Collection, ErrorKind, Metric, Record};
-use vecstore_tests::{Random, in_memory};
+use vecstore_tests::{Random, in_memory, nearest, recall};
 
 /// Metadata of every shape a filter tells apart.
 fn metadata(random: &mut Random) -> Map<String, Value> {
@@ -199,4 +199,35 @@ fn stats_tell_the_size_of_each_field() {
         fields.iter().map(|f| (f.path.as_str(), f.strings, f.numbers, f.dates)).collect();
     assert_eq!(told, [("long", None, 0, 0), ("made", Some(1), 0, 1), ("n", Some(0), 1, 0)]);
     assert!(fields.iter().all(|field| field.bytes > 0));
+}
+
+/// The rows just beyond a filter that leaves out the nearest half lie closer together than their
+/// codes can tell.
+#[test]
+fn a_filter_far_from_the_query_finds_the_right_rows() {
+    let (_db, docs) = in_memory(32, Metric::Cosine);
+    let mut random = Random::new(9);
+    let vectors: Vec<Vec<f32>> = (0..6_000).map(|_| random.vector(32)).collect();
+    let query = random.vector(32);
+    let order = nearest(Metric::Cosine, &vectors, &query, vectors.len(), |_| true);
+    let records = (order.iter().enumerate())
+        .map(|(place, &row)| {
+            Record::new(row as u64, vectors[row].clone()).metadata(json!({"place": place}))
+        })
+        .collect();
+    docs.batch_upsert(records).unwrap();
+    docs.flush().unwrap();
+    for matches in [3_000, 600, 60] {
+        let first = order.len() - matches;
+        for k in [1, 10, 100] {
+            let filter = format!("place >= {first}");
+            let (hits, plan) = docs.query(&query).k(k).filter(&filter).explain().unwrap();
+            let wanted = &order[first..first + k.min(matches)];
+            let found: Vec<usize> =
+                hits.iter().map(|hit| hit.id.to_string().parse().unwrap()).collect();
+            assert_eq!(found.len(), wanted.len());
+            let recall = recall(wanted, &found);
+            assert!(recall >= 0.9, "{filter}, k {k}: recall {recall}\n{plan}");
+        }
+    }
 }
