@@ -89,11 +89,14 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a record, of which the row is given too, matches the filter for a query.
+type Keep = dyn Fn(usize, usize, &Map<String, Value>) -> bool;
+
 /// A filter for each query.
 struct Filters {
     name: String,
     text: Box<dyn Fn(usize) -> String>,
-    keep: Box<dyn Fn(usize, usize, &Map<String, Value>) -> bool>,
+    keep: Box<Keep>,
 }
 
 /// Real filters, and for each selectivity one without correlation, and one near and one far from

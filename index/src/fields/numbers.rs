@@ -346,7 +346,7 @@ impl<'a> Numbers<'a> {
         for runs in merged_levels(self.len()) {
             let longer = buckets.saturating_mul(MERGED);
             let next = at.saturating_add(longer).min(self.len());
-            if at % longer != 0 || next > end {
+            if !at.is_multiple_of(longer) || next > end {
                 break;
             }
             run = Some((first + at / longer, next));
