@@ -70,6 +70,8 @@ fn queries_that_are_not_valid() {
     invalid(docs.query(&ok).ef(50).exact().run(), "only one of ef, recall and exact");
     invalid(docs.query(&ok).score_threshold(f32::NAN).run(), "score_threshold is not a number");
     invalid(docs.query(&ok).bind("x", 1).run(), "parameter `x` is bound, but there is no filter");
+    invalid(docs.select("n = $x").count(), "parameter `$x` has no value");
+    invalid(docs.select("n = 1").bind("x", 1).remove(), "parameter `$x` is given, but");
     invalid(docs.scroll().limit(0).run(), "limit is 0");
     invalid(docs.namespace("a\nb"), "namespace `a\\nb` is not allowed");
 }

@@ -137,7 +137,9 @@ fn remove_where_removes_what_matches_wherever_it_is() {
             docs.flush().unwrap();
         }
     }
-    assert_eq!(docs.remove_where("even = true").unwrap(), 50);
+    assert_eq!(docs.select("even = $e").bind("e", true).count().unwrap(), 50);
+    assert_eq!(docs.select("even = $e").bind("e", "true").remove().unwrap(), 0);
+    assert_eq!(docs.select("even = $e").bind("e", true).remove().unwrap(), 50);
     assert_eq!(docs.remove_where("even = true").unwrap(), 0);
     assert_eq!(docs.count(None).unwrap(), 50);
     assert_eq!(docs.count(Some("even = true")).unwrap(), 0);

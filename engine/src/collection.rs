@@ -4,20 +4,20 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use vecstore_index::Metric;
-use vecstore_query::Params;
 use vecstore_segments::{Progress, RecordId};
 
 use crate::commit::{Operation, Write, admit, commit};
 use crate::database::Handle;
+use crate::facet::Facet;
 use crate::flush::flush_all;
 use crate::optimize::{OptimizeReport, optimize};
 use crate::options::{CollectionOptions, limits};
-use crate::query::{Query, parse_filter};
+use crate::query::Query;
 use crate::record::{CheckedRecord, Include, Record, StoredRecord, check_namespace};
 use crate::scroll::Scroll;
+use crate::selection::Selection;
 use crate::state::CollectionState;
 use crate::stats::{self, CollectionStats};
-use crate::views::views;
 use crate::{Error, Result};
 
 /// A handle on one namespace of a collection; cheap to clone, usable from many threads at once.
@@ -96,7 +96,7 @@ impl Collection {
         Ok(&self.shard)
     }
 
-    fn write(&self, operation: Operation) -> Result<crate::commit::Done> {
+    pub(crate) fn write(&self, operation: Operation) -> Result<crate::commit::Done> {
         let collection = Arc::clone(self.checked()?);
         if matches!(operation, Operation::Upsert(_)) {
             admit(&self.handle.state, &collection)?;
@@ -186,41 +186,61 @@ impl Collection {
         Ok(self.write(Operation::Remove(ids.to_vec()))?.records)
     }
 
+    /// The records that satisfy a filter, to be counted or removed; [`Selection::bind`] gives its
+    /// parameters their values.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use vecstore::{Collection, Database, Metric, Record};
+    /// # fn main() -> vecstore::Result<()> {
+    /// # let db = Database::in_memory()?;
+    /// # let docs = db.create_collection("docs", Collection::options(1, Metric::Dot))?;
+    /// docs.upsert(Record::new("a", [1.0]).metadata(json!({"lang": "en"})))?;
+    /// assert_eq!(docs.select("lang = $lang").bind("lang", "en").count()?, 1);
+    /// assert_eq!(docs.select("lang IN $langs").bind("langs", vec!["de", "fr"]).remove()?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn select<'a>(&'a self, filter: &'a str) -> Selection<'a> {
+        Selection::new(self, Some(filter))
+    }
+
     /// Removes every record that satisfies a filter, as of the moment of the call; returns how
     /// many. A record that is replaced meanwhile stays. Many records go in several commits.
     pub fn remove_where(&self, filter: &str) -> Result<u64> {
-        const IDS_A_COMMIT: usize = 4_096;
-        let shard = self.checked()?;
-        let filter = parse_filter(Some(filter), &Params::new())?;
-        let version = shard.version();
-        let mut versions = Vec::new();
-        for view in views(&version, &self.namespace, &shard.options) {
-            for row in &view.rows(filter.as_ref())? {
-                let found = view.found(row);
-                versions.push((found.id()?, found.seq()?));
-            }
-        }
-        let mut removed = 0;
-        for some in versions.chunks(IDS_A_COMMIT) {
-            removed += self.write(Operation::RemoveVersions(some.to_vec()))?.records;
-        }
-        Ok(removed)
+        self.select(filter).remove()
     }
 
     /// Number of records, or of those that satisfy a filter.
     pub fn count(&self, filter: Option<&str>) -> Result<u64> {
-        let shard = self.checked()?;
-        let filter = parse_filter(filter, &Params::new())?;
-        let version = shard.version();
-        views(&version, &self.namespace, &shard.options)
-            .iter()
-            .map(|view| view.rows(filter.as_ref()).map(|rows| rows.len()))
-            .sum()
+        Selection::new(self, filter).count()
     }
 
     /// Begins a query for the records nearest to `vector`.
     pub fn query<'a>(&'a self, vector: &'a [f32]) -> Query<'a> {
         Query::new(self, vector)
+    }
+
+    /// Begins to count the values of a metadata field: `"pos"`, or `"items.price"` for one inside
+    /// objects. Exact, as of the moment of the call.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use vecstore::{Collection, Database, Metric, Record};
+    /// # fn main() -> vecstore::Result<()> {
+    /// # let db = Database::in_memory()?;
+    /// # let docs = db.create_collection("docs", Collection::options(1, Metric::Dot))?;
+    /// docs.upsert(Record::new("a", [1.0]).metadata(json!({"pos": "n"})))?;
+    /// docs.upsert(Record::new("b", [2.0]).metadata(json!({"pos": "n"})))?;
+    /// docs.upsert(Record::new("c", [3.0]).metadata(json!({"pos": "v"})))?;
+    /// let facet = docs.facet("pos").limit(1).run()?;
+    /// assert_eq!((&facet.values[0].value, facet.values[0].count), (&json!("n"), 2));
+    /// assert_eq!(facet.distinct, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn facet<'a>(&'a self, field: &'a str) -> Facet<'a> {
+        Facet::new(self, field)
     }
 
     /// Begins to read all records in the order of their ids.

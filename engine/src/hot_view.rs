@@ -3,16 +3,19 @@
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{Accept, Candidate, Found, Metric, Scratch};
 use vecstore_query::{
-    Filter, Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats,
+    Filter, Matching, PreparedQuery, SegmentView, ValueCounts, ViewKind, ViewStats, compile,
 };
-use vecstore_segments::SegmentError;
+use vecstore_segments::{FieldPath, SegmentError};
 
+use crate::Result as EngineResult;
+use crate::hot_fields::{RUN_ROWS, run_rows};
 use crate::memtable::HotRow;
 use crate::options::CollectionOptions;
 use crate::version::{MemtablePart, Version};
 
 /// Records of one namespace in one memtable, as of a version. There are no codes and no graph:
-/// every search is an exact scan.
+/// every search is an exact scan. A filter asks the field indices of
+/// whole runs of rows and reads the metadata of the rows after them.
 #[derive(Debug)]
 pub(crate) struct HotView<'a> {
     options: &'a CollectionOptions,
@@ -37,6 +40,19 @@ impl<'a> HotView<'a> {
 
     pub(crate) fn hot(&self, row: u32) -> &'a HotRow {
         self.part.table.row(row)
+    }
+
+    /// Counts the values that `rows` have at a path.
+    pub(crate) fn count_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        counts: &mut ValueCounts,
+    ) -> EngineResult<()> {
+        for row in rows {
+            counts.add_record(path, &self.hot(row).metadata()?);
+        }
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -66,20 +82,44 @@ impl SegmentView for HotView<'_> {
     }
 
     fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError> {
-        let mut rows = RoaringBitmap::new();
-        let mut unreadable = Unreadable::default();
-        for row in &self.live {
-            match self.hot(row).metadata() {
-                Ok(metadata) if filter.matches(&metadata) => drop(rows.insert(row)),
-                Ok(_) => {}
-                Err(error) => {
-                    unreadable.rows.insert(row);
-                    unreadable.first_error.get_or_insert_with(|| error.to_string());
+        let mut found = Matching::default();
+        let mut unsure = RoaringBitmap::new();
+        let whole_runs = self.part.rows / RUN_ROWS;
+        for run in 0..whole_runs {
+            let mut scope: RoaringBitmap = self.live.range(run_rows(run)).collect();
+            if scope.is_empty() {
+                continue;
+            }
+            let compiled = self.part.table.fields(run).and_then(|(fields, unread)| {
+                unsure |= &scope & unread;
+                scope -= unread;
+                compile(filter, &fields, &scope)
+            });
+            match compiled {
+                Ok(compiled) => {
+                    found.rows |= compiled.rows;
+                    unsure |= compiled.unsure;
+                }
+                // Without its index the run is read.
+                Err(damage) => {
+                    found.degraded.push(damage.to_string());
+                    unsure |= scope;
                 }
             }
         }
-        let rows_read = self.live.len();
-        Ok(Matching { rows, rows_read, unreadable, degraded: Vec::new() })
+        unsure.extend(self.live.range(whole_runs * RUN_ROWS..));
+        found.rows_read = unsure.len();
+        for row in &unsure {
+            match self.hot(row).metadata() {
+                Ok(metadata) if filter.matches(&metadata) => drop(found.rows.insert(row)),
+                Ok(_) => {}
+                Err(error) => {
+                    found.unreadable.rows.insert(row);
+                    found.unreadable.first_error.get_or_insert_with(|| error.to_string());
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn scan(

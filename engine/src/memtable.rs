@@ -9,12 +9,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_index::{FieldIndex, FormatError};
 use vecstore_segments::{Metadata, RecordId};
 
+use crate::hot_fields::{RUN_ROWS, RunFields};
 use crate::record::CheckedRecord;
 use crate::{Error, ErrorKind, Result};
 
-/// Rows of the first chunk; each further one is twice as large as the one before.
+/// Rows of the first chunk; each further one is twice as large as the one before. Every chunk has
+/// whole runs of [`RUN_ROWS`].
 const FIRST_CHUNK: usize = 1_024;
 const CHUNKS: usize = 22;
 const ALIVE: u64 = u64::MAX;
@@ -24,6 +28,8 @@ const ALIVE: u64 = u64::MAX;
 pub(crate) struct Memtable {
     epoch: u32,
     chunks: [OnceLock<Box<[OnceLock<HotRow>]>>; CHUNKS],
+    /// Field indices of the runs of rows of each chunk.
+    fields: [OnceLock<Box<[RunFields]>>; CHUNKS],
     rows: AtomicUsize,
     bytes: AtomicUsize,
     /// The newest row of each id; older ones are reached through [`HotRow::previous`].
@@ -91,6 +97,7 @@ impl Memtable {
         Memtable {
             epoch,
             chunks: [const { OnceLock::new() }; CHUNKS],
+            fields: [const { OnceLock::new() }; CHUNKS],
             rows: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             newest: RwLock::new(HashMap::new()),
@@ -124,6 +131,20 @@ impl Memtable {
             .get()
             .and_then(|rows| rows[slot].get())
             .expect("a version names only rows that were appended before it was published")
+    }
+
+    /// The field index of a run of rows, and the rows that are not in it. Every row of the run must
+    /// have been made known by a version.
+    pub(crate) fn fields(
+        &self,
+        run: u32,
+    ) -> std::result::Result<(FieldIndex<'_>, &RoaringBitmap), FormatError> {
+        let (chunk, slot) = place((run * RUN_ROWS) as usize);
+        let runs = self.fields[chunk].get_or_init(|| {
+            let runs = (FIRST_CHUNK << chunk) / RUN_ROWS as usize;
+            std::iter::repeat_with(RunFields::default).take(runs).collect()
+        });
+        runs[slot / RUN_ROWS as usize].get(run, |row| self.row(row))
     }
 
     /// Appends a version of a record; only the commit leader may call this.

@@ -3,11 +3,15 @@
 use std::ops::Deref;
 
 use serde_json::Value;
-use vecstore_query::{Costs, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, run};
+use vecstore_query::{
+    ComparedSegment, Costs, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, compare,
+    run,
+};
 
 use crate::collection::Collection;
 use crate::options::limits;
 use crate::record::{Hit, Include, check_vector};
+use crate::state::CollectionState;
 use crate::views::views;
 use crate::{Error, Result};
 
@@ -132,17 +136,8 @@ impl<'a> Query<'a> {
     /// Finds the records and tells how: the plan that ran, with estimates and measurements.
     pub fn explain(self) -> Result<(QueryResult, ExecutedPlan)> {
         let shard = self.collection.checked()?;
-        let what = format!("collection `{}`, query", shard.name);
-        check_vector(self.vector, &shard.options, &what)?;
-        self.check_numbers(&what)?;
-        let filter = parse_filter(self.filter, &self.params)?;
-        let request = Request {
-            vector: self.vector,
-            k: self.k,
-            filter: filter.as_ref(),
-            effort: self.effort.unwrap_or_default(),
-            score_threshold: self.score_threshold,
-        };
+        let filter = self.check(shard)?;
+        let request = self.request(filter.as_ref());
         let version = shard.version();
         let parts = views(&version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
@@ -164,6 +159,37 @@ impl<'a> Query<'a> {
             })
             .collect::<Result<_>>()?;
         Ok((QueryResult { hits, complete: answer.complete }, answer.executed))
+    }
+
+    /// Executes every strategy that the plan had to choose from, and times each: what
+    /// [`explain`](Self::explain) would have chosen, and how much that costs beyond the best.
+    pub fn explain_alternatives(self) -> Result<Vec<ComparedSegment>> {
+        let shard = self.collection.checked()?;
+        let filter = self.check(shard)?;
+        let request = self.request(filter.as_ref());
+        let version = shard.version();
+        let parts = views(&version, self.collection.namespace_name(), &shard.options);
+        let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
+        let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
+        Ok(compare(&request, &refs, costs)?)
+    }
+
+    /// Checks everything that was asked for; returns the filter.
+    fn check(&self, shard: &CollectionState) -> Result<Option<Filter>> {
+        let what = format!("collection `{}`, query", shard.name);
+        check_vector(self.vector, &shard.options, &what)?;
+        self.check_numbers(&what)?;
+        parse_filter(self.filter, &self.params)
+    }
+
+    fn request<'f>(&'f self, filter: Option<&'f Filter>) -> Request<'f> {
+        Request {
+            vector: self.vector,
+            k: self.k,
+            filter,
+            effort: self.effort.unwrap_or_default(),
+            score_threshold: self.score_threshold,
+        }
     }
 
     fn check_numbers(&self, what: &str) -> Result<()> {

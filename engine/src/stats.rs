@@ -70,8 +70,25 @@ pub struct SegmentStats {
     /// How the graph of each namespace that has one was made: `built`, `merged from 2`, `rebuilt:
     /// recall 0.930 below 0.950 at ef 64`.
     pub graphs: BTreeMap<String, String>,
+    /// Each indexed metadata field, ascending by path; none if their index is damaged.
+    pub fields: Vec<FieldStats>,
     /// Derived sections that were found damaged and are not used.
     pub degraded: Vec<String>,
+}
+
+/// Numbers about the index of one metadata field in a segment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FieldStats {
+    /// Names joined by dots.
+    pub path: String,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Distinct strings; `None` if there are too many, or too long ones, to be indexed.
+    pub strings: Option<u64>,
+    /// Distinct numbers.
+    pub numbers: u64,
+    /// Distinct points in time among the strings.
+    pub dates: u64,
 }
 
 /// What [`Database::verify`](crate::Database::verify) found.
@@ -150,6 +167,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
                     .map(|(name, bytes)| (name.to_owned(), bytes))
                     .collect(),
                 graphs: graphs(&part.file.segment),
+                fields: fields(&part.file.segment),
                 degraded: part.file.segment.degraded(),
             })
             .collect(),
@@ -162,6 +180,22 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
 pub(crate) fn graphs(segment: &Segment) -> BTreeMap<String, String> {
     let origins = segment.graph_origins().unwrap_or_default();
     origins.into_iter().map(|(name, origin)| (name.to_owned(), origin.to_string())).collect()
+}
+
+fn fields(segment: &Segment) -> Vec<FieldStats> {
+    // What is damaged is told by `degraded`.
+    let summaries = segment.fields().ok().and_then(|fields| fields.fields().ok());
+    summaries
+        .unwrap_or_default()
+        .into_iter()
+        .map(|field| FieldStats {
+            path: field.path,
+            bytes: field.bytes,
+            strings: field.strings,
+            numbers: field.numbers,
+            dates: field.dates,
+        })
+        .collect()
 }
 
 /// Records of every namespace that has some.

@@ -1,7 +1,8 @@
 //! The parts of a namespace, and what is read from them.
 
-use vecstore_query::{Filter, SealedView, SegmentView};
-use vecstore_segments::{NamespaceRows, RecordId};
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_query::{Filter, SealedView, SegmentView, ValueCounts};
+use vecstore_segments::{FieldPath, NamespaceRows, RecordId};
 
 use crate::hot_view::HotView;
 use crate::memtable::HotRow;
@@ -55,10 +56,7 @@ impl<'a> View<'a> {
     }
 
     /// Live rows of the view that match.
-    pub(crate) fn rows(
-        &self,
-        filter: Option<&Filter>,
-    ) -> Result<vecstore_index::roaring::RoaringBitmap> {
+    pub(crate) fn rows(&self, filter: Option<&Filter>) -> Result<RoaringBitmap> {
         match filter {
             None => Ok(self.as_view().live()),
             Some(filter) => {
@@ -68,6 +66,21 @@ impl<'a> View<'a> {
                     Some(error) => Err(Error::new(ErrorKind::Corrupt, error)),
                 }
             }
+        }
+    }
+}
+
+impl View<'_> {
+    /// Counts the values that `rows` have at a path.
+    pub(crate) fn count_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        counts: &mut ValueCounts,
+    ) -> Result<()> {
+        match self {
+            View::Hot(view) => view.count_values(path, rows, counts),
+            View::Sealed { view, .. } => Ok(view.count_values(path, rows, counts)?),
         }
     }
 }

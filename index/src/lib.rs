@@ -13,7 +13,9 @@ mod rows;
 mod workers;
 
 pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
-pub use fields::{FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar};
+pub use fields::{
+    Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar, Timestamp,
+};
 pub use graph::{
     Accept, BuildError, Calibration, EfPoint, Found, GRAPH_ROWS_MAX, Graph, GraphBuf, GraphOptions,
     MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build,

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use proptest::prelude::*;
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{FieldIndex, FieldIndexBuilder, FieldLimits, Posting, Scalar};
+use vecstore_index::{
+    Elements, FieldIndex, FieldIndexBuilder, FieldLimits, Posting, Scalar, Timestamp,
+};
 
 /// An owned [`Scalar`].
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +20,7 @@ enum Value {
     Int(i64),
     Float(f64),
     Str(String),
+    Date(Timestamp),
 }
 
 impl Value {
@@ -27,7 +31,19 @@ impl Value {
             Value::Int(value) => Scalar::Int(*value),
             Value::Float(value) => Scalar::Float(*value),
             Value::Str(value) => Scalar::Str(value),
+            Value::Date(value) => Scalar::Date(*value),
         }
+    }
+}
+
+fn owned(value: Scalar<'_>) -> Value {
+    match value {
+        Scalar::Null => Value::Null,
+        Scalar::Bool(value) => Value::Bool(value),
+        Scalar::Int(value) => Value::Int(value),
+        Scalar::Float(value) => Value::Float(value),
+        Scalar::Str(value) => Value::Str(value.to_string()),
+        Scalar::Date(value) => Value::Date(value),
     }
 }
 
@@ -241,6 +257,55 @@ fn many_different_numbers_do_not_make_many_bitmaps() {
     }
 }
 
+#[test]
+fn elements_are_told_from_plain_values() {
+    let mut builder = FieldIndexBuilder::new(FieldLimits { fields_max: 1, ..Default::default() });
+    builder.add_element(0, "a", Scalar::Int(1));
+    builder.add(1, "a", Scalar::Int(1));
+    builder.add(2, "a", Scalar::Int(1));
+    builder.add_element(2, "a", Scalar::Int(2));
+    builder.present(3, "a");
+    builder.add_element(4, "one too many", Scalar::Null);
+    let bytes = builder.finish();
+    let index = FieldIndex::open(&bytes).unwrap();
+    let elements = |rows: u32, unsure: u32| Elements {
+        rows: [rows].into_iter().collect(),
+        unsure: [unsure].into_iter().collect(),
+    };
+    assert_eq!(index.elements("a").unwrap(), elements(0, 2));
+    let unknown = Elements { unsure: [4].into_iter().collect(), ..Default::default() };
+    assert_eq!(index.elements("b").unwrap(), unknown);
+}
+
+/// More buckets than one level of merged bitmaps holds, so that ranges use two.
+#[test]
+fn wide_ranges_use_runs_of_buckets() {
+    let rows = 300_000_u32;
+    // A permutation of 0..rows, so that a bucket's rows lie all over.
+    let number = |row: u32| i64::from(row) * 7_919 % i64::from(rows);
+    let mut builder = FieldIndexBuilder::new(FieldLimits::default());
+    for row in 0..rows {
+        builder.add(row, "a", Scalar::Int(number(row)));
+    }
+    let bytes = builder.finish();
+    let index = FieldIndex::open(&bytes).unwrap();
+    for (low, high) in [
+        (0, 300_000),
+        (-5, 299_998),
+        (1, 400_000),
+        (1_024, 16_384),
+        (16_384, 32_767),
+        (16_383, 262_144),
+        (262_144, 299_999),
+        (262_143, 262_145),
+        (150_000, 149_999),
+    ] {
+        let (from, to) = (Bound::Included(Scalar::Int(low)), Bound::Excluded(Scalar::Int(high)));
+        let expected = (0..rows).filter(|row| (low..high).contains(&number(*row)));
+        assert_eq!(index.number_range("a", from, to).unwrap(), exact(expected), "{low}..{high}");
+    }
+}
+
 /// Asks everything; the answers do not matter, only that there are some.
 fn ask_everything(bytes: &[u8]) {
     let Ok(index) = FieldIndex::open(bytes) else { return };
@@ -264,6 +329,14 @@ fn ask_everything(bytes: &[u8]) {
         let _ = index.string_prefix(path, "s");
         let _ = index.string_matching(path, &mut |text| text.contains('o'));
     }
+    for path in ["flag", "n", "made", "text", ""] {
+        let day = Timestamp::parse("2024-05-01").unwrap();
+        let _ = index.equal(path, Scalar::Date(day));
+        let _ = index.date_range(path, Bound::Excluded(day), Bound::Unbounded);
+        let _ = index.elements(path);
+        let _ = index.visit_values(path, &mut |_, _| {});
+        let _ = index.unlisted(path);
+    }
     let _ = index.fields();
 }
 
@@ -272,7 +345,9 @@ fn damaged_bytes_are_an_error_or_an_answer() {
     let (mut facts, limits) = small_index();
     // A posting long enough to be a bitmap.
     facts.extend((8..60).map(|row| (row, "pos", Some(Value::Str("v".into())))));
-    let bytes = build(&facts, limits);
+    let day = |row: u32| Value::Str(format!("2024-05-{:02}", row % 28 + 1));
+    facts.extend((60..80).map(|row| (row, "made", Some(day(row)))));
+    let bytes = build(&facts, FieldLimits { fields_max: 5, ..limits });
     ask_everything(&bytes);
     for at in 0..bytes.len() {
         for flip in [0x01, 0x80, 0xff] {
@@ -295,7 +370,7 @@ fn a_stranger_is_told_apart() {
         FieldIndex::open(&other).unwrap_err().to_string()
     };
     assert_eq!(problem(0, b'x'), "field index: these bytes are no field index");
-    assert_eq!(problem(8, 9), "field index: version 9, this program reads 1");
+    assert_eq!(problem(8, 9), "field index: version 9, this program reads 2");
     assert_eq!(problem(40, 9), "field index: 48 bytes, expected 9");
 }
 
@@ -319,7 +394,17 @@ fn number() -> impl Strategy<Value = Value> {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![6 => "[abä]{0,4}", 1 => "[ab]{7,12}"]
+    prop_oneof![6 => "[abä]{0,4}", 1 => "[ab]{7,12}", 3 => date_text()]
+}
+
+/// A few days, so that they meet, in several time zones; some are no dates.
+fn date_text() -> impl Strategy<Value = String> {
+    (27..33u32, 0..3u32, "(|T12:00:00(Z|\\+02:00|-03:30)|T00:00:00(\\.000001|\\.5)Z|T1)")
+        .prop_map(|(day, month, rest)| format!("2024-{month:02}-{day}{rest}"))
+}
+
+fn date() -> impl Strategy<Value = Timestamp> {
+    date_text().prop_filter_map("no date", |text| Timestamp::parse(&text))
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -392,7 +477,8 @@ proptest! {
     #[test]
     fn answers_are_those_of_the_list(
         facts in facts(300),
-        probe in value(),
+        probe in prop_oneof![5 => value(), 1 => date().prop_map(Value::Date)],
+        (since, until) in (bound(date().boxed()), bound(date().boxed())),
         (low, high) in (bound(number().boxed()), bound(number().boxed())),
         (from, to) in (bound("[abä]{0,3}"), bound("[abä]{0,3}")),
         fields_max in 1..5usize,
@@ -419,6 +505,34 @@ proptest! {
                 })
             });
             assert_answers(index.number_range(path, low, high).unwrap(), &numbers, !known);
+
+            let dates = string_where(&facts, path, |text| {
+                let (since, until) = (since.map(Scalar::Date), until.map(Scalar::Date));
+                Timestamp::parse(text).is_some() && is_within(Scalar::Str(text), since, until)
+            });
+            assert_answers(index.date_range(path, since, until).unwrap(), &dates, !known);
+
+            // Every value of the rows that need not be read, and nothing else.
+            let mut seen: Facts = Vec::new();
+            let to_read = index.unlisted(path).unwrap();
+            index
+                .visit_values(path, &mut |value, rows| {
+                    seen.extend(rows.iter().map(|row| (row, path, Some(owned(value)))));
+                })
+                .unwrap();
+            assert!(to_read.is_empty() || !complete);
+            let key = |fact: &(u32, &'static str, Option<Value>)| {
+                let value = match fact.2.as_ref() {
+                    // One number has one form.
+                    Some(Value::Int(n)) => format!("{:?}", *n as f64),
+                    Some(Value::Float(n)) => format!("{:?}", n + 0.0),
+                    value => format!("{value:?}"),
+                };
+                (!to_read.contains(fact.0) && fact.1 == path && fact.2.is_some())
+                    .then_some((fact.0, value))
+            };
+            let expected: BTreeSet<_> = facts.iter().filter_map(key).collect();
+            prop_assert_eq!(seen.iter().filter_map(key).collect::<BTreeSet<_>>(), expected);
 
             let strings = string_where(&facts, path, |text| {
                 is_within(Scalar::Str(text), from.map(Scalar::Str), to.map(Scalar::Str))

@@ -10,10 +10,11 @@ mod plan;
 mod request;
 mod sealed;
 mod stopwatch;
+mod values;
 mod view;
 
 pub use costs::Costs;
-pub use execute::{Answer, Hit, run};
+pub use execute::{AlternativeRun, Answer, ComparedSegment, Hit, compare, run};
 pub use explain::{ExecutedPlan, ExecutedSegment};
 pub use filter::{
     Comparison, Compiled, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Field, Filter, FilterError,
@@ -22,4 +23,5 @@ pub use filter::{
 pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};
 pub use request::{Effort, Request};
 pub use sealed::SealedView;
+pub use values::ValueCounts;
 pub use view::{Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats};

@@ -3,13 +3,17 @@
 use std::sync::{Arc, OnceLock};
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Accept, Candidate, Damaged, Found, Graph, Metric, RowSet, Rows, Scratch};
-use vecstore_segments::{NamespaceRows, Segment, SegmentError, VectorRows};
+use vecstore_index::{
+    Accept, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, RowSet, Rows,
+    Scratch,
+};
+use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
 use crate::nearest::Nearest;
 use crate::numbering::{Gaps, complement, renumber};
 use crate::{
-    Filter, Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats, compile,
+    Filter, Matching, PreparedQuery, SegmentView, Unreadable, ValueCounts, ViewKind, ViewStats,
+    compile,
 };
 
 /// The rows of one namespace in a sealed segment, without the deleted ones.
@@ -43,6 +47,36 @@ impl<'a> SealedView<'a> {
             live: u32::try_from(live).unwrap_or(u32::MAX),
             live_set: OnceLock::new(),
         }
+    }
+
+    /// Counts the values that `rows` have at a path: from the field index, and by reading the rows
+    /// whose values it does not list.
+    pub fn count_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        counts: &mut ValueCounts,
+    ) -> Result<(), SegmentError> {
+        let first = self.namespace.rows.start;
+        let mut rows: RoaringBitmap = match first {
+            0 => rows.clone(),
+            // Rows of a segment are below u32::MAX, so none is lost.
+            _ => rows.iter().filter_map(|row| row.checked_add(first)).collect(),
+        };
+        match self.segment.fields() {
+            Ok(fields) => {
+                // Taken over only if the whole index could be read.
+                if let Ok((indexed, unlisted)) = indexed_values(&fields, &path.key(), &rows) {
+                    counts.merge(indexed);
+                    rows &= unlisted;
+                }
+            }
+            Err(SegmentError::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.segment.visit_metadata(&mut rows.iter(), &mut |_, metadata| {
+            counts.add_record(path, metadata);
+        })
     }
 
     fn rows(&self) -> u32 {
@@ -91,6 +125,21 @@ impl<'a> SealedView<'a> {
             rest = next;
         }
     }
+}
+
+/// The values that `rows` have at a path, but for the rows that must be read, which come second.
+fn indexed_values(
+    fields: &FieldIndex<'_>,
+    key: &str,
+    rows: &RoaringBitmap,
+) -> Result<(ValueCounts, RoaringBitmap), FormatError> {
+    let unlisted = fields.unlisted(key)?;
+    let listed = rows - &unlisted;
+    let mut counts = ValueCounts::default();
+    fields.visit_values(key, &mut |value, found| {
+        counts.add(value, found.intersection_len(&listed));
+    })?;
+    Ok((counts, unlisted))
 }
 
 impl SegmentView for SealedView<'_> {

@@ -48,6 +48,7 @@ fn the_meaning_of_conditions() {
         "nested": {"x": 1, "y": {"z": "deep"}},
         "items": [{"price": 5, "name": "pen"}, {"price": 50, "name": "ink", "tags": ["wet"]}],
         "a.b": 1, "": "nameless",
+        "made": "2024-05-01T12:00:00+02:00", "days": ["2024-05-01", "2024-06-01", "no day"],
     });
     let holds = |text: &str| check(&record, text, true);
     let fails = |text: &str| check(&record, text, false);
@@ -138,6 +139,21 @@ fn the_meaning_of_conditions() {
     holds("items.name CONTAINS 'pe'");
     fails("items.tags CONTAINS 'we'");
     holds("items.tags CONTAINS 'wet'");
+    // Dates: moments, whatever the time zone, and only where the literal is one.
+    holds("made = DATE '2024-05-01T10:00:00Z'");
+    fails("made = '2024-05-01T10:00:00Z'");
+    holds("made != DATE '2024-05-01T12:00:00Z'");
+    holds("made < DATE '2024-05-01T10:00:00.000001Z'");
+    fails("made < DATE '2024-05-01T10:00:00.0000009Z'");
+    holds("made BETWEEN date '2024-05-01' AND date '2024-05-02'");
+    holds("made IN [DATE '2024-05-01T05:00:00-05:00', 7]");
+    holds("days > DATE '2024-05-15'");
+    fails("days > DATE '2024-06-01'");
+    holds("days CONTAINS DATE '2024-05-31T20:00:00-04:00'");
+    fails("made CONTAINS DATE '2024-05-01T10:00:00Z'");
+    fails("pos < DATE '2024-05-01'");
+    fails("n < DATE '2024-05-01'");
+    holds("text != DATE '2024-05-01'");
     // Strings.
     holds("text STARTSWITH 'It''s'");
     fails("text STARTSWITH 'it'");
@@ -184,6 +200,7 @@ fn only_what_the_index_cannot_tell_is_unsure() {
         record(json!({"a": "much longer than the limit", "tags": "xyz"})),
         record(json!({"a": 5, "tags": ["z"]})),
         record(json!({"b": 1})),
+        record(json!({"items": [{"t": ["x", 7]}, {"t": "yz"}]})),
     ];
     let limits = FieldLimits { string_bytes_max: 8, ..FieldLimits::default() };
     let check = |text: &str, rows: &[u32], unsure: &[u32]| {
@@ -196,17 +213,23 @@ fn only_what_the_index_cannot_tell_is_unsure() {
         assert_eq!(found, expected, "{text}");
     };
     check("a = 'short'", &[0], &[]);
-    check("a != 'short'", &[1, 2, 3], &[]);
+    check("a != 'short'", &[1, 2, 3, 4], &[]);
     check("a LIKE '%o%'", &[], &[0, 1]);
-    check("NOT a LIKE '%o%'", &[2, 3], &[0, 1]);
+    check("NOT a LIKE '%o%'", &[2, 3, 4], &[0, 1]);
     check("a LIKE '%o%' AND a = 'short'", &[], &[0]);
     check("a LIKE '%o%' OR a = 'short'", &[0], &[1]);
     check("a LIKE '%o%' AND b = 1", &[], &[]);
-    check("NOT a LIKE '%o%' OR b = 1", &[2, 3], &[0, 1]);
-    check("NOT (a LIKE '%o%' AND b = 1)", &[0, 1, 2, 3], &[]);
-    check("tags CONTAINS 'x'", &[0], &[1]);
-    check("tags CONTAINS 'xy'", &[0], &[1]);
-    check("tags NOT CONTAINS 'x'", &[2, 3], &[1]);
+    check("NOT a LIKE '%o%' OR b = 1", &[2, 3, 4], &[0, 1]);
+    check("NOT (a LIKE '%o%' AND b = 1)", &[0, 1, 2, 3, 4], &[]);
+    check("tags CONTAINS 'x'", &[0, 1], &[]);
+    check("tags CONTAINS 'xy'", &[0, 1], &[]);
+    check("tags CONTAINS 'z'", &[1, 2], &[]);
+    check("tags NOT CONTAINS 'x'", &[2, 3, 4], &[]);
+    check("a CONTAINS 'limit'", &[], &[1]);
+    // One path to elements and to plain values alike.
+    check("items.t CONTAINS 'x'", &[4], &[]);
+    check("items.t CONTAINS 'y'", &[], &[4]);
+    check("items.t CONTAINS 7", &[], &[4]);
     check("EXISTS a", &[0, 1, 2], &[]);
 }
 

@@ -256,11 +256,26 @@ fn texts_that_are_not() {
     wrong("a IN [[1]]", 6, "found `[`");
     wrong("a = [1]", 4, "lists are for IN");
 
+    // Dates.
+    wrong("a < DATE '2024-13-01'", 9, "`2024-13-01` is not a date of RFC 3339, such as 2024-05-01");
+    wrong(
+        "a = date 5",
+        9,
+        "found `5`, expected a date in single quotes after DATE; such as DATE '",
+    );
+    wrong("a = date", 8, "found the end, expected a date");
+    wrong("a BETWEEN DATE '2024-05-01' AND '2024-05-02'", 32, "not a date and a string");
+    wrong("a LIKE DATE '2024-05-01'", 12, "LIKE takes a string in single quotes, not a date");
+
     // Literals that an operator does not take.
-    wrong("a < true", 4, "`<` orders numbers and strings, it does not take a boolean");
+    wrong("a < true", 4, "`<` orders numbers, strings and dates, it does not take a boolean");
     wrong("a >= null", 5, "it does not take null");
-    wrong("a BETWEEN 1 AND 'b'", 16, "two numbers or two strings, not a number and a string");
-    wrong("a BETWEEN true AND false", 19, "BETWEEN takes two numbers or two strings");
+    wrong(
+        "a BETWEEN 1 AND 'b'",
+        16,
+        "two numbers, two strings or two dates, not a number and a string",
+    );
+    wrong("a BETWEEN true AND false", 19, "BETWEEN takes two numbers, two strings or two dates");
     wrong("a BETWEEN 1, 2", 11, "expected AND and the upper end");
     wrong("a STARTSWITH 5", 13, "STARTSWITH takes a string in single quotes, not a number");
     wrong("a LIKE null", 7, "LIKE takes a string in single quotes, not null");
@@ -404,10 +419,15 @@ fn json_is_checked_like_text() {
     check(json!({"field": "a", "op": "="}), Err("`=` needs a `value`"));
     check(json!({"field": "a", "op": "=", "values": 1}), Err("`values` is not a key"));
     check(json!({"field": "a", "op": "<", "value": true}), Err("at \"/value\": `<` orders"));
+    check(json!({"field": "a", "op": "<", "value": {"date": "x"}}), Err("`x` is not a date"));
+    check(json!({"field": "a", "op": "<", "value": {"date": 1}}), Err("`date` takes a string"));
     check(json!({"field": "a", "op": "in", "value": 1}), Err("expected a list of values"));
     check(json!({"field": "a", "op": "in", "value": [1, []]}), Err("at \"/value/1\""));
     check(json!({"field": "a", "op": "between", "value": [1]}), Err("a list of two values"));
-    check(json!({"field": "a", "op": "between", "value": [1, "a"]}), Err("two numbers or two"));
+    check(
+        json!({"field": "a", "op": "between", "value": [1, "a"]}),
+        Err("two numbers, two strings or two"),
+    );
     check(json!({"field": "a", "op": "like", "value": 1}), Err("expected a string"));
     check(json!({"field": "a", "op": "like", "value": "\\x"}), Err("in a LIKE pattern"));
     check(json!({"field": "a", "op": "exists", "value": 1}), Err("`exists` takes no value"));

@@ -20,7 +20,7 @@ pub use error::SegmentError;
 pub use id::{InvalidId, RecordId};
 pub use lock::{FolderLock, LockError};
 pub use merge::MergeSource;
-pub use metadata::{FILTER_WORDS, FieldPath, Metadata, scalar, visit_scalars};
+pub use metadata::{FILTER_WORDS, FieldPath, Metadata, index_metadata, scalar, visit_scalars};
 pub use origin::{GraphOrigin, RebuildCause};
 pub use reader::{
     CodeRows, LinkRows, NamespaceRows, Segment, SegmentGraph, VectorRows, VerifyReport,

@@ -11,7 +11,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-use vecstore_index::Scalar;
+use vecstore_index::{FieldIndexBuilder, Scalar};
 
 /// The metadata of a record.
 pub type Metadata = Map<String, Value>;
@@ -165,41 +165,55 @@ pub fn scalar(value: &Value) -> Option<Scalar<'_>> {
     }
 }
 
-/// Calls `found(path key, Some(value))` for every scalar in the metadata, and
-/// `found(path key, None)` for every path that exists without being a scalar (objects, empty
-/// arrays).
+/// Adds everything in the metadata of `row` to a field index.
+pub fn index_metadata(fields: &mut FieldIndexBuilder, row: u32, metadata: &Metadata) {
+    visit_scalars(metadata, &mut |path, value, is_element| match value {
+        Some(value) if is_element => fields.add_element(row, path, value),
+        Some(value) => fields.add(row, path, value),
+        None => fields.present(row, path),
+    });
+}
+
+/// Calls `found(path key, Some(value), is_element)` for every scalar in the metadata, and
+/// `found(path key, None, is_element)` for every path that exists without being a scalar (objects,
+/// empty arrays).
 ///
-/// Agrees with [`FieldPath::visit`]: a path's calls are exactly what `visit` finds.
-pub fn visit_scalars(metadata: &Metadata, found: &mut dyn FnMut(&str, Option<Scalar<'_>>)) {
+/// Agrees with [`FieldPath::visit_elements`]: a path's calls are exactly what that finds.
+pub fn visit_scalars(metadata: &Metadata, found: &mut dyn FnMut(&str, Option<Scalar<'_>>, bool)) {
     visit_object(metadata, &mut String::new(), found);
 }
 
 fn visit_object(
     object: &Metadata,
     key: &mut String,
-    found: &mut dyn FnMut(&str, Option<Scalar<'_>>),
+    found: &mut dyn FnMut(&str, Option<Scalar<'_>>, bool),
 ) {
     for (name, value) in object {
         let length = key.len();
         push_name(key, name);
-        visit_value(value, key, found);
+        visit_value(value, false, key, found);
         key.truncate(length);
     }
 }
 
-fn visit_value(value: &Value, key: &mut String, found: &mut dyn FnMut(&str, Option<Scalar<'_>>)) {
+fn visit_value(
+    value: &Value,
+    is_element: bool,
+    key: &mut String,
+    found: &mut dyn FnMut(&str, Option<Scalar<'_>>, bool),
+) {
     match value {
         Value::Array(elements) if !elements.is_empty() => {
-            elements.iter().for_each(|element| visit_value(element, key, found));
+            elements.iter().for_each(|element| visit_value(element, true, key, found));
         }
         Value::Object(object) => {
-            found(key, None);
+            found(key, None, is_element);
             let length = key.len();
             key.push('.');
             visit_object(object, key, found);
             key.truncate(length);
         }
-        _ => found(key, scalar(value)),
+        _ => found(key, scalar(value), is_element),
     }
 }
 

@@ -129,8 +129,8 @@ proptest! {
     ) {
         let metadata: Metadata = metadata.into_iter().collect();
         let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        visit_scalars(&metadata, &mut |key, value| {
-            by_key.entry(key.to_string()).or_default().push(format!("{value:?}"));
+        visit_scalars(&metadata, &mut |key, value, is_element| {
+            by_key.entry(key.to_string()).or_default().push(format!("{value:?} {is_element}"));
         });
 
         let mut all = BTreeSet::new();
@@ -139,7 +139,9 @@ proptest! {
         for names in all {
             let path = FieldPath::new(names);
             let mut found = Vec::new();
-            path.visit(&metadata, &mut |value| found.push(format!("{:?}", scalar(value))));
+            path.visit_elements(&metadata, &mut |value, is_element| {
+                found.push(format!("{:?} {is_element}", scalar(value)));
+            });
             // A key for each path and none twice: equal keys would mix two paths here.
             let before = expected.insert(path.key(), found);
             prop_assert!(before.is_none(), "two paths have the key {}", path.key());

@@ -1,6 +1,7 @@
 //! `--param NAME=JSON`: values for the `$name`s of a filter.
 
 use serde_json::Value;
+use vecstore::Selection;
 
 /// A value bound to a name.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,13 @@ pub(crate) fn parse(text: &str) -> Result<Param, String> {
         format!("`{value}` is not JSON; a string needs its quotes: --param '{name}=\"{value}\"'")
     })?;
     Ok(Param { name: name.to_owned(), value })
+}
+
+/// Gives the parameters of a selection their values.
+pub(crate) fn bind<'a>(selection: Selection<'a>, params: &[Param]) -> Selection<'a> {
+    params
+        .iter()
+        .fold(selection, |selection, param| selection.bind(&param.name, param.value.clone()))
 }
 
 #[cfg(test)]

@@ -411,12 +411,19 @@ fn a_round_trip_of_lines() {
     let page = place.json("scroll db docs --filter n_>=_$n --param n=3");
     assert_eq!(ids(&page["records"]), [json!("7"), json!("b")]);
     assert!(place.run("scroll db docs --limit 2").success().contains("there are more: --after 2"));
+    assert_eq!(
+        place.json("count db docs --filter n_IN_$few --param few=[3,4]"),
+        json!({"count": 2})
+    );
 
     // Snapshot, remove, restore.
     let made = place.json("snapshot create db before");
     assert_eq!((&made["name"], &made["records"]), (&json!("before"), &json!(5)));
     assert_eq!(place.json("remove db docs 1 99"), json!({"removed": 1}));
-    assert_eq!(place.run("remove db docs --where n_>=_3").success(), "removed 2 records\n");
+    assert_eq!(
+        place.run("remove db docs --where n_>=_$n --param n=3").success(),
+        "removed 2 records\n"
+    );
     assert_eq!(place.json("count db docs"), json!({"count": 2}));
     let report = place.json("optimize db");
     assert_eq!(report["collections"][0]["collection"], "docs");
@@ -459,7 +466,7 @@ fn a_round_trip_of_lines() {
         Some(r#"{"id":1,"vector":[1.0,0.0,0.0],"metadata":{"n":1,"pos":"n","text":"one"}}"#)
     );
     assert_eq!(
-        place.run("export db docs - --no-vectors --filter n_=_1").success(),
+        place.run("export db docs - --no-vectors --filter n_=_$n --param n=1").success(),
         "{\"id\":1,\"metadata\":{\"n\":1,\"pos\":\"n\",\"text\":\"one\"}}\n"
     );
     place.run("export db docs out.jsonl --overwrite").success();

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 
-use super::Scalar;
 use super::layout::{FLAG_STRINGS_OVER, MAGIC, VERSION, write_bitmap};
 use super::numbers::NumbersBuilder;
 use super::strings::StringsBuilder;
+use super::{Scalar, Timestamp};
 
 /// Limits beyond which a field keeps only its presence, null and type bitmaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,12 @@ struct Field {
     null: RoaringBitmap,
     yes: RoaringBitmap,
     no: RoaringBitmap,
+    /// Rows with a value that is an array's element, and with one that is not.
+    elements: RoaringBitmap,
+    plain: RoaringBitmap,
     strings: StringsBuilder,
     numbers: NumbersBuilder,
+    dates: NumbersBuilder,
 }
 
 impl FieldIndexBuilder {
@@ -61,19 +65,41 @@ impl FieldIndexBuilder {
         }
     }
 
-    /// Adds a value (implies `present`). Rows come in ascending order; a row may add any number of
-    /// values to a path (array elements), the same one repeatedly. NaN is no value.
+    /// Adds a value (implies `present`) that is not an array's element. Rows come in ascending
+    /// order; a row may add any number of values to a path, the same one repeatedly. NaN is no
+    /// value. Text that is a date is found as text and as a date.
     pub fn add(&mut self, row: u32, path: &str, value: Scalar<'_>) {
+        if let Some(field) = self.value(row, path, value) {
+            field.plain.insert(row);
+        }
+    }
+
+    /// Adds a value that is an element of an array at the end of the path; see [`add`](Self::add).
+    pub fn add_element(&mut self, row: u32, path: &str, value: Scalar<'_>) {
+        if let Some(field) = self.value(row, path, value) {
+            field.elements.insert(row);
+        }
+    }
+
+    fn value(&mut self, row: u32, path: &str, value: Scalar<'_>) -> Option<&mut Field> {
         let limits = self.limits;
-        let Some(field) = self.field(row, path) else { return };
+        let field = self.field(row, path)?;
         field.present.insert(row);
+        let date = |date: Timestamp| Scalar::Int(date.micros());
         match value {
             Scalar::Null => drop(field.null.insert(row)),
             Scalar::Bool(true) => drop(field.yes.insert(row)),
             Scalar::Bool(false) => drop(field.no.insert(row)),
-            Scalar::Str(text) => field.strings.add(row, text, &limits),
+            Scalar::Str(text) => {
+                field.strings.add(row, text, &limits);
+                if let Some(found) = Timestamp::parse(text) {
+                    field.dates.add(row, date(found));
+                }
+            }
             Scalar::Int(_) | Scalar::Float(_) => field.numbers.add(row, value),
+            Scalar::Date(found) => field.dates.add(row, date(found)),
         }
+        Some(field)
     }
 
     fn field(&mut self, row: u32, path: &str) -> Option<&mut Field> {
@@ -125,22 +151,30 @@ impl FieldIndexBuilder {
 impl Field {
     fn write(self, out: &mut Vec<u8>) {
         let strings = self.strings.finish();
-        let numbers = self.numbers.finish();
+        let (numbers, dates) = (self.numbers.finish(), self.dates.finish());
 
         let mut bitmaps = Vec::new();
-        let sets = [self.present, self.null, self.yes, self.no, strings.any, strings.long];
+        let both = &self.elements & &self.plain;
+        let sets = [
+            self.present,
+            self.null,
+            self.yes,
+            self.no,
+            strings.any,
+            strings.long,
+            self.elements,
+            both,
+        ];
         let lengths = sets.map(|rows| write_bitmap(&mut bitmaps, rows));
 
         let flags = if strings.over { FLAG_STRINGS_OVER } else { 0 };
-        for word in [flags, strings.count, numbers.buckets, 0] {
-            out.extend_from_slice(&word.to_le_bytes());
-        }
-        out.extend_from_slice(&numbers.distinct.to_le_bytes());
-        let tails = [&strings.text, &strings.postings, &numbers.bodies];
+        out.extend_from_slice(&flags.to_le_bytes());
+        out.extend_from_slice(&strings.count.to_le_bytes());
+        let tails = [&strings.text, &strings.postings, &numbers, &dates];
         for length in lengths.into_iter().chain(tails.map(|tail| tail.len() as u64)) {
             out.extend_from_slice(&length.to_le_bytes());
         }
-        for part in [&bitmaps, &strings.entries, &numbers.entries].into_iter().chain(tails) {
+        for part in [&bitmaps, &strings.entries].into_iter().chain(tails) {
             out.extend_from_slice(part);
         }
     }

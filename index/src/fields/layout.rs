@@ -7,23 +7,33 @@
 //!            | names_len u64 | dropped_len u64 | total_len u64
 //! directory  per field, ascending by path: name_end u64 | block_end u64
 //!            (ends count from the start of the names and of the blocks)
-//! block      head (96) | present | null | true | false | any string | long string: bitmaps
-//!            | string entries | bucket entries | string bytes | postings | buckets
-//! block head flags u32 | strings u32 | buckets u32 | zero u32 | distinct numbers u64
-//!            | lengths u64 of: present, null, true, false, any string, long string,
-//!              string bytes, postings, buckets
+//! block      head (104) | present | null | true | false | any string | long string | elements
+//!            | elements and plain: bitmaps | string entries | string bytes | postings | numbers
+//!            | dates
+//! block head flags u32 | strings u32 | lengths u64 of: present, null, true, false, any string,
+//!            long string, elements, elements and plain, string bytes, postings, numbers, dates
 //! string     per distinct string, ascending by bytes: text_end u32 | rows u32 | posting_end u64
 //! posting    rows <= 32: that many u32, ascending; else a bitmap
+//! numbers,   nothing if there are none; else head (24) | bucket entries | merged ends u64
+//! dates      | merged: bitmaps | buckets
+//! their head buckets u32 | zero u32 | distinct u64 | merged_len u64
 //! bucket     per bucket, ascending: min bits u64 | max bits u64 | min kind u8 | max kind u8
 //!            | zero u16 | pairs u32 | bitmap_len u64 | end u64
 //! bucket     bitmap of its rows, then `pairs` times: bits u64; kind u8; u16 index into the
 //! body       bitmap's rows; three arrays, ascending by number. No pairs: min = max.
+//! merged     level by level, as long as the level below has more than 16: for every 16 of it (the
+//!            last: for what is left) the bitmap of their rows. The first level is above the
+//!            buckets. Each has its end, counted from the start of the merged bitmaps.
 //! number     kind 0: bits are an i64; kind 1: bits are an f64 that is no i64 and not NaN
 //! ```
 //!
+//! A date is the integer of its microseconds since 1970.
+//!
 //! "long string" has the rows with a string over `string_bytes_max`, which no dictionary holds.
 //! Flag 1: too many distinct strings; there is no dictionary, and "any string" has the rows with
-//! one (it is only written here). "dropped rows" have a path that was one field too many.
+//! one (it is only written here). "elements" has the rows
+//! with a value that is an array's element, "elements and plain" those of them that also have one
+//! that is not (by way of an array of objects). "dropped rows" have a path that was one field too many.
 
 use roaring::RoaringBitmap;
 
@@ -31,12 +41,13 @@ use super::number::Number;
 use crate::FormatError;
 
 pub(super) const MAGIC: &[u8; 8] = b"vsfields";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const HEAD_LEN: usize = 48;
 pub(super) const DIRECTORY_ENTRY_LEN: usize = 16;
-pub(super) const BLOCK_HEAD_LEN: usize = 96;
+pub(super) const BLOCK_HEAD_LEN: usize = 104;
 pub(super) const STRING_ENTRY_LEN: usize = 16;
 pub(super) const BUCKET_ENTRY_LEN: usize = 40;
+pub(super) const NUMBERS_HEAD_LEN: usize = 24;
 pub(super) const PAIR_LEN: usize = 8 + 1 + 2;
 
 /// Flag of a field with too many distinct strings.
@@ -44,6 +55,15 @@ pub(super) const FLAG_STRINGS_OVER: u32 = 1;
 
 /// Rows up to which a posting is a plain list: there a bitmap's headers cost more than they save.
 pub(super) const LIST_ROWS_MAX: usize = 32;
+
+/// Buckets, or merged bitmaps of a level, that one merged bitmap of the next level stands for.
+pub(super) const MERGED: usize = 16;
+
+/// The number of merged bitmaps of each level above so many buckets, lowest level first.
+pub(super) fn merged_levels(buckets: usize) -> impl Iterator<Item = usize> {
+    let above = |below: &usize| (*below > MERGED).then(|| below.div_ceil(MERGED));
+    std::iter::successors(above(&buckets), above)
+}
 
 /// The error of this format.
 pub(super) fn damaged(problem: impl Into<String>) -> FormatError {
@@ -135,5 +155,29 @@ pub(super) fn read_bitmap(mut bytes: &[u8], what: &str) -> Result<RoaringBitmap,
         Ok(rows)
     } else {
         Err(damaged(format!("{what}: {} bytes too many", bytes.len())))
+    }
+}
+
+/// Cuts bytes into consecutive parts.
+pub(super) struct Parts<'a> {
+    bytes: &'a [u8],
+    at: u64,
+}
+
+impl<'a> Parts<'a> {
+    /// Cuts `bytes` from `at` on.
+    pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
+        Parts { bytes, at: at as u64 }
+    }
+
+    pub(super) fn next(&mut self, len: u64, what: &str) -> Result<&'a [u8], FormatError> {
+        let part = slice(self.bytes, self.at, len, what)?;
+        self.at += len;
+        Ok(part)
+    }
+
+    /// What is left.
+    pub(super) fn rest(self) -> &'a [u8] {
+        usize::try_from(self.at).ok().and_then(|at| self.bytes.get(at..)).unwrap_or_default()
     }
 }

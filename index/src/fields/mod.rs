@@ -1,8 +1,9 @@
 //! Field indices: which rows have which metadata value, as roaring bitmaps.
 //!
 //! One block of bytes describes all fields of a segment: a sorted directory of paths and, for each
-//! path, the rows where it is present, null, true and false, a sorted string dictionary with a
-//! posting for each string, and an ordered number index of buckets. `layout` has the bytes.
+//! path, the rows where it is present, null, true and false and where it ends at an array, a sorted
+//! string dictionary with a posting for each string, and two ordered number indices of buckets, one
+//! for numbers and one for the strings that are dates. `layout` has the bytes.
 //!
 //! [`FieldIndexBuilder`] writes it, [`FieldIndex`] reads it in place. The bytes come from disk: a
 //! read that meets nonsense is a [`FormatError`](crate::FormatError), never a panic.
@@ -14,8 +15,10 @@ mod numbers;
 mod reader;
 mod scalar;
 mod strings;
+mod timestamp;
 mod union;
 
 pub use builder::{FieldIndexBuilder, FieldLimits};
-pub use reader::{FieldIndex, FieldSummary, Posting};
+pub use reader::{Elements, FieldIndex, FieldSummary, Posting};
 pub use scalar::Scalar;
+pub use timestamp::Timestamp;

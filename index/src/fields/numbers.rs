@@ -1,9 +1,10 @@
 //! The ordered number index of one field: (number, row) pairs, sorted and cut into buckets.
 //!
 //! A bucket has about 1,024 rows and keeps equal numbers together; a number with many rows has a
-//! bucket to itself. Every bucket has a bitmap, so a range is the union of the buckets that lie
-//! wholly inside, plus a look at the pairs of the two at its edges. A field with a million
-//! different floats has a thousand bitmaps, one with ten ratings has ten.
+//! bucket to itself. Every bucket has a bitmap, and so has every run of 16 buckets, of 256, and so
+//! on: a range is the union of the largest runs that lie wholly inside, plus a look at the pairs of
+//! the two buckets at its edges. A field with a million different floats has a thousand small
+//! bitmaps and some seventy large ones, one with ten ratings has ten.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -12,8 +13,8 @@ use roaring::RoaringBitmap;
 
 use super::Scalar;
 use super::layout::{
-    BUCKET_ENTRY_LEN, PAIR_LEN, Reader, damaged, join_number, read_bitmap, slice, split_number,
-    write_bitmap,
+    BUCKET_ENTRY_LEN, MERGED, NUMBERS_HEAD_LEN, PAIR_LEN, Parts, Reader, damaged, join_number,
+    merged_levels, read_bitmap, slice, split_number, write_bitmap,
 };
 use super::number::Number;
 use super::union::Union;
@@ -40,15 +41,6 @@ pub(super) struct NumbersBuilder {
     floats: Vec<Entry>,
 }
 
-/// What [`NumbersBuilder`] makes; the names follow the layout.
-#[derive(Debug, Default)]
-pub(super) struct NumbersBytes {
-    pub(super) buckets: u32,
-    pub(super) distinct: u64,
-    pub(super) entries: Vec<u8>,
-    pub(super) bodies: Vec<u8>,
-}
-
 impl NumbersBuilder {
     pub(super) fn add(&mut self, row: u32, value: Scalar<'_>) {
         match Number::of(value) {
@@ -58,7 +50,8 @@ impl NumbersBuilder {
         }
     }
 
-    pub(super) fn finish(mut self) -> NumbersBytes {
+    /// The bytes of the index; none if there are no numbers.
+    pub(super) fn finish(mut self) -> Vec<u8> {
         let int = |entry: &Entry| Number::Int(entry.bits.cast_signed());
         let float = |entry: &Entry| Number::Float(f64::from_bits(entry.bits));
         self.ints.sort_unstable_by_key(|entry| (int(entry), entry.row));
@@ -88,7 +81,33 @@ impl NumbersBuilder {
 struct BucketWriter {
     bucket: Vec<(Number, u32)>,
     group: Vec<(Number, u32)>,
-    bytes: NumbersBytes,
+    buckets: u32,
+    distinct: u64,
+    entries: Vec<u8>,
+    bodies: Vec<u8>,
+    /// Runs of buckets, lowest level first.
+    levels: Vec<Level>,
+}
+
+/// The merged bitmaps of one level.
+#[derive(Debug, Default)]
+struct Level {
+    /// Rows of the run that is not complete yet, and how many parts it has.
+    rows: RoaringBitmap,
+    parts: usize,
+    ends: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Level {
+    /// Ends the run and returns its rows.
+    fn end_run(&mut self) -> RoaringBitmap {
+        let rows = std::mem::take(&mut self.rows);
+        self.parts = 0;
+        write_bitmap(&mut self.bytes, rows.clone());
+        self.ends.push(self.bytes.len() as u64);
+        rows
+    }
 }
 
 impl BucketWriter {
@@ -102,7 +121,7 @@ impl BucketWriter {
     }
 
     fn end_group(&mut self) {
-        self.bytes.distinct += 1;
+        self.distinct += 1;
         let own = self.group.len() >= OWN_BUCKET_PAIRS;
         if own || self.bucket.len() + self.group.len() > BUCKET_PAIRS {
             self.end_bucket();
@@ -117,14 +136,15 @@ impl BucketWriter {
         let (Some(&(min, _)), Some(&(max, _))) = (self.bucket.first(), self.bucket.last()) else {
             return;
         };
-        let out = &mut self.bytes.bodies;
+        let out = &mut self.bodies;
         let rows: Vec<u32> = {
             let mut rows: Vec<u32> = self.bucket.iter().map(|pair| pair.1).collect();
             rows.sort_unstable();
             rows.dedup();
             rows
         };
-        let bitmap_len = write_bitmap(out, rows.iter().copied().collect());
+        let bitmap: RoaringBitmap = rows.iter().copied().collect();
+        let bitmap_len = write_bitmap(out, bitmap.clone());
         let pairs = if min == max { &[] } else { self.bucket.as_slice() };
         debug_assert!(pairs.len() <= BUCKET_PAIRS);
         for (number, _) in pairs {
@@ -139,31 +159,75 @@ impl BucketWriter {
         }
 
         let ((min_bits, min_kind), (max_bits, max_kind)) = (split_number(min), split_number(max));
-        let entries = &mut self.bytes.entries;
+        let entries = &mut self.entries;
         entries.extend_from_slice(&min_bits.to_le_bytes());
         entries.extend_from_slice(&max_bits.to_le_bytes());
         entries.extend_from_slice(&[min_kind, max_kind, 0, 0]);
         entries.extend_from_slice(&(pairs.len() as u32).to_le_bytes());
         entries.extend_from_slice(&bitmap_len.to_le_bytes());
         entries.extend_from_slice(&(out.len() as u64).to_le_bytes());
-        self.bytes.buckets += 1;
+        self.buckets += 1;
         self.bucket.clear();
+        self.add_part(0, bitmap);
     }
 
-    fn finish(mut self) -> NumbersBytes {
+    /// Adds a bucket, or a run of the level below, to the runs of a level.
+    fn add_part(&mut self, level: usize, rows: RoaringBitmap) {
+        if self.levels.len() == level {
+            self.levels.push(Level::default());
+        }
+        let run = &mut self.levels[level];
+        run.rows |= rows;
+        run.parts += 1;
+        if run.parts == MERGED {
+            let rows = run.end_run();
+            self.add_part(level + 1, rows);
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
         if !self.group.is_empty() {
             self.end_group();
         }
         self.end_bucket();
-        self.bytes
+        if self.buckets == 0 {
+            return Vec::new();
+        }
+        let (mut ends, mut merged) = (Vec::new(), Vec::new());
+        for (level, runs) in merged_levels(self.buckets as usize).enumerate() {
+            if self.levels[level].parts > 0 {
+                let rows = self.levels[level].end_run();
+                self.add_part(level + 1, rows);
+            }
+            let level = &self.levels[level];
+            debug_assert_eq!(level.ends.len(), runs);
+            let start = merged.len() as u64;
+            ends.extend(level.ends.iter().flat_map(|end| (start + end).to_le_bytes()));
+            merged.extend_from_slice(&level.bytes);
+        }
+        let mut out = Vec::with_capacity(
+            NUMBERS_HEAD_LEN + self.entries.len() + ends.len() + merged.len() + self.bodies.len(),
+        );
+        out.extend_from_slice(&self.buckets.to_le_bytes());
+        out.extend_from_slice(&0u32.to_le_bytes());
+        out.extend_from_slice(&self.distinct.to_le_bytes());
+        out.extend_from_slice(&(merged.len() as u64).to_le_bytes());
+        for part in [&self.entries, &ends, &merged, &self.bodies] {
+            out.extend_from_slice(part);
+        }
+        out
     }
 }
 
 /// The number index in place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Numbers<'a> {
-    pub(super) entries: &'a [u8],
-    pub(super) bodies: &'a [u8],
+    pub(super) distinct: u64,
+    entries: &'a [u8],
+    /// Ends of the merged bitmaps, all levels.
+    ends: &'a [u8],
+    merged: &'a [u8],
+    bodies: &'a [u8],
 }
 
 /// One bucket: its ends, and where its bytes are.
@@ -177,6 +241,24 @@ struct Bucket<'a> {
 }
 
 impl<'a> Numbers<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        if bytes.is_empty() {
+            return Ok(Numbers::default());
+        }
+        let mut head = Reader(slice(bytes, 0, NUMBERS_HEAD_LEN as u64, "numbers head")?);
+        let (buckets, _zero, distinct) = (head.u32()?, head.u32()?, head.u64()?);
+        let merged_len = head.u64()?;
+        let merged: usize = merged_levels(buckets as usize).sum();
+        let mut parts = Parts::new(bytes, NUMBERS_HEAD_LEN);
+        Ok(Numbers {
+            distinct,
+            entries: parts.next(u64::from(buckets) * BUCKET_ENTRY_LEN as u64, "bucket entries")?,
+            ends: parts.next(merged as u64 * 8, "merged ends")?,
+            merged: parts.next(merged_len, "merged bitmaps")?,
+            bodies: parts.rest(),
+        })
+    }
+
     fn len(&self) -> usize {
         self.entries.len() / BUCKET_ENTRY_LEN
     }
@@ -234,17 +316,79 @@ impl<'a> Numbers<'a> {
     ) -> Result<RoaringBitmap, FormatError> {
         let start = self.partition(|_, max| !above(low, max))?;
         let end = self.partition(|min, _| below(high, min))?;
+        // Of the buckets that are not empty of the range only the first and the last may lie
+        // partly outside.
+        let whole_end = match end.checked_sub(1) {
+            Some(last) if !below(high, self.ends(last)?.1) => last,
+            _ => end,
+        };
         let mut union = Union::default();
-        for at in start..end {
+        let mut at = start;
+        while at < end {
             let bucket = self.bucket(at)?;
-            let rows = read_bitmap(bucket.bitmap, "bucket bitmap")?;
             if above(low, bucket.min) && below(high, bucket.max) {
-                union.add_bitmap(&rows);
+                at = self.add_run(at, whole_end, &mut union)?;
             } else {
+                let rows = read_bitmap(bucket.bitmap, "bucket bitmap")?;
                 union.add(&bucket.rows_within(&rows, low, high)?);
+                at += 1;
             }
         }
         Ok(union.finish())
+    }
+
+    /// Adds the rows of bucket `at` and as many after it, before `end`, as there is one bitmap
+    /// for; returns the bucket after them.
+    fn add_run(&self, at: usize, end: usize, union: &mut Union) -> Result<usize, FormatError> {
+        // A run of 16^level buckets begins at a multiple of that; the last one of a level may have
+        // fewer.
+        let (mut run, mut buckets, mut first) = (None, 1usize, 0usize);
+        for runs in merged_levels(self.len()) {
+            let longer = buckets.saturating_mul(MERGED);
+            let next = at.saturating_add(longer).min(self.len());
+            if !at.is_multiple_of(longer) || next > end {
+                break;
+            }
+            run = Some((first + at / longer, next));
+            (buckets, first) = (longer, first + runs);
+        }
+        match run {
+            None => {
+                union.add_bitmap(&read_bitmap(self.bucket(at)?.bitmap, "bucket bitmap")?);
+                Ok(at + 1)
+            }
+            Some((run, next)) => {
+                let end_of = |run: usize| Reader(slice(self.ends, run as u64 * 8, 8, "end")?).u64();
+                let start = if run == 0 { 0 } else { end_of(run - 1)? };
+                let len = end_of(run)?
+                    .checked_sub(start)
+                    .ok_or_else(|| damaged("merged bitmaps: ends descend"))?;
+                let bytes = slice(self.merged, start, len, "merged bitmap")?;
+                union.add_large(read_bitmap(bytes, "merged bitmap")?);
+                Ok(next)
+            }
+        }
+    }
+
+    /// Calls `found` with every number, ascending, and its rows.
+    pub(super) fn visit(
+        &self,
+        found: &mut dyn FnMut(Number, &RoaringBitmap),
+    ) -> Result<(), FormatError> {
+        for at in 0..self.len() {
+            let bucket = self.bucket(at)?;
+            let rows = read_bitmap(bucket.bitmap, "bucket bitmap")?;
+            if bucket.pairs.is_empty() {
+                found(bucket.min, &rows);
+                continue;
+            }
+            let mut pairs = Vec::new();
+            bucket.visit_pairs(&rows, &mut |number, row| pairs.push((number, row)))?;
+            for same in pairs.chunk_by(|a, b| a.0 == b.0) {
+                found(same[0].0, &same.iter().map(|pair| pair.1).collect());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -256,24 +400,35 @@ impl Bucket<'_> {
         low: Bound<Number>,
         high: Bound<Number>,
     ) -> Result<Vec<u32>, FormatError> {
+        let mut within = Vec::new();
+        self.visit_pairs(rows, &mut |number, row| {
+            if above(low, number) && below(high, number) {
+                within.push(row);
+            }
+        })?;
+        Ok(within)
+    }
+
+    /// Calls `found` with each pair of number and row; `rows` are those of the bucket's bitmap.
+    fn visit_pairs(
+        &self,
+        rows: &RoaringBitmap,
+        found: &mut dyn FnMut(Number, u32),
+    ) -> Result<(), FormatError> {
         let rows: Vec<u32> = rows.iter().collect();
         let count = self.pairs.len() / PAIR_LEN;
         let (numbers, rest) = self.pairs.split_at(count * 8);
         let (kinds, indices) = rest.split_at(count);
         let (mut numbers, mut kinds, mut indices) =
             (Reader(numbers), Reader(kinds), Reader(indices));
-        let mut within = Vec::new();
         for _ in 0..count {
             let number = join_number(numbers.u64()?, kinds.u8()?)?;
-            let index = indices.u16()?;
-            if above(low, number) && below(high, number) {
-                let row = rows
-                    .get(usize::from(index))
-                    .ok_or_else(|| damaged("bucket: a pair names no row"))?;
-                within.push(*row);
-            }
+            let row = rows
+                .get(usize::from(indices.u16()?))
+                .ok_or_else(|| damaged("bucket: a pair names no row"))?;
+            found(number, *row);
         }
-        Ok(within)
+        Ok(())
     }
 }
 

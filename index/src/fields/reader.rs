@@ -5,14 +5,14 @@ use std::ops::Bound;
 
 use roaring::RoaringBitmap;
 
-use super::Scalar;
 use super::layout::{
-    BLOCK_HEAD_LEN, BUCKET_ENTRY_LEN, DIRECTORY_ENTRY_LEN, FLAG_STRINGS_OVER, HEAD_LEN, MAGIC,
-    Reader, STRING_ENTRY_LEN, VERSION, damaged, read_bitmap, slice,
+    BLOCK_HEAD_LEN, DIRECTORY_ENTRY_LEN, FLAG_STRINGS_OVER, HEAD_LEN, MAGIC, Parts, Reader,
+    STRING_ENTRY_LEN, VERSION, damaged, read_bitmap, slice,
 };
 use super::number::Number;
 use super::numbers::Numbers;
 use super::strings::Strings;
+use super::{Scalar, Timestamp};
 use crate::FormatError;
 
 /// The answer of a field index.
@@ -31,6 +31,15 @@ impl Posting {
     }
 }
 
+/// Where a path ends at an array.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Elements {
+    /// Rows whose values are elements of an array at the end of the path.
+    pub rows: RoaringBitmap,
+    /// Rows that may have both elements and plain values; none of them is in `rows`.
+    pub unsure: RoaringBitmap,
+}
+
 /// Size of one field's index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldSummary {
@@ -42,6 +51,8 @@ pub struct FieldSummary {
     pub strings: Option<u64>,
     /// Distinct numbers.
     pub numbers: u64,
+    /// Distinct points in time among the strings.
+    pub dates: u64,
 }
 
 /// A field index over the bytes of a segment. Nothing is read before it is asked for.
@@ -64,15 +75,17 @@ pub struct FieldIndex<'a> {
 struct Block<'a> {
     over: bool,
     distinct_strings: u32,
-    distinct_numbers: u64,
     present: &'a [u8],
     null: &'a [u8],
     yes: &'a [u8],
     no: &'a [u8],
     any_string: &'a [u8],
     long_string: &'a [u8],
+    elements: &'a [u8],
+    elements_and_plain: &'a [u8],
     strings: Strings<'a>,
     numbers: Numbers<'a>,
+    dates: Numbers<'a>,
 }
 
 impl<'a> FieldIndex<'a> {
@@ -94,7 +107,7 @@ impl<'a> FieldIndex<'a> {
             return Err(damaged(format!("{} bytes, expected {total_len}", bytes.len())));
         }
         let directory_len = u64::from(count) * DIRECTORY_ENTRY_LEN as u64;
-        let mut parts = Parts { bytes, at: HEAD_LEN as u64 };
+        let mut parts = Parts::new(bytes, HEAD_LEN);
         Ok(FieldIndex {
             string_bytes_max,
             directory: parts.next(directory_len, "directory")?,
@@ -110,7 +123,8 @@ impl<'a> FieldIndex<'a> {
     }
 
     /// Rows where `path` has a value equal to `value` (integers and floats compare as numbers,
-    /// exactly; other types never equal each other).
+    /// exactly, a date equals text that is the same point in time; other types never equal each
+    /// other).
     pub fn equal(&self, path: &str, value: Scalar<'_>) -> Result<Posting, FormatError> {
         self.in_block(path, |block| match value {
             Scalar::Null => exact(block.null, "null"),
@@ -123,6 +137,10 @@ impl<'a> FieldIndex<'a> {
                     .map(Posting::Exact),
                 None => Ok(Posting::none()),
             },
+            Scalar::Date(date) => {
+                let date = Bound::Included(Number::Int(date.micros()));
+                block.dates.range(date, date).map(Posting::Exact)
+            }
             Scalar::Str(text) if text.len() as u64 > self.string_bytes_max => {
                 let long = read_bitmap(block.long_string, "long string")?;
                 Ok(if long.is_empty() { Posting::none() } else { Posting::Within(long) })
@@ -145,6 +163,79 @@ impl<'a> FieldIndex<'a> {
             (Some(low), Some(high)) => block.numbers.range(low, high).map(Posting::Exact),
             _ => Ok(Posting::none()),
         })
+    }
+
+    /// Rows where `path` has text that is a date within the bounds.
+    pub fn date_range(
+        &self,
+        path: &str,
+        low: Bound<Timestamp>,
+        high: Bound<Timestamp>,
+    ) -> Result<Posting, FormatError> {
+        let number = |date: Timestamp| Number::Int(date.micros());
+        self.in_block(path, |block| {
+            block.dates.range(low.map(number), high.map(number)).map(Posting::Exact)
+        })
+    }
+
+    /// Rows where `path` ends at an array.
+    pub fn elements(&self, path: &str) -> Result<Elements, FormatError> {
+        match self.find(path)? {
+            Some(at) => {
+                let block = self.block(at)?;
+                let unsure = read_bitmap(block.elements_and_plain, "elements and plain")?;
+                Ok(Elements { rows: read_bitmap(block.elements, "elements")? - &unsure, unsure })
+            }
+            None => {
+                let unsure = read_bitmap(self.dropped, "dropped rows")?;
+                Ok(Elements { rows: RoaringBitmap::new(), unsure })
+            }
+        }
+    }
+
+    /// Calls `found` with every value of `path` and the rows that have it: null, false, true,
+    /// numbers, strings; the latter two ascending. Of the rows of [`unlisted`](Self::unlisted) these
+    /// may not be all.
+    pub fn visit_values(
+        &self,
+        path: &str,
+        found: &mut dyn FnMut(Scalar<'_>, &RoaringBitmap),
+    ) -> Result<(), FormatError> {
+        let Some(at) = self.find(path)? else { return Ok(()) };
+        let block = self.block(at)?;
+        let sets = [
+            (Scalar::Null, block.null, "null"),
+            (Scalar::Bool(false), block.no, "false"),
+            (Scalar::Bool(true), block.yes, "true"),
+        ];
+        for (value, rows, what) in sets {
+            let rows = read_bitmap(rows, what)?;
+            if !rows.is_empty() {
+                found(value, &rows);
+            }
+        }
+        block.numbers.visit(&mut |number, rows| {
+            let value = match number {
+                Number::Int(value) => Scalar::Int(value),
+                Number::Float(value) => Scalar::Float(value),
+            };
+            found(value, rows);
+        })?;
+        block.strings.visit(&mut |text, rows| found(Scalar::Str(text), rows))
+    }
+
+    /// Rows that may have values at `path` which [`visit_values`](Self::visit_values) does not
+    /// show, because of a limit.
+    pub fn unlisted(&self, path: &str) -> Result<RoaringBitmap, FormatError> {
+        let Some(at) = self.find(path)? else {
+            return read_bitmap(self.dropped, "dropped rows");
+        };
+        let block = self.block(at)?;
+        if block.over {
+            read_bitmap(block.any_string, "any string")
+        } else {
+            read_bitmap(block.long_string, "long string")
+        }
     }
 
     /// Rows where `path` has a string within the bounds, by bytes.
@@ -181,7 +272,8 @@ impl<'a> FieldIndex<'a> {
                     path: self.name(at)?.to_string(),
                     bytes: self.block_bytes(at)?.len() as u64,
                     strings: complete.then_some(u64::from(block.distinct_strings)),
-                    numbers: block.distinct_numbers,
+                    numbers: block.numbers.distinct,
+                    dates: block.dates.distinct,
                 })
             })
             .collect()
@@ -245,43 +337,49 @@ impl<'a> FieldIndex<'a> {
     fn block(&self, at: usize) -> Result<Block<'a>, FormatError> {
         let bytes = self.block_bytes(at)?;
         let mut head = Reader(slice(bytes, 0, BLOCK_HEAD_LEN as u64, "field head")?);
-        let (flags, strings, buckets, _zero) = (head.u32()?, head.u32()?, head.u32()?, head.u32()?);
+        let (flags, strings) = (head.u32()?, head.u32()?);
         if flags & !FLAG_STRINGS_OVER != 0 {
             return Err(damaged(format!("unknown field flags {flags:#x}")));
         }
-        let distinct_numbers = head.u64()?;
-        let mut lengths = [0; 9];
+        let mut lengths = [0; 12];
         for length in &mut lengths {
             *length = head.u64()?;
         }
-        let [present, null, yes, no, any_string, long_string, text, postings, bodies] = lengths;
-        let string_entries = u64::from(strings) * STRING_ENTRY_LEN as u64;
-        let bucket_entries = u64::from(buckets) * BUCKET_ENTRY_LEN as u64;
-
-        let mut parts = Parts { bytes, at: BLOCK_HEAD_LEN as u64 };
-        let present = parts.next(present, "present")?;
-        let null = parts.next(null, "null")?;
-        let yes = parts.next(yes, "true")?;
-        let no = parts.next(no, "false")?;
-        let any_string = parts.next(any_string, "any string")?;
-        let long_string = parts.next(long_string, "long string")?;
-        let string_entries = parts.next(string_entries, "string entries")?;
-        let bucket_entries = parts.next(bucket_entries, "bucket entries")?;
-        let text = parts.next(text, "string bytes")?;
-        let postings = parts.next(postings, "postings")?;
-        let bodies = parts.next(bodies, "buckets")?;
-        Ok(Block {
-            over: flags & FLAG_STRINGS_OVER != 0,
-            distinct_strings: strings,
-            distinct_numbers,
+        let [
             present,
             null,
             yes,
             no,
             any_string,
             long_string,
-            strings: Strings { entries: string_entries, text, postings },
-            numbers: Numbers { entries: bucket_entries, bodies },
+            elements,
+            elements_and_plain,
+            text,
+            postings,
+            numbers,
+            dates,
+        ] = lengths;
+
+        let mut parts = Parts::new(bytes, BLOCK_HEAD_LEN);
+        Ok(Block {
+            over: flags & FLAG_STRINGS_OVER != 0,
+            distinct_strings: strings,
+            present: parts.next(present, "present")?,
+            null: parts.next(null, "null")?,
+            yes: parts.next(yes, "true")?,
+            no: parts.next(no, "false")?,
+            any_string: parts.next(any_string, "any string")?,
+            long_string: parts.next(long_string, "long string")?,
+            elements: parts.next(elements, "elements")?,
+            elements_and_plain: parts.next(elements_and_plain, "elements and plain")?,
+            strings: Strings {
+                entries: parts
+                    .next(u64::from(strings) * STRING_ENTRY_LEN as u64, "string entries")?,
+                text: parts.next(text, "string bytes")?,
+                postings: parts.next(postings, "postings")?,
+            },
+            numbers: Numbers::open(parts.next(numbers, "numbers")?)?,
+            dates: Numbers::open(parts.next(dates, "dates")?)?,
         })
     }
 }
@@ -314,23 +412,4 @@ fn number_bound(bound: Bound<Scalar<'_>>) -> Option<Bound<Number>> {
         Bound::Included(value) => Bound::Included(Number::of(value)?),
         Bound::Excluded(value) => Bound::Excluded(Number::of(value)?),
     })
-}
-
-/// Cuts bytes into consecutive parts.
-struct Parts<'a> {
-    bytes: &'a [u8],
-    at: u64,
-}
-
-impl<'a> Parts<'a> {
-    fn next(&mut self, len: u64, what: &str) -> Result<&'a [u8], FormatError> {
-        let part = slice(self.bytes, self.at, len, what)?;
-        self.at += len;
-        Ok(part)
-    }
-
-    /// What is left; `at` is inside, because every part was.
-    fn rest(self) -> &'a [u8] {
-        &self.bytes[self.at as usize..]
-    }
 }

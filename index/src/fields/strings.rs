@@ -252,6 +252,21 @@ impl<'a> Strings<'a> {
         self.union(start..end)
     }
 
+    /// Calls `found` with every string, ascending, and its rows.
+    pub(super) fn visit(
+        &self,
+        found: &mut dyn FnMut(&str, &RoaringBitmap),
+    ) -> Result<(), FormatError> {
+        (0..self.len()).try_for_each(|at| {
+            found(self.text(at)?, &self.rows(at)?);
+            Ok(())
+        })
+    }
+
+    fn text(&self, at: usize) -> Result<&'a str, FormatError> {
+        std::str::from_utf8(self.bytes(at)?).map_err(|_| damaged("a string that is not UTF-8"))
+    }
+
     /// Rows with a string that `accept` accepts.
     pub(super) fn matching(
         &self,
@@ -259,9 +274,7 @@ impl<'a> Strings<'a> {
     ) -> Result<RoaringBitmap, FormatError> {
         let mut accepted = Vec::new();
         for at in 0..self.len() {
-            let text = std::str::from_utf8(self.bytes(at)?)
-                .map_err(|_| damaged("a string that is not UTF-8"))?;
-            if accept(text) {
+            if accept(self.text(at)?) {
                 accepted.push(at);
             }
         }

@@ -12,6 +12,7 @@ const BLOCK_ROWS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(super) struct Union {
     blocks: Vec<Option<Box<[u64; BLOCK_ROWS / 64]>>>,
+    large: RoaringBitmap,
 }
 
 impl Union {
@@ -43,9 +44,15 @@ impl Union {
         }
     }
 
+    /// Adds the rows of a large bitmap, of which there are few: where both are dense this is a
+    /// word at a time.
+    pub(super) fn add_large(&mut self, rows: RoaringBitmap) {
+        self.large |= rows;
+    }
+
     /// All rows that were added.
     pub(super) fn finish(self) -> RoaringBitmap {
-        let mut all = RoaringBitmap::new();
+        let mut all = self.large;
         for (block, words) in self.blocks.iter().enumerate() {
             if let Some(words) = words {
                 let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();

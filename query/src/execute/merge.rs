@@ -46,17 +46,20 @@ pub(super) fn merge(
     for (_, hit) in approximate.iter().take(AHEAD) {
         views[hit.view].prefetch(hit.row);
     }
+    let mut scans: Vec<Scan> = searched.iter().zip(&plan.segments).map(Scan::new).collect();
     let mut reranked = 0u64;
     for (i, &(place, ref hit)) in approximate.iter().enumerate() {
         // Rows that can't be read make room for the next ones.
         if reranked >= plan.rerank as u64 && hits.len() >= wanted {
-            break;
+            scans[place].leave(hit.distance);
+            continue;
         }
         if let Some((_, ahead)) = approximate.get(i + AHEAD) {
             views[ahead.view].prefetch(ahead.row);
         }
         match views[hit.view].distance(query, hit.row) {
             Ok(distance) => {
+                scans[place].error = scans[place].error.max((distance - hit.distance).abs());
                 hits.push(Hit { distance, ..*hit });
                 reranked += 1;
             }
@@ -67,12 +70,68 @@ pub(super) fn merge(
         }
     }
 
+    hits.sort_by(nearer);
+    let farthest = wanted.checked_sub(1).and_then(|last| hits.get(last)).map(|hit| hit.distance);
+    for (place, scan) in scans.iter().enumerate() {
+        let (view, searched) = (plan.segments[place].0, &mut searched[place]);
+        if farthest.is_some_and(|farthest| scan.may_have_nearer(farthest)) {
+            let found = search::full_scan(
+                views[view],
+                &bound[view],
+                query,
+                wanted,
+                &mut searched.unreadable,
+            )?;
+            searched.leave_for_full_scan("codes cannot tell the nearest apart", &found);
+            hits.retain(|hit| hit.view != view);
+            hits.extend(found.candidates.iter().map(|c| Hit {
+                view,
+                row: c.row,
+                distance: c.distance,
+            }));
+        }
+    }
+
     if hits.len() < wanted {
         rescan_damaged(plan, views, bound, searched, query, &mut hits)?;
     }
     hits.sort_by(nearer);
     hits.truncate(wanted);
     Ok(Merged { hits, wanted, reranked })
+}
+
+/// What is known of the rows that a scan over codes left out, once its best are reranked.
+struct Scan {
+    /// Whether this was a scan. A walk's recall was measured, reranking included.
+    is_scan: bool,
+    /// Smallest code distance of a row that got no exact one; infinite if all rows did.
+    nearest_left: f32,
+    /// Largest difference of code distance and exact distance among the reranked.
+    error: f32,
+}
+
+impl Scan {
+    fn new((searched, (_, segment)): (&Searched, &(usize, crate::SegmentPlan))) -> Self {
+        let truncated = (searched.candidates.len() as u64) < segment.matching;
+        let last = searched.candidates.last().filter(|_| truncated);
+        Scan {
+            is_scan: searched.ran == Strategy::ScanRows,
+            nearest_left: last.map_or(f32::INFINITY, |last| last.distance),
+            error: 0.0,
+        }
+    }
+
+    /// Notes a candidate that gets no exact distance.
+    fn leave(&mut self, code_distance: f32) {
+        self.nearest_left = self.nearest_left.min(code_distance);
+    }
+
+    /// Whether a row left out could be nearer than `farthest`, by the error that was seen. Where
+    /// rows lie closer together than their codes can tell, as just beyond a filter that leaves
+    /// out the nearest, every one of them could.
+    fn may_have_nearer(&self, farthest: f32) -> bool {
+        self.is_scan && self.nearest_left - self.error < farthest
+    }
 }
 
 /// Too many of a view's candidates can't be read: its readable rows have yet to be found.

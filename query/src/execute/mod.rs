@@ -1,6 +1,7 @@
 //! Runs a query: filter each view exactly, plan, search the views, merge, rerank.
 
 mod bind;
+mod compare;
 mod merge;
 mod search;
 
@@ -10,6 +11,7 @@ use vecstore_segments::SegmentError;
 use crate::stopwatch::Stopwatch;
 use crate::{Costs, ExecutedPlan, ExecutedSegment, PreparedQuery, Request, SegmentView, plan};
 use bind::Bound;
+pub use compare::{AlternativeRun, ComparedSegment, compare};
 use search::Searched;
 
 /// A record found: where it is and how far.

@@ -24,6 +24,22 @@ pub(super) struct Searched {
 }
 
 impl Searched {
+    /// Notes that a full scan took the place of what ran.
+    pub(super) fn leave_for_full_scan(&mut self, why: &str, found: &Found) {
+        self.note_fallback(why.into());
+        self.ran = Strategy::FullScan;
+        self.distances += found.distances as u64;
+    }
+
+    /// Adds to why the planned strategy was left, if it was left twice.
+    fn note_fallback(&mut self, why: String) {
+        let left = format!("{}: {why}", self.ran);
+        self.fallback = Some(match self.fallback.take() {
+            Some(before) => format!("{before}; {left}"),
+            None => left,
+        });
+    }
+
     /// Whether the candidates' distances are exact, so that reranking has nothing to do.
     pub(super) fn is_exact(&self) -> bool {
         matches!(self.ran, Strategy::FullScan | Strategy::Empty)
@@ -128,7 +144,7 @@ impl Search<'_> {
                     found => found?,
                 }
             }
-            Strategy::Graph { ef } | Strategy::GraphSweep { ef } => match self.walk(ef) {
+            Strategy::Graph { ef } | Strategy::GraphSweep { ef } => match self.probe_and_walk(ef) {
                 Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
                 found => found?,
             },
@@ -138,7 +154,7 @@ impl Search<'_> {
             && let Some(why) = self.gives_up(&found)
         {
             let next = self.segment.fallback.unwrap_or(Strategy::FullScan);
-            self.note_fallback(why);
+            self.searched.note_fallback(why);
             return self.attempt(next);
         }
         self.searched.candidates = found.candidates;
@@ -147,6 +163,39 @@ impl Search<'_> {
 
     fn full_scan(&mut self) -> Result<Found, SegmentError> {
         full_scan(self.view, self.bound, self.query, self.k, &mut self.searched.unreadable)
+    }
+
+    /// Walks the graph, unless a look at the rows near the query says that few of them match: then
+    /// the filter lies elsewhere, and the walk would go on until its budget ends. Gives what a
+    /// walk over its budget gives.
+    fn probe_and_walk(&mut self, ef: usize) -> Result<Found, SegmentError> {
+        /// Rows looked at; an eighth of them is seen with an error of a few percent.
+        const PROBE_EF: usize = 32;
+        let mut probed = 0;
+        if let Some(rows) = &self.bound.rows {
+            let mut scratch = SCRATCH.take().unwrap_or_default();
+            let distances_max = self.segment.distances_max;
+            let near =
+                self.view.search(self.query, PROBE_EF, Accept::All, distances_max, &mut scratch);
+            SCRATCH.set(Some(scratch));
+            let near = near?;
+            if near.over_budget {
+                return Ok(near);
+            }
+            probed = near.distances;
+            let seen = near.candidates.len().max(1) as f64;
+            let passing = near.candidates.iter().filter(|c| rows.contains(c.row)).count();
+            let share = self.segment.matching as f64 / f64::from(self.segment.live.max(1));
+            // None seen may be one that was missed.
+            let local_share = (passing as f64).max(0.5) / seen;
+            let distances = self.segment.distances as f64 * share / local_share;
+            if distances > self.segment.distances_max as f64 {
+                return Ok(Found { distances: probed, over_budget: true, ..Found::default() });
+            }
+        }
+        let mut found = self.walk(ef)?;
+        found.distances += probed;
+        Ok(found)
     }
 
     fn walk(&self, ef: usize) -> Result<Found, SegmentError> {
@@ -174,16 +223,7 @@ impl Search<'_> {
     /// A derived structure is damaged: only the full vectors are believed from here on.
     fn degrade(&mut self, error: &SegmentError) -> Result<(), SegmentError> {
         self.searched.degraded.push(error.to_string());
-        self.note_fallback("damaged".into());
+        self.searched.note_fallback("damaged".into());
         self.attempt(Strategy::FullScan)
-    }
-
-    /// Adds to why the planned strategy was left, if it was left twice.
-    fn note_fallback(&mut self, why: String) {
-        let left = format!("{}: {why}", self.searched.ran);
-        self.searched.fallback = Some(match self.searched.fallback.take() {
-            Some(before) => format!("{before}; {left}"),
-            None => left,
-        });
     }
 }

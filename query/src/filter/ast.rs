@@ -1,6 +1,6 @@
 //! What a filter is.
 
-use vecstore_index::Scalar;
+use vecstore_index::{Scalar, Timestamp};
 use vecstore_segments::FieldPath;
 
 /// A literal in a filter.
@@ -16,6 +16,8 @@ pub enum Value {
     Float(f64),
     /// Text.
     Str(String),
+    /// A point in time; compares with text that is a date.
+    Date(Timestamp),
 }
 
 impl Value {
@@ -28,6 +30,7 @@ impl Value {
             Value::Int(value) => Scalar::Int(*value),
             Value::Float(value) => Scalar::Float(*value),
             Value::Str(value) => Scalar::Str(value),
+            Value::Date(value) => Scalar::Date(*value),
         }
     }
 }
@@ -70,6 +73,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Self {
         Value::Str(value)
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(value: Timestamp) -> Self {
+        Value::Date(value)
     }
 }
 
@@ -120,7 +129,8 @@ impl Comparison {
 /// Logic is two-valued: a missing field makes a comparison false, and `NOT` makes that true. A
 /// field that is an array satisfies a comparison if any element does. Types are not coerced:
 /// `n = '1'` does not hold for the number 1, and `n < 'a'` holds for no number. Integers and
-/// floats compare as numbers, exactly; strings compare by bytes.
+/// floats compare as numbers, exactly; strings compare by bytes. A date compares with text that is
+/// a date of RFC 3339 as points in time, whatever their time zones, and with nothing else.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
     /// All hold (none: true).
@@ -130,12 +140,12 @@ pub enum Filter {
     /// Does not hold.
     Not(Box<Filter>),
     /// `path op value`. `= null` is the same as `IS NULL`. An ordering with a literal that is
-    /// neither a number nor a string holds for nothing; text and JSON refuse it.
+    /// neither a number, a string nor a date holds for nothing; text and JSON refuse it.
     Compare(FieldPath, Comparison, Value),
     /// `path IN [values]`: equal to one of them.
     In(FieldPath, Vec<Value>),
-    /// `path BETWEEN low AND high`, both ends included, and both numbers or both strings. One
-    /// and the same value must be within both.
+    /// `path BETWEEN low AND high`, both ends included, and both numbers, both strings or
+    /// both dates. One and the same value must be within both.
     Between(FieldPath, Value, Value),
     /// `path CONTAINS value`: the path ends at an array with an element that equals the value, or
     /// at a string (not an array's element) that has the value, a string, as a substring.

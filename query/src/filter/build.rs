@@ -2,6 +2,7 @@
 
 use std::ops::Not;
 
+use vecstore_index::Timestamp;
 use vecstore_segments::FieldPath;
 
 use super::{Comparison, Filter, Value};
@@ -24,7 +25,7 @@ pub fn field(path: impl Into<FieldPath>) -> Field {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field(FieldPath);
 
-/// What can be ordered: numbers and strings.
+/// What can be ordered: numbers, strings and dates.
 pub trait Orderable: Into<Value> {}
 
 impl Orderable for i64 {}
@@ -34,6 +35,7 @@ impl Orderable for f64 {}
 impl Orderable for f32 {}
 impl Orderable for &str {}
 impl Orderable for String {}
+impl Orderable for Timestamp {}
 
 impl Field {
     fn compare(self, comparison: Comparison, value: impl Into<Value>) -> Filter {

@@ -1,15 +1,15 @@
 //! The fast reading: a filter as row bitmaps of a field index.
 //!
-//! An index cannot always answer exactly: a field may have strings over a limit, and `CONTAINS`
-//! asks for array elements, which the index does not tell from plain values. So every part of a
-//! filter is bounded from both sides, by the rows that certainly satisfy it and the rows that
+//! An index cannot always answer exactly: a field may have strings over a limit, or a row may reach
+//! both array elements and plain values by one path, between which `CONTAINS` tells. So every part
+//! of a filter is bounded from both sides, by the rows that certainly satisfy it and the rows that
 //! possibly do. `NOT` swaps the two (a superset of the rows of `p` says nothing about which rows
 //! satisfy `NOT p`, a subset does), and only the rows between the bounds are ever looked at.
 
 use std::ops::Bound;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{FieldIndex, FormatError, Posting, Scalar};
+use vecstore_index::{FieldIndex, FormatError, Posting, Scalar, Timestamp};
 
 use super::like::{Pattern, Shape};
 use super::{Comparison, Filter, Value};
@@ -154,8 +154,7 @@ fn either(a: Bounds, b: Bounds) -> Bounds {
     }
 }
 
-/// An element that equals the value, or a plain string that has it as a part. The index does not
-/// know which values are elements.
+/// An element that equals the value, or a plain string that has it as a part.
 fn contains(
     key: &str,
     value: &Value,
@@ -163,15 +162,26 @@ fn contains(
     scope: &RoaringBitmap,
 ) -> Result<Bounds, FormatError> {
     let equal = in_scope(index.equal(key, value.scalar())?, scope);
-    let Value::Str(part) = value else {
-        // A plain value contains nothing, not even its equal.
-        let (Bounds::Exact(possible) | Bounds::Between { possible, .. }) = equal;
-        return Ok(Bounds::between(RoaringBitmap::new(), possible));
+    // A plain value contains nothing but parts of a string, not even its equal.
+    let has_part = match value {
+        Value::Str(part) => {
+            in_scope(index.string_matching(key, &mut |text| text.contains(part.as_str()))?, scope)
+        }
+        _ => Bounds::Exact(RoaringBitmap::new()),
     };
-    // A string that equals the part contains it, whether it is an element or not.
-    let has_part = index.string_matching(key, &mut |text| text.contains(part.as_str()))?;
-    let possible = in_scope(has_part, scope).possible() | equal.possible();
-    Ok(Bounds::between(equal.certain().clone(), possible))
+    let elements = index.elements(key)?;
+    let plain = scope - &elements.rows - &elements.unsure;
+    let both = &elements.unsure;
+    let mut certain = equal.certain() & &elements.rows;
+    certain |= has_part.certain() & &plain;
+    if let Value::Str(_) = value {
+        // A string that equals the part contains it, whether it is an element or not.
+        certain |= equal.certain() & both;
+    }
+    let mut possible = equal.possible() & &elements.rows;
+    possible |= has_part.possible() & &plain;
+    possible |= (equal.possible() | has_part.possible()) & both;
+    Ok(Bounds::between(certain, possible))
 }
 
 /// What the index says to a test that it can answer in one go.
@@ -212,25 +222,44 @@ fn posting(test: &Filter, index: &FieldIndex<'_>) -> Result<Posting, FormatError
     }
 }
 
-/// A range of numbers or of strings, whichever the ends are; a mixture holds nothing.
+/// A range of numbers, strings or dates, whichever the ends are; a mixture holds nothing.
 fn range(
     index: &FieldIndex<'_>,
     key: &str,
     low: Bound<Scalar<'_>>,
     high: Bound<Scalar<'_>>,
 ) -> Result<Posting, FormatError> {
-    fn text(bound: Bound<Scalar<'_>>) -> Option<Bound<&str>> {
-        match bound {
-            Bound::Unbounded => Some(Bound::Unbounded),
-            Bound::Included(Scalar::Str(text)) => Some(Bound::Included(text)),
-            Bound::Excluded(Scalar::Str(text)) => Some(Bound::Excluded(text)),
+    fn text(end: Scalar<'_>) -> Option<&str> {
+        match end {
+            Scalar::Str(text) => Some(text),
             _ => None,
         }
     }
-    match (text(low), text(high)) {
-        (Some(low), Some(high)) => index.string_range(key, low, high),
-        _ => index.number_range(key, low, high),
+    fn date(end: Scalar<'_>) -> Option<Timestamp> {
+        match end {
+            Scalar::Date(date) => Some(date),
+            _ => None,
+        }
     }
+    if let (Some(low), Some(high)) = (bound(low, text), bound(high, text)) {
+        index.string_range(key, low, high)
+    } else if let (Some(low), Some(high)) = (bound(low, date), bound(high, date)) {
+        index.date_range(key, low, high)
+    } else {
+        index.number_range(key, low, high)
+    }
+}
+
+/// The bound with its end read as `read` does, `None` if that is not what it is.
+fn bound<'s, T>(
+    bound: Bound<Scalar<'s>>,
+    read: impl Fn(Scalar<'s>) -> Option<T>,
+) -> Option<Bound<T>> {
+    Some(match bound {
+        Bound::Unbounded => Bound::Unbounded,
+        Bound::Included(end) => Bound::Included(read(end)?),
+        Bound::Excluded(end) => Bound::Excluded(read(end)?),
+    })
 }
 
 fn in_scope(posting: Posting, scope: &RoaringBitmap) -> Bounds {

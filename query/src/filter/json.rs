@@ -8,7 +8,8 @@
 //! {"field": F, "op": "exists" | "is_null"}
 //! ```
 //! `F` is names joined by dots, or a list of names where one has a dot in it. A float that is not
-//! finite, which neither text nor metadata can hold, is `{"float": "inf" | "-inf" | "NaN"}`.
+//! finite, which neither text nor metadata can hold, is `{"float": "inf" | "-inf" | "NaN"}`, a date
+//! `{"date": "2024-05-01T10:00:00Z"}`.
 
 use serde_json::{Map, Value as Json, json};
 use vecstore_segments::FieldPath;
@@ -75,6 +76,7 @@ fn value_json(value: &Value) -> Json {
         Value::Float(value) if value.is_finite() => json!(value),
         Value::Float(value) => json!({"float": value.to_string()}),
         Value::Str(value) => json!(value),
+        Value::Date(value) => json!({"date": value.to_string()}),
     }
 }
 

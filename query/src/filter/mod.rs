@@ -16,9 +16,14 @@
 //! path       = name { "." name }            name = identifier | '"' ... '"' ('""' is a quote)
 //! list       = "[" [ value { "," value } ] "]" | "(" ... ")" | parameter
 //! value      = "'" ... "'" ("''" is a quote) | integer | float | true | false | null | parameter
+//!            | DATE "'" ... "'" | DATE parameter      (RFC 3339: '2024-05-01', '2024-05-01T10:00:00Z')
 //! parameter  = "$" name
 //! ```
 //! Words are read in any letter case.
+//!
+//! A date is never guessed from the metadata alone: `created >= '2024-05-01'` compares strings,
+//! `created >= DATE '2024-05-01'` compares points in time, and holds only for strings that are
+//! dates themselves.
 
 mod ast;
 mod build;

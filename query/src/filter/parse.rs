@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vecstore_segments::{FILTER_WORDS, FieldPath};
 
-use super::rules::{check_between, check_comparison, check_pattern, literal, sort};
+use super::rules::{check_between, check_comparison, check_pattern, date, literal, sort};
 use super::tokens::{Input, Spanned, Token, next_token};
 use super::{Comparison, Filter, FilterError, FilterErrorKind, Value, suggest};
 
@@ -352,10 +352,37 @@ impl<'t, 'p> Parser<'t, 'p> {
             _ if self.at_word("null") => Value::Null,
             _ if self.at_word("true") => Value::Bool(true),
             _ if self.at_word("false") => Value::Bool(false),
+            _ if self.at_word("date") => return self.date(),
             _ => return self.no_value(operator),
         };
         self.advance()?;
         Ok(Found { value, start, kind: FilterErrorKind::Syntax })
+    }
+
+    /// The word DATE, which is next, and the text or parameter after it.
+    fn date(&mut self) -> Result<Found<Value>, FilterError> {
+        self.advance()?;
+        let start = self.next.start;
+        let wrong = |kind, problem| FilterError { kind, position: start, problem };
+        let (date, kind) = match self.next.token {
+            Token::Text(ref text) => (date(text), FilterErrorKind::Syntax),
+            Token::Parameter(name) => {
+                let kind = FilterErrorKind::Parameter;
+                let problem = |problem| format!("parameter `${name}`: {problem}");
+                let date = match self.parameter(name)? {
+                    serde_json::Value::String(text) => date(text),
+                    _ => Err("DATE takes a string".to_string()),
+                };
+                (date.map_err(problem), kind)
+            }
+            _ => {
+                let advice = "; such as DATE '2024-05-01T10:00:00Z'";
+                return self.unexpected("a date in single quotes after DATE", advice);
+            }
+        };
+        let value = date.map(Value::Date).map_err(|problem| wrong(kind, problem))?;
+        self.advance()?;
+        Ok(Found { value, start, kind })
     }
 
     /// What stands where a value should, and how a value is written.

@@ -14,6 +14,7 @@ impl fmt::Display for Value {
             // `Debug` always has a point or an exponent, so it is read as a float again.
             Value::Float(value) => write!(f, "{value:?}"),
             Value::Str(value) => write_text(f, value),
+            Value::Date(value) => write!(f, "DATE '{value}'"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which literals an operator takes: the rules that text and JSON share.
 
 use serde_json::Value as Json;
+use vecstore_index::Timestamp;
 
 use super::{Comparison, Value};
 
@@ -16,8 +17,24 @@ pub(super) fn literal(json: &Json) -> Result<Value, String> {
             _ => Err(format!("{number} is out of the range of a 64-bit integer")),
         },
         Json::Array(_) => Err("a list can only be what IN looks in".to_string()),
+        Json::Object(object) if object.len() == 1 && object.contains_key("date") => {
+            match object.get("date") {
+                Some(Json::String(text)) => date(text).map(Value::Date),
+                _ => Err("`date` takes a string".to_string()),
+            }
+        }
         Json::Object(_) => Err("an object is not a value to compare with".to_string()),
     }
+}
+
+/// The date that a text is, or why it is none.
+pub(super) fn date(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| {
+        let shown = &text[..text.floor_char_boundary(40)];
+        format!(
+            "`{shown}` is not a date of RFC 3339, such as 2024-05-01 or 2024-05-01T10:00:00+02:00"
+        )
+    })
 }
 
 /// What a literal is, in words.
@@ -27,31 +44,35 @@ pub(super) fn sort(value: &Value) -> &'static str {
         Value::Bool(_) => "a boolean",
         Value::Int(_) | Value::Float(_) => "a number",
         Value::Str(_) => "a string",
+        Value::Date(_) => "a date",
     }
 }
 
 fn is_ordered(value: &Value) -> bool {
-    matches!(value, Value::Int(_) | Value::Float(_) | Value::Str(_))
+    matches!(value, Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Date(_))
 }
 
-/// Orderings need a number or a string.
+/// Orderings need a number, a string or a date.
 pub(super) fn check_comparison(comparison: Comparison, value: &Value) -> Result<(), String> {
     let equality = matches!(comparison, Comparison::Equal | Comparison::NotEqual);
     if equality || is_ordered(value) {
         Ok(())
     } else {
         let symbol = comparison.symbol();
-        Err(format!("`{symbol}` orders numbers and strings, it does not take {}", sort(value)))
+        Err(format!(
+            "`{symbol}` orders numbers, strings and dates, it does not take {}",
+            sort(value)
+        ))
     }
 }
 
-/// `BETWEEN` needs two numbers or two strings.
+/// `BETWEEN` needs two numbers, two strings or two dates.
 pub(super) fn check_between(low: &Value, high: &Value) -> Result<(), String> {
     if is_ordered(low) && is_ordered(high) && sort(low) == sort(high) {
         Ok(())
     } else {
         Err(format!(
-            "BETWEEN takes two numbers or two strings, not {} and {}",
+            "BETWEEN takes two numbers, two strings or two dates, not {} and {}",
             sort(low),
             sort(high)
         ))

@@ -3,18 +3,15 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value as Json, json};
-use vecstore_index::{FieldIndexBuilder, FieldLimits};
+use vecstore_index::{FieldIndexBuilder, FieldLimits, Timestamp};
 use vecstore_query::{Comparison, Filter, Value};
-use vecstore_segments::{FieldPath, Metadata, visit_scalars};
+use vecstore_segments::{FieldPath, Metadata, index_metadata};
 
 /// The field index of the records, row by row, as a segment has it.
 pub(crate) fn build_index(records: &[Metadata], limits: FieldLimits) -> Vec<u8> {
     let mut builder = FieldIndexBuilder::new(limits);
     for (row, metadata) in (0..).zip(records) {
-        visit_scalars(metadata, &mut |path, value| match value {
-            Some(value) => builder.add(row, path, value),
-            None => builder.present(row, path),
-        });
+        index_metadata(&mut builder, row, metadata);
     }
     builder.finish()
 }
@@ -42,7 +39,24 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => select(vec!["", "a", "b", "ab", "ba", "abä", "1", "it's", "%", "\\"]).prop_map(String::from),
         1 => "[abä'\"\\\\%_]{0,8}",
+        2 => select(DATES.to_vec()).prop_map(String::from),
     ]
+}
+
+/// Some are the same moment, some are only nearly dates.
+const DATES: [&str; 8] = [
+    "2024-05-01",
+    "2024-05-01T00:00:00Z",
+    "2024-05-01T02:00:00+02:00",
+    "2024-04-30T23:59:59.999999Z",
+    "2024-05-01T00:00:00.0000019Z",
+    "2024-05-01T00:00:00",
+    "2023-02-29",
+    "0000-01-01",
+];
+
+fn date() -> impl Strategy<Value = Timestamp> {
+    select(DATES.iter().filter_map(|text| Timestamp::parse(text)).collect::<Vec<_>>())
 }
 
 fn scalar_json() -> impl Strategy<Value = Json> {
@@ -94,6 +108,7 @@ fn orderable() -> impl Strategy<Value = Value> {
         int().prop_map(Value::Int),
         float().prop_map(Value::Float),
         text().prop_map(Value::Str),
+        date().prop_map(Value::Date),
     ]
 }
 
@@ -115,7 +130,8 @@ fn pattern() -> impl Strategy<Value = String> {
 
 fn test(ordered: BoxedStrategy<Value>) -> impl Strategy<Value = Filter> {
     let ends = (orderable(), orderable()).prop_map(|(low, high)| {
-        let sort = |value: &Value| matches!(value, Value::Str(_));
+        let sort =
+            |value: &Value| (matches!(value, Value::Str(_)), matches!(value, Value::Date(_)));
         if sort(&low) == sort(&high) { (low, high) } else { (low.clone(), low) }
     });
     prop_oneof![

@@ -5,7 +5,7 @@ use vecstore_index::{FieldIndexBuilder, FieldLimits};
 use super::file::{FileWriter, SectionWriter};
 use super::progress::Reporter;
 use crate::format::{BlockBuilder, BlockEntry, Kind};
-use crate::{Metadata, RowSource, SegmentError, visit_scalars};
+use crate::{Metadata, RowSource, SegmentError, index_metadata};
 
 /// Writes metadata blocks, their index, and the field indices, which are built in memory.
 pub(super) fn write_metadata(
@@ -33,10 +33,7 @@ pub(super) fn write_metadata(
         source.metadata(row, &mut json)?;
         let metadata: Metadata = serde_json::from_slice(&json)
             .map_err(|e| bad(row, format!("the metadata is not a JSON object: {e}")))?;
-        visit_scalars(&metadata, &mut |path, value| match value {
-            Some(value) => fields.add(row, path, value),
-            None => fields.present(row, path),
-        });
+        index_metadata(&mut fields, row, &metadata);
         if !blocks.push(&json)? {
             return Err(bad(row, format!("the metadata is too large: {} bytes", json.len())));
         }

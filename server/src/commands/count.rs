@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::collection::Target;
 use crate::failure::Result;
 use crate::output::Output;
+use crate::params::{self, Param};
 
 /// Count the records, or those that satisfy a filter
 ///
@@ -17,6 +18,9 @@ pub(crate) struct Count {
     /// Only records whose metadata satisfies this: "pos = 'n' AND gloss_len < 80"
     #[arg(long, value_name = "EXPRESSION")]
     filter: Option<String>,
+    /// Value of $NAME in the filter, as JSON; can be repeated
+    #[arg(long, value_name = "NAME=JSON", value_parser = params::parse, requires = "filter")]
+    param: Vec<Param>,
 }
 
 #[derive(Serialize)]
@@ -27,7 +31,10 @@ struct Counted {
 impl Count {
     pub(super) fn run(self, out: &mut Output) -> Result {
         let (db, collection) = self.target.open()?;
-        let count = collection.count(self.filter.as_deref())?;
+        let count = match &self.filter {
+            Some(filter) => params::bind(collection.select(filter), &self.param).count()?,
+            None => collection.count(None)?,
+        };
         drop(collection);
         db.close()?;
         if out.is_json() {

@@ -16,6 +16,7 @@ use crate::collection::Target;
 use crate::failure::{Failure, Result};
 use crate::ids::JsonId;
 use crate::output::Output;
+use crate::params::{self, Param};
 use crate::progress::Progress;
 use crate::units;
 
@@ -40,6 +41,9 @@ pub(crate) struct Export {
     /// Only records whose metadata satisfies this
     #[arg(long, value_name = "EXPRESSION")]
     filter: Option<String>,
+    /// Value of $NAME in the filter, as JSON; can be repeated
+    #[arg(long, value_name = "NAME=JSON", value_parser = params::parse, requires = "filter")]
+    param: Vec<Param>,
     /// Replace OUT if it exists
     #[arg(long)]
     overwrite: bool,
@@ -102,7 +106,10 @@ impl Export {
         quiet: bool,
         mut sink: impl FnMut(&[u8]) -> Result,
     ) -> Result<u64> {
-        let total = collection.count(self.filter.as_deref())?;
+        let total = match &self.filter {
+            Some(filter) => params::bind(collection.select(filter), &self.param).count()?,
+            None => collection.count(None)?,
+        };
         let mut progress = Progress::start(quiet, "exporting", "record", Some(total));
         let vector_bytes = collection.settings().dim() * 4;
         let limit = (PAGE_BYTES / vector_bytes).clamp(1, limits::PAGE_RECORDS_MAX);
@@ -110,6 +117,9 @@ impl Export {
         let mut scroll = collection.scroll().limit(limit).include(include);
         if let Some(filter) = &self.filter {
             scroll = scroll.filter(filter);
+        }
+        for param in &self.param {
+            scroll = scroll.bind(&param.name, param.value.clone());
         }
         let mut text = Vec::new();
         let mut records = 0;

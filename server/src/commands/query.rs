@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use vecstore::{Collection, ErrorKind, RecordId, limits};
+use vecstore::{Collection, ComparedSegment, ErrorKind, RecordId, limits};
 
 use crate::collection::Target;
 use crate::failure::{Failure, Result};
@@ -19,7 +19,8 @@ use crate::vector::{self, VectorArg};
 /// Find the records nearest to a vector
 ///
 /// JSON: {"hits": [{"id", "score", "distance", "metadata", "vector"}], "complete", "seconds",
-/// "plan"}; metadata and vector as included, the plan with --explain
+/// "plan", "alternatives"}; metadata and vector as included, the plan with --explain, the
+/// alternatives with --all-alternatives
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("nearest_to").args(["vector", "like"]).required(true),
@@ -56,6 +57,9 @@ pub(crate) struct Query {
     /// Show the plan that ran
     #[arg(long)]
     explain: bool,
+    /// Also run every strategy the plan had to choose from, and show what each took
+    #[arg(long, requires = "explain")]
+    all_alternatives: bool,
     /// What to show: metadata, metadata.FIELD, vector, separated by commas; or none
     #[arg(long, value_name = "LIST", default_value = Shown::DEFAULT, value_parser = include::parse)]
     include: Shown,
@@ -73,6 +77,8 @@ struct Answer<'a> {
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alternatives: Option<Vec<serde_json::Value>>,
 }
 
 impl Query {
@@ -112,6 +118,8 @@ impl Query {
         if let Some(score) = self.score_threshold {
             query = query.score_threshold(score);
         }
+        let alternatives =
+            if self.all_alternatives { Some(query.clone().explain_alternatives()?) } else { None };
         let started = Instant::now();
         let (result, plan) = query.explain()?;
         let elapsed = started.elapsed();
@@ -127,11 +135,16 @@ impl Query {
         if out.is_json() {
             let plan = self.explain.then(|| plan.to_json());
             let seconds = elapsed.as_secs_f64();
-            return out.json(&Answer { hits: &hits, complete, seconds, plan });
+            let alternatives =
+                alternatives.map(|all| all.iter().map(ComparedSegment::to_json).collect());
+            return out.json(&Answer { hits: &hits, complete, seconds, plan, alternatives });
         }
         print(out, &hits, &self.include, complete, elapsed)?;
         if self.explain {
             writeln!(out, "\n{}", plan.to_string().trim_end())?;
+        }
+        for segment in alternatives.iter().flatten() {
+            writeln!(out, "\n{}", segment.to_string().trim_end())?;
         }
         Ok(())
     }

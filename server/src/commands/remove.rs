@@ -7,6 +7,7 @@ use crate::collection::Target;
 use crate::failure::Result;
 use crate::ids::IdReading;
 use crate::output::Output;
+use crate::params::{self, Param};
 use crate::units;
 
 /// Remove records, by id or all that satisfy a filter; ids that are not there are no error
@@ -23,6 +24,9 @@ pub(crate) struct Remove {
     /// Remove every record whose metadata satisfies this
     #[arg(long = "where", value_name = "EXPRESSION")]
     filter: Option<String>,
+    /// Value of $NAME in the filter, as JSON; can be repeated
+    #[arg(long, value_name = "NAME=JSON", value_parser = params::parse, requires = "filter")]
+    param: Vec<Param>,
     #[command(flatten)]
     ids: IdReading,
 }
@@ -37,7 +41,7 @@ impl Remove {
         let ids = self.ids.read_all(&self.id)?;
         let (db, collection) = self.target.open()?;
         let removed = match &self.filter {
-            Some(filter) => collection.remove_where(filter)?,
+            Some(filter) => params::bind(collection.select(filter), &self.param).remove()?,
             None => collection.remove_many(&ids)?,
         };
         drop(collection);

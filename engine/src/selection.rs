@@ -1,0 +1,67 @@
+//! The records that satisfy a filter, to be counted or removed.
+
+use serde_json::Value;
+use vecstore_query::{Filter, Params};
+
+use crate::Result;
+use crate::collection::Collection;
+use crate::commit::Operation;
+use crate::query::parse_filter;
+use crate::views::views;
+
+/// Records of a namespace that satisfy a filter; see [`Collection::select`].
+#[derive(Clone, Debug)]
+#[must_use = "a selection does nothing until `count` or `remove`"]
+pub struct Selection<'a> {
+    collection: &'a Collection,
+    filter: Option<&'a str>,
+    params: Params,
+}
+
+impl<'a> Selection<'a> {
+    pub(crate) fn new(collection: &'a Collection, filter: Option<&'a str>) -> Self {
+        Selection { collection, filter, params: Params::new() }
+    }
+
+    /// The value of `$name` in the filter.
+    pub fn bind(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.params.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// How many there are.
+    pub fn count(self) -> Result<u64> {
+        let shard = self.collection.checked()?;
+        let filter = self.parse()?;
+        let version = shard.version();
+        views(&version, self.collection.namespace_name(), &shard.options)
+            .iter()
+            .map(|view| view.rows(filter.as_ref()).map(|rows| rows.len()))
+            .sum()
+    }
+
+    /// Removes them as of the moment of the call; returns how many. A record that is replaced
+    /// meanwhile stays. Many records go in several commits.
+    pub fn remove(self) -> Result<u64> {
+        const IDS_A_COMMIT: usize = 4_096;
+        let shard = self.collection.checked()?;
+        let filter = self.parse()?;
+        let version = shard.version();
+        let mut versions = Vec::new();
+        for view in views(&version, self.collection.namespace_name(), &shard.options) {
+            for row in &view.rows(filter.as_ref())? {
+                let found = view.found(row);
+                versions.push((found.id()?, found.seq()?));
+            }
+        }
+        let mut removed = 0;
+        for some in versions.chunks(IDS_A_COMMIT) {
+            removed += self.collection.write(Operation::RemoveVersions(some.to_vec()))?.records;
+        }
+        Ok(removed)
+    }
+
+    fn parse(&self) -> Result<Option<Filter>> {
+        parse_filter(self.filter, &self.params)
+    }
+}
