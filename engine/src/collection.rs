@@ -96,6 +96,11 @@ impl Collection {
         Ok(&self.shard)
     }
 
+    /// Threads that one call may use.
+    pub(crate) fn threads(&self) -> usize {
+        self.handle.state.options.threads
+    }
+
     fn write(&self, operation: Operation) -> Result<crate::commit::Done> {
         let collection = Arc::clone(self.checked()?);
         if matches!(operation, Operation::Upsert(_)) {
@@ -189,9 +194,14 @@ impl Collection {
     /// Removes every record that satisfies a filter, as of the moment of the call; returns how
     /// many. A record that is replaced meanwhile stays. Many records go in several commits.
     pub fn remove_where(&self, filter: &str) -> Result<u64> {
+        self.remove_where_bound(filter, &Params::new())
+    }
+
+    /// Like [`remove_where`](Self::remove_where), with the values of the filter's `$name`s.
+    pub fn remove_where_bound(&self, filter: &str, params: &Params) -> Result<u64> {
         const IDS_A_COMMIT: usize = 4_096;
         let shard = self.checked()?;
-        let filter = parse_filter(Some(filter), &Params::new())?;
+        let filter = parse_filter(Some(filter), params)?;
         let version = shard.version();
         let mut versions = Vec::new();
         for view in views(&version, &self.namespace, &shard.options) {
@@ -209,8 +219,13 @@ impl Collection {
 
     /// Number of records, or of those that satisfy a filter.
     pub fn count(&self, filter: Option<&str>) -> Result<u64> {
+        self.count_bound(filter, &Params::new())
+    }
+
+    /// Like [`count`](Self::count), with the values of the filter's `$name`s.
+    pub fn count_bound(&self, filter: Option<&str>, params: &Params) -> Result<u64> {
         let shard = self.checked()?;
-        let filter = parse_filter(filter, &Params::new())?;
+        let filter = parse_filter(filter, params)?;
         let version = shard.version();
         views(&version, &self.namespace, &shard.options)
             .iter()
@@ -230,7 +245,14 @@ impl Collection {
 
     /// Turns everything that is in memory now into segments. Never needed for durability.
     pub fn flush(&self) -> Result<()> {
-        flush_all(&self.handle.state, self.checked()?)
+        self.flush_with(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Like [`flush`](Self::flush), with progress; `Break` stops it with a
+    /// [`Conflict`](crate::ErrorKind::Conflict). What was not sealed stays in memory and in the
+    /// log, and is sealed later.
+    pub fn flush_with(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<()> {
+        flush_all(&self.handle.state, self.checked()?, progress)
     }
 
     /// Merges all segments into one without dead rows and returns disk space. Reads and writes go

@@ -8,6 +8,8 @@ use vecstore_query::{Costs, Effort, ExecutedPlan, Filter, Params, Request, Segme
 use crate::collection::Collection;
 use crate::options::limits;
 use crate::record::{Hit, Include, check_vector};
+use crate::state::CollectionState;
+use crate::version::Version;
 use crate::views::views;
 use crate::{Error, Result};
 
@@ -134,17 +136,32 @@ impl<'a> Query<'a> {
         let shard = self.collection.checked()?;
         let what = format!("collection `{}`, query", shard.name);
         check_vector(self.vector, &shard.options, &what)?;
-        self.check_numbers(&what)?;
-        let filter = parse_filter(self.filter, &self.params)?;
+        let filter = self.check(&what)?;
+        self.search(self.vector, filter.as_ref(), shard, &shard.version())
+    }
+
+    /// Everything but the vector; gives the filter.
+    pub(crate) fn check(&self, what: &str) -> Result<Option<Filter>> {
+        self.check_numbers(what)?;
+        parse_filter(self.filter, &self.params)
+    }
+
+    /// Finds the records nearest to a vector that was checked, as of one version.
+    pub(crate) fn search(
+        &self,
+        vector: &[f32],
+        filter: Option<&Filter>,
+        shard: &CollectionState,
+        version: &Version,
+    ) -> Result<(QueryResult, ExecutedPlan)> {
         let request = Request {
-            vector: self.vector,
+            vector,
             k: self.k,
-            filter: filter.as_ref(),
+            filter,
             effort: self.effort.unwrap_or_default(),
             score_threshold: self.score_threshold,
         };
-        let version = shard.version();
-        let parts = views(&version, self.collection.namespace_name(), &shard.options);
+        let parts = views(version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
         let answer = run(&request, &refs, costs)?;
