@@ -95,7 +95,7 @@ impl Hits {
 
     /// The hits as a polars.DataFrame, through the Arrow interface.
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("polars")?.call_method1("from_arrow", (slf,))
+        table::to_polars(slf.as_any())
     }
 
     /// The Arrow PyCapsule interface: columns id (uint64, or utf8 if not all are integers), score
@@ -266,7 +266,7 @@ impl BatchHits {
 
     /// All hits as a polars.DataFrame, through the Arrow interface.
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("polars")?.call_method1("from_arrow", (slf,))
+        table::to_polars(slf.as_any())
     }
 
     /// The Arrow PyCapsule interface: query (uint64), and the columns of Hits.

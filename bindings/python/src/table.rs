@@ -113,6 +113,27 @@ pub(crate) fn to_pandas<'py>(
     py.import("pandas")?.getattr("DataFrame")?.call1((to_dict(py, rows, include)?,))
 }
 
+/// Something with an Arrow stream and nothing else: polars takes a sequence for rows first.
+#[pyclass(frozen)]
+struct OnlyArrow(Py<PyAny>);
+
+#[pymethods]
+impl OnlyArrow {
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__(
+        &self,
+        py: Python<'_>,
+        requested_schema: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.0.call_method1(py, "__arrow_c_stream__", (requested_schema,))
+    }
+}
+
+pub(crate) fn to_polars<'py>(hits: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let stream = OnlyArrow(hits.clone().unbind());
+    hits.py().import("polars")?.getattr("DataFrame")?.call1((stream,))
+}
+
 /// A stream of one batch, for whoever takes Arrow.
 pub(crate) fn to_arrow<'py>(
     py: Python<'py>,
