@@ -1,6 +1,7 @@
 //! Work that nobody waits for: sealed memtables become segments, segments are merged, and with
 //! periodic durability the log is synced.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -15,11 +16,16 @@ use crate::{Error, ErrorKind, Result};
 /// How long a thread rests after a failure before it tries again.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// A sealed memtable becomes a segment, without anybody who could stop it.
+fn flush_one(state: &State, collection: &CollectionState) -> Result<bool> {
+    flush_oldest(state, collection, &mut |_| ControlFlow::Continue(()))
+}
+
 type Job = fn(&State, &CollectionState) -> Result<bool>;
 
 /// Starts the threads of a database. They end once [`State::closed`] is set and `work` notified.
 pub(crate) fn start(state: &Arc<State>) -> Result<Vec<JoinHandle<()>>> {
-    let mut threads = vec![spawn(state, "vecstore-flush", |state| serve(&state, flush_oldest))?];
+    let mut threads = vec![spawn(state, "vecstore-flush", |state| serve(&state, flush_one))?];
     if state.options.background_merge {
         threads.push(spawn(state, "vecstore-merge", |state| serve(&state, merge_if_worthwhile))?);
     }

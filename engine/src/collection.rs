@@ -96,6 +96,11 @@ impl Collection {
         Ok(&self.shard)
     }
 
+    /// Threads that one call may use.
+    pub(crate) fn threads(&self) -> usize {
+        self.handle.state.options.threads
+    }
+
     pub(crate) fn write(&self, operation: Operation) -> Result<crate::commit::Done> {
         let collection = Arc::clone(self.checked()?);
         if matches!(operation, Operation::Upsert(_)) {
@@ -201,8 +206,8 @@ impl Collection {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn select<'a>(&'a self, filter: &'a str) -> Selection<'a> {
-        Selection::new(self, Some(filter))
+    pub fn select<'a>(&'a self, filter: impl Into<Option<&'a str>>) -> Selection<'a> {
+        Selection::new(self, filter.into())
     }
 
     /// Removes every record that satisfies a filter, as of the moment of the call; returns how
@@ -250,7 +255,14 @@ impl Collection {
 
     /// Turns everything that is in memory now into segments. Never needed for durability.
     pub fn flush(&self) -> Result<()> {
-        flush_all(&self.handle.state, self.checked()?)
+        self.flush_with(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Like [`flush`](Self::flush), with progress; `Break` stops it with a
+    /// [`Conflict`](crate::ErrorKind::Conflict). What was not sealed stays in memory and in the
+    /// log, and is sealed later.
+    pub fn flush_with(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<()> {
+        flush_all(&self.handle.state, self.checked()?, progress)
     }
 
     /// Merges all segments into one without dead rows and returns disk space. Reads and writes go

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
-use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Vfs};
+use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Progress, Vfs};
 
 use crate::catalogue::{self, CollectionRecord};
 use crate::collection::Collection;
@@ -115,13 +115,12 @@ impl Database {
 
     /// A database in memory; it is gone when the last handle is.
     pub fn in_memory() -> Result<Self> {
-        Self::start(
-            None,
-            Options::default(),
-            None,
-            Arc::new(MemVfs::default()),
-            Box::new(MemoryKv::default()),
-        )
+        Self::in_memory_with(Options::default())
+    }
+
+    /// Like [`in_memory`](Self::in_memory) with settings; durability means nothing there.
+    pub fn in_memory_with(options: Options) -> Result<Self> {
+        Self::start(None, options, None, Arc::new(MemVfs::default()), Box::new(MemoryKv::default()))
     }
 
     fn open_folder(path: &Path, options: Options, create: bool) -> Result<Self> {
@@ -300,8 +299,13 @@ impl Database {
 
     /// Turns everything that is in memory now into segments. Never needed for durability.
     pub fn flush(&self) -> Result<()> {
+        self.flush_with(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Like [`flush`](Self::flush), with progress; see [`Collection::flush_with`].
+    pub fn flush_with(&self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<()> {
         let state = self.state()?;
-        state.all_collections().iter().try_for_each(|shard| flush_all(state, shard))
+        state.all_collections().iter().try_for_each(|shard| flush_all(state, shard, progress))
     }
 
     /// Makes every write so far survive a power cut; with [`Durability::Sync`] it already does.
@@ -319,8 +323,16 @@ impl Database {
     /// Merges the segments of every collection into one each, without dead rows, and returns disk
     /// space. Reads and writes go on meanwhile.
     pub fn optimize(&self) -> Result<OptimizeReport> {
+        self.optimize_with(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Like [`optimize`](Self::optimize), with progress; see [`Collection::optimize_with`].
+    pub fn optimize_with(
+        &self,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<OptimizeReport> {
         let state = self.state()?;
-        optimize(state, &state.all_collections(), &mut |_| ControlFlow::Continue(()))
+        optimize(state, &state.all_collections(), progress)
     }
 
     /// Numbers about the database and each collection.

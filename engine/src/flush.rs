@@ -12,10 +12,11 @@ use crate::commit::seal;
 use crate::kv::{Batch, Space, purge};
 use crate::log::Position;
 use crate::memtable::{HotRow, Memtable};
+use crate::optimize::OnProgress;
 use crate::state::{CollectionState, State};
 use crate::version::{SegmentPart, Version};
 use crate::workers::Threads;
-use crate::{Result, version};
+use crate::{Error, ErrorKind, Result, version};
 
 /// Rows of a memtable in the order of a segment.
 #[derive(Debug)]
@@ -88,7 +89,11 @@ fn seal_active(state: &State, collection: &CollectionState) -> u32 {
 }
 
 /// Turns the oldest sealed memtable into a segment; false if there is none.
-pub(crate) fn flush_oldest(state: &State, collection: &CollectionState) -> Result<bool> {
+pub(crate) fn flush_oldest(
+    state: &State,
+    collection: &CollectionState,
+    progress: &mut OnProgress<'_>,
+) -> Result<bool> {
     let _one_at_a_time = collection.flushing.lock();
     let version = collection.version();
     let [_, .., part] = &version.memtables[..] else { return Ok(false) };
@@ -97,6 +102,7 @@ pub(crate) fn flush_oldest(state: &State, collection: &CollectionState) -> Resul
         None
     } else {
         let id = state.allocate_segment();
+        let mut stopped = false;
         let written = write_segment(
             &*state.vfs,
             state.segments.dir(),
@@ -104,8 +110,19 @@ pub(crate) fn flush_oldest(state: &State, collection: &CollectionState) -> Resul
             &source,
             &collection.options.write_options(),
             &Threads(state.options.threads),
-            &mut |_: Progress| keep_going(state, collection),
-        )?;
+            &mut |now: Progress| {
+                keep_going(state, collection)?;
+                stopped = progress(now).is_break();
+                if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        )
+        .map_err(|error| match error {
+            SegmentError::Cancelled if stopped => Error::new(
+                ErrorKind::Conflict,
+                "the flush was stopped; what is not in a segment stays in memory and in the log",
+            ),
+            error => error.into(),
+        })?;
         Some((state.segments.open_segment(&Segment::file_name(id))?, written))
     };
 
@@ -154,7 +171,11 @@ pub(crate) fn flush_oldest(state: &State, collection: &CollectionState) -> Resul
 }
 
 /// Turns everything that is in memory now into segments; what is written meanwhile may wait.
-pub(crate) fn flush_all(state: &State, collection: &CollectionState) -> Result<()> {
+pub(crate) fn flush_all(
+    state: &State,
+    collection: &CollectionState,
+    progress: &mut OnProgress<'_>,
+) -> Result<()> {
     state.check()?;
     collection.check()?;
     let epoch = seal_active(state, collection);
@@ -163,7 +184,7 @@ pub(crate) fn flush_all(state: &State, collection: &CollectionState) -> Result<(
         oldest.is_some_and(|oldest| oldest < epoch)
     };
     while is_pending() {
-        flush_oldest(state, collection)?;
+        flush_oldest(state, collection, progress)?;
         collection.check()?;
     }
     Ok(())

@@ -43,7 +43,7 @@ impl OptimizeReport {
     }
 }
 
-/// Progress that stops nothing.
+/// Who is told how far long work is, and may stop it.
 pub(crate) type OnProgress<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 /// Flushes the collections, merges the segments of each into one without deleted rows, and gives back
@@ -70,7 +70,7 @@ fn optimize_collection(
     collection: &CollectionState,
     progress: &mut OnProgress<'_>,
 ) -> Result<OptimizeReport> {
-    flush_all(state, collection)?;
+    flush_all(state, collection, progress)?;
     let _one_at_a_time = collection.merging.lock();
     let segments = collection.version().segments.clone();
     let mut report = OptimizeReport { segments_before: segments.len(), ..Default::default() };

@@ -12,6 +12,7 @@ use crate::collection::Collection;
 use crate::options::limits;
 use crate::record::{Hit, Include, check_vector};
 use crate::state::CollectionState;
+use crate::version::Version;
 use crate::views::views;
 use crate::{Error, Result};
 
@@ -136,10 +137,20 @@ impl<'a> Query<'a> {
     /// Finds the records and tells how: the plan that ran, with estimates and measurements.
     pub fn explain(self) -> Result<(QueryResult, ExecutedPlan)> {
         let shard = self.collection.checked()?;
-        let filter = self.check(shard)?;
-        let request = self.request(filter.as_ref());
-        let version = shard.version();
-        let parts = views(&version, self.collection.namespace_name(), &shard.options);
+        let filter = self.check_all(shard)?;
+        self.search(self.vector, filter.as_ref(), shard, &shard.version())
+    }
+
+    /// Finds the records nearest to a vector that was checked, as of one version.
+    pub(crate) fn search(
+        &self,
+        vector: &[f32],
+        filter: Option<&Filter>,
+        shard: &CollectionState,
+        version: &Version,
+    ) -> Result<(QueryResult, ExecutedPlan)> {
+        let request = self.request(vector, filter);
+        let parts = views(version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
         let answer = run(&request, &refs, costs)?;
@@ -165,8 +176,8 @@ impl<'a> Query<'a> {
     /// [`explain`](Self::explain) would have chosen, and how much that costs beyond the best.
     pub fn explain_alternatives(self) -> Result<Vec<ComparedSegment>> {
         let shard = self.collection.checked()?;
-        let filter = self.check(shard)?;
-        let request = self.request(filter.as_ref());
+        let filter = self.check_all(shard)?;
+        let request = self.request(self.vector, filter.as_ref());
         let version = shard.version();
         let parts = views(&version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
@@ -174,17 +185,22 @@ impl<'a> Query<'a> {
         Ok(compare(&request, &refs, costs)?)
     }
 
-    /// Checks everything that was asked for; returns the filter.
-    fn check(&self, shard: &CollectionState) -> Result<Option<Filter>> {
-        let what = format!("collection `{}`, query", shard.name);
-        check_vector(self.vector, &shard.options, &what)?;
-        self.check_numbers(&what)?;
+    /// Checks everything but the vector; returns the filter.
+    pub(crate) fn check(&self, what: &str) -> Result<Option<Filter>> {
+        self.check_numbers(what)?;
         parse_filter(self.filter, &self.params)
     }
 
-    fn request<'f>(&'f self, filter: Option<&'f Filter>) -> Request<'f> {
+    /// Checks everything that was asked for; returns the filter.
+    fn check_all(&self, shard: &CollectionState) -> Result<Option<Filter>> {
+        let what = format!("collection `{}`, query", shard.name);
+        check_vector(self.vector, &shard.options, &what)?;
+        self.check(&what)
+    }
+
+    fn request<'r>(&self, vector: &'r [f32], filter: Option<&'r Filter>) -> Request<'r> {
         Request {
-            vector: self.vector,
+            vector,
             k: self.k,
             filter,
             effort: self.effort.unwrap_or_default(),

@@ -29,6 +29,12 @@ impl<'a> Selection<'a> {
         self
     }
 
+    /// The values of several `$name`s in the filter.
+    pub fn bind_all(mut self, params: impl IntoIterator<Item = (String, Value)>) -> Self {
+        self.params.extend(params);
+        self
+    }
+
     /// How many there are.
     pub fn count(self) -> Result<u64> {
         let shard = self.collection.checked()?;

@@ -1,20 +1,23 @@
 //! `vecstore.Collection`.
 
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
-
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::Value;
-use vecstore::Include;
 
-use crate::failure::{self, Failure, Result};
+use crate::failure::{self, Result};
+use crate::hits::{BatchHits, Hits};
 use crate::id::{self, Ids};
-use crate::record::{Hit, Record};
-use crate::search::{Search, number, params, query_vector};
+use crate::include::Included;
+use crate::ingest;
+use crate::metadata::Source;
+use crate::record::Record;
+use crate::scroll::Scroll;
+use crate::search::{Search, filter, filter_text, number, params};
 use crate::session::Kept;
 use crate::value::{self, Place};
-use crate::{include, vector};
+use crate::vector::{self, Asked, Vectors};
+use crate::watch::Watch;
 
 /// Records of one dimension and metric; a handle on one namespace of them.
 ///
@@ -38,6 +41,20 @@ impl Collection {
     ) -> Result<T> {
         py.detach(|| Ok(work(&self.kept.collection()?)?))
     }
+
+    fn many(&self, py: Python<'_>, numbers: &[f32], search: Search) -> Result<BatchHits> {
+        let found = self.call(py, |docs| docs.query_batch(numbers, |query| search.on(query)))?;
+        warn_incomplete(py, found.iter().all(|result| result.complete))?;
+        Ok(BatchHits::new(py, found, search.k, search.include)?)
+    }
+}
+
+fn warn_incomplete(py: Python<'_>, complete: bool) -> Result<()> {
+    if !complete {
+        let message = c"records may be missing because their bytes are damaged; see verify()";
+        PyErr::warn(py, failure::incomplete_warning(py)?, message, 1)?;
+    }
+    Ok(())
 }
 
 #[pymethods]
@@ -84,7 +101,8 @@ impl Collection {
 
     /// Inserts a record, or replaces the one with its id. Returns the number of the commit.
     ///
-    /// vector: dim numbers: a sequence, or an array of float32 or float64. metadata: a dict.
+    /// vector: dim numbers: a sequence, or an array of float16, float32 or
+    /// float64; stored as float32. metadata: a dict.
     /// When this returns, the record is on disk, and queries that start afterwards see it.
     #[pyo3(signature = (id, vector, metadata = None))]
     fn upsert(
@@ -98,26 +116,34 @@ impl Collection {
         self.call(py, |collection| collection.upsert(record))
     }
 
-    /// Inserts or replaces many records, all or none. Returns the number of the commit.
+    /// Inserts or replaces many records. Returns the number of the last commit.
     ///
-    /// ids: n ids. vectors: an array of float32 or float64 with shape (n, dim), or a sequence of n
-    /// vectors. metadata: a list of n dicts (or None). At most 16,384 records and 64 MiB at once.
-    #[pyo3(signature = (ids, vectors, metadata = None))]
+    /// ids: n ids. vectors: an array of float16, float32 or float64 with shape (n, dim), or a
+    /// sequence of n vectors. metadata: n dicts (or None), or a dict of columns with n values each,
+    /// or a table with n rows: a DataFrame, or anything with `__arrow_c_stream__`; a missing cell
+    /// is None.
+    ///
+    /// Up to 16,384 records of together 32 MiB are written all or none. More go in parts of that
+    /// size, in order, each all or none: if one fails or Ctrl-C stops it, the parts before it stay,
+    /// and the exception has their number of records as `committed`. progress: True for a bar of
+    /// tqdm, or a function (stage, done, total) that is called after each part.
+    #[pyo3(signature = (ids, vectors, metadata = None, progress = None))]
     fn batch_upsert(
         &self,
         py: Python<'_>,
         ids: &Bound<'_, PyAny>,
         vectors: &Bound<'_, PyAny>,
         metadata: Option<&Bound<'_, PyAny>>,
+        progress: Option<&Bound<'_, PyAny>>,
     ) -> Result<u64> {
         let ids = id::read_all(ids)?;
-        let vectors = vector::read_all(vectors, ids.len())?;
-        let metadata = read_metadata_list(metadata, &ids)?;
-        let records = ids.into_iter().zip(vectors).zip(metadata);
-        let records = records
-            .map(|((id, vector), metadata)| vecstore::Record { id, vector, metadata })
-            .collect();
-        self.call(py, |collection| collection.batch_upsert(records))
+        let vectors = Vectors::new(vectors, &"vectors")?;
+        let mut metadata = Source::new(metadata)?;
+        let mut watch = Watch::new(py, progress)?;
+        let written = ingest::upsert(py, ids, &vectors, &mut metadata, &mut watch, &mut |part| {
+            self.call(py, |collection| collection.batch_upsert(part))
+        });
+        watch.finish(py, written)
     }
 
     /// The record with an id, with metadata and vector; None if there is none. For a list of ids,
@@ -127,11 +153,13 @@ impl Collection {
             Ids::One(id) => (vec![id], false),
             Ids::Many(ids) => (ids, true),
         };
-        let found = self.call(py, |collection| collection.get_many(&ids, &Include::ALL))?;
+        let found = self.call(py, |collection| collection.get_many(&ids, &Included::ALL.read))?;
         let mut records = Vec::with_capacity(found.len());
         for record in &found {
             records.push(match record {
-                Some(record) => Bound::new(py, Record::new(py, record, &Include::ALL)?)?.into_any(),
+                Some(record) => {
+                    Bound::new(py, Record::new(py, record, &Included::ALL.read)?)?.into_any()
+                }
                 None => py.None().into_bound(py),
             });
         }
@@ -160,25 +188,40 @@ impl Collection {
     }
 
     /// Removes every record that satisfies a filter, as of the moment of the call; returns how
-    /// many.
-    fn remove_where(&self, py: Python<'_>, filter: &str) -> Result<u64> {
-        self.call(py, |collection| collection.remove_where(filter))
+    /// many. params: the values of the filter's $names.
+    #[pyo3(signature = (filter, params = None))]
+    fn remove_where(
+        &self,
+        py: Python<'_>,
+        filter: &Bound<'_, PyAny>,
+        params: Option<&Bound<'_, PyAny>>,
+    ) -> Result<u64> {
+        let (filter, params) = (filter_text(filter)?, self::params(params)?);
+        self.call(py, |collection| collection.select(filter.as_str()).bind_all(params).remove())
     }
 
-    /// Number of records, or of those that satisfy a filter.
-    #[pyo3(signature = (filter = None))]
-    fn count(&self, py: Python<'_>, filter: Option<&str>) -> Result<u64> {
-        self.call(py, |collection| collection.count(filter))
+    /// Number of records, or of those that satisfy a filter. params: the values of its $names.
+    #[pyo3(signature = (filter = None, params = None))]
+    fn count(
+        &self,
+        py: Python<'_>,
+        filter: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+    ) -> Result<u64> {
+        let (filter, params) = (self::filter(filter)?, self::params(params)?);
+        self.call(py, |collection| collection.select(filter.as_deref()).bind_all(params).count())
     }
 
-    /// The k records nearest to a vector, best first: a list of Hit.
+    /// The k records nearest to a vector, best first: Hits, a sequence of Hit. For several
+    /// vectors what `query_batch` gives.
     ///
-    /// vector: dim numbers: a sequence, or an array of float32 or float64. filter: only records
-    /// whose metadata satisfies it, for example "pos = 'n' AND year < $year"; params: the values
-    /// of $names, a dict. At most one of ef (candidates kept while searching a graph), recall
-    /// (the least effort that reaches it, above 0 and at most 1) and exact (compare every record);
-    /// without one the effort is chosen. score_threshold: only hits with at least this score.
-    /// include: a list of "metadata" and "vector", default ["metadata"].
+    /// vector: dim numbers: a sequence, or an array of float16, float32 or float64. filter: only
+    /// records whose metadata satisfies it, for example "pos = 'n' AND year < $year" or
+    /// `vecstore.F("year") < 2021`; params: the values of $names, a dict. At most one of ef
+    /// (candidates kept while searching a graph), recall (the least effort that reaches it, above 0
+    /// and at most 1) and exact (compare every record); without one the effort is chosen.
+    /// score_threshold: only hits with at least this score. include: a list of "metadata",
+    /// "metadata.FIELD" (only that field, also "metadata.a.b") and "vector", default ["metadata"].
     ///
     /// Warns with IncompleteWarning if records may be missing because their bytes are damaged.
     #[pyo3(
@@ -195,31 +238,73 @@ impl Collection {
         py: Python<'_>,
         vector: &Bound<'_, PyAny>,
         k: i64,
-        filter: Option<String>,
+        filter: Option<&Bound<'_, PyAny>>,
         params: Option<&Bound<'_, PyAny>>,
         ef: Option<i64>,
         recall: Option<f32>,
         exact: bool,
         score_threshold: Option<f32>,
         include: Option<&Bound<'_, PyAny>>,
-    ) -> Result<Vec<Hit>> {
+    ) -> Result<Py<PyAny>> {
         let search = Search {
-            vector: query_vector(vector)?,
             k: number("k", k)?,
-            filter,
+            filter: self::filter(filter)?,
             params: self::params(params)?,
             ef: ef.map(|ef| number("ef", ef)).transpose()?,
             recall,
             exact,
             score_threshold,
-            include: include::read(include)?,
+            include: Included::new(include)?,
         };
-        let found = self.call(py, |collection| search.on(collection).run())?;
-        if !found.complete {
-            let message = c"records may be missing because their bytes are damaged; see verify()";
-            PyErr::warn(py, failure::incomplete_warning(py)?, message, 1)?;
+        match Asked::read(vector, self.dim()?)? {
+            Asked::One(vector) => {
+                let found = self.call(py, |docs| search.on(docs.query(&vector)).run())?;
+                warn_incomplete(py, found.complete)?;
+                Ok(Hits::new(found, &search.include).into_py_any(py)?)
+            }
+            Asked::Many(numbers) => Ok(self.many(py, &numbers, search)?.into_py_any(py)?),
         }
-        Ok(found.iter().map(|hit| Hit::new(py, hit, &search.include)).collect::<PyResult<_>>()?)
+    }
+
+    /// The k records nearest to each of n vectors, as of one moment, on all cores: BatchHits, a
+    /// sequence of n Hits.
+    ///
+    /// vectors: an array of float16, float32 or float64 with shape (n, dim), or a sequence of n
+    /// vectors; it is copied once. The other arguments are those of `query`.
+    #[pyo3(
+        signature = (
+            vectors, k = 10, filter = None, params = None, ef = None, recall = None, exact = false,
+            score_threshold = None, include = None
+        ),
+        text_signature = "($self, vectors, k=10, filter=None, params=None, ef=None, recall=None, \
+                          exact=False, score_threshold=None, include=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    fn query_batch(
+        &self,
+        py: Python<'_>,
+        vectors: &Bound<'_, PyAny>,
+        k: i64,
+        filter: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+        ef: Option<i64>,
+        recall: Option<f32>,
+        exact: bool,
+        score_threshold: Option<f32>,
+        include: Option<&Bound<'_, PyAny>>,
+    ) -> Result<BatchHits> {
+        let search = Search {
+            k: number("k", k)?,
+            filter: self::filter(filter)?,
+            params: self::params(params)?,
+            ef: ef.map(|ef| number("ef", ef)).transpose()?,
+            recall,
+            exact,
+            score_threshold,
+            include: Included::new(include)?,
+        };
+        let numbers = vector::read_many(vectors, self.dim()?)?;
+        self.many(py, &numbers, search)
     }
 
     /// Runs a query, with the arguments of `query`, and returns the plan that ran, with estimates
@@ -234,96 +319,77 @@ impl Collection {
         py: Python<'_>,
         vector: &Bound<'_, PyAny>,
         k: i64,
-        filter: Option<String>,
+        filter: Option<&Bound<'_, PyAny>>,
         params: Option<&Bound<'_, PyAny>>,
         ef: Option<i64>,
         recall: Option<f32>,
         exact: bool,
         score_threshold: Option<f32>,
     ) -> Result<String> {
+        let vector = vector::read(vector, &"query vector")?;
         let search = Search {
-            vector: query_vector(vector)?,
             k: number("k", k)?,
-            filter,
+            filter: self::filter(filter)?,
             params: self::params(params)?,
             ef: ef.map(|ef| number("ef", ef)).transpose()?,
             recall,
             exact,
             score_threshold,
-            include: Include::NOTHING,
+            include: Included::NOTHING,
         };
-        let (_, plan) = self.call(py, |collection| search.on(collection).explain())?;
+        let (_, plan) = self.call(py, |docs| search.on(docs.query(&vector)).explain())?;
         Ok(plan.to_string())
     }
 
-    /// One page of records, ascending by id (integers, then UUIDs, then strings), and where the
-    /// next one begins: (list of Record, next). Hand `next` to `after`; it is None on the last
-    /// page.
+    /// All records, or those that satisfy a filter, page by page, ascending by id (integers, then
+    /// UUIDs, then strings): an iterator of lists of at most `limit` records.
     ///
-    ///     records, after = docs.scroll()
-    ///     while after is not None:
-    ///         page, after = docs.scroll(after=after)
-    ///         records += page
+    ///     for page in docs.scroll(limit=1000):
+    ///         print(len(page), page[0].id)
+    ///
+    /// after: only records with an id after this one; `Scroll.after` says where a scroll stands.
+    /// params and include are those of `query`. A mistake in the filter is raised with the first
+    /// page.
     #[pyo3(signature = (filter = None, limit = 100, after = None, params = None, include = None))]
-    fn scroll<'py>(
+    fn scroll(
         &self,
-        py: Python<'py>,
-        filter: Option<String>,
+        filter: Option<&Bound<'_, PyAny>>,
         limit: i64,
-        after: Option<&Bound<'py, PyAny>>,
-        params: Option<&Bound<'py, PyAny>>,
-        include: Option<&Bound<'py, PyAny>>,
-    ) -> Result<(Vec<Record>, Option<Bound<'py, PyAny>>)> {
-        let limit = number("limit", limit)?;
-        let after = after.map(id::read).transpose()?;
-        let params = self::params(params)?;
-        let include = include::read(include)?;
-        let page = self.call(py, |collection| {
-            let mut scroll = collection.scroll().limit(limit).include(include.clone());
-            if let Some(filter) = &filter {
-                scroll = scroll.filter(filter);
-            }
-            for (name, value) in params {
-                scroll = scroll.bind(&name, value);
-            }
-            if let Some(after) = after {
-                scroll = scroll.after(after);
-            }
-            scroll.run()
-        })?;
-        let records = page.records.iter().map(|record| Record::new(py, record, &include));
-        let next = page.next.as_ref().map(|id| id::to_python(py, id)).transpose()?;
-        Ok((records.collect::<PyResult<_>>()?, next))
+        after: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+        include: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Scroll> {
+        Ok(Scroll::new(
+            self.kept.keep(self.kept.collection()?)?,
+            self::filter(filter)?,
+            self::params(params)?,
+            number("limit", limit)?,
+            after.map(id::read).transpose()?,
+            Included::new(include)?,
+        ))
     }
 
     /// Merges all segments into one without dead rows and returns disk space. Reads and writes go
-    /// on meanwhile; Ctrl-C stops it and leaves everything as it was. Returns what
-    /// `Database.optimize` does.
-    fn optimize<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-        let mut looked = Instant::now();
-        let mut raised = None;
-        let report = self.call(py, |collection| {
-            collection.optimize_with(&mut |_| {
-                if looked.elapsed() >= BETWEEN_LOOKS {
-                    looked = Instant::now();
-                    raised = Python::attach(|py| py.check_signals()).err();
-                }
-                match raised {
-                    Some(_) => ControlFlow::Break(()),
-                    None => ControlFlow::Continue(()),
-                }
-            })
-        });
-        match raised {
-            Some(error) => Err(error.into()),
-            None => value::report(py, &report?),
-        }
+    /// on meanwhile; Ctrl-C stops it and leaves everything as it was. progress: True for a bar of
+    /// tqdm, or a function (stage, done, total). Returns what `Database.optimize` does.
+    #[pyo3(signature = (progress = None))]
+    fn optimize<'py>(
+        &self,
+        py: Python<'py>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let mut watch = Watch::new(py, progress)?;
+        let done = self.call(py, |docs| docs.optimize_with(&mut |now| watch.engine(now)));
+        value::report(py, &watch.finish(py, done)?)
     }
 
-    /// Turns everything that is in memory into segments. Never needed for durability.
-    fn flush(&self, py: Python<'_>) -> Result<()> {
-        self.call(py, vecstore::Collection::flush)
+    /// Turns everything that is in memory into segments. Never needed for durability. Ctrl-C stops
+    /// it; what is in no segment then stays in memory. progress is that of `optimize`.
+    #[pyo3(signature = (progress = None))]
+    fn flush(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> Result<()> {
+        let mut watch = Watch::new(py, progress)?;
+        let done = self.call(py, |docs| docs.flush_with(&mut |now| watch.engine(now)));
+        watch.finish(py, done)
     }
 
     /// Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
@@ -359,31 +425,4 @@ fn read_record(
 fn read_metadata(metadata: Option<&Bound<'_, PyAny>>, id: &vecstore::RecordId) -> Result<Value> {
     let place = format_args!("record `{id}`: metadata");
     Ok(Value::Object(value::read_object(metadata, Place::Root(&place))?))
-}
-
-/// Metadata of each record of a batch.
-fn read_metadata_list(
-    metadata: Option<&Bound<'_, PyAny>>,
-    ids: &[vecstore::RecordId],
-) -> Result<Vec<Value>> {
-    let Some(metadata) = metadata else {
-        return Ok(vec![Value::Object(serde_json::Map::new()); ids.len()]);
-    };
-    if metadata.is_instance_of::<PyDict>() {
-        return Err(Failure::wrong_type(
-            "metadata is a dict, expected a list with one for each id",
-        ));
-    }
-    let mut read = Vec::new();
-    let mut given = metadata.try_iter()?;
-    for id in ids {
-        let Some(metadata) = given.next().transpose()? else { break };
-        read.push(read_metadata(Some(&metadata).filter(|m| !m.is_none()), id)?);
-    }
-    let more = given.next().transpose()?.is_some();
-    if more || read.len() != ids.len() {
-        let number = if more { "more".to_owned() } else { read.len().to_string() };
-        return Err(Failure::invalid(format!("there are {} ids and {number} metadata", ids.len())));
-    }
-    Ok(read)
 }

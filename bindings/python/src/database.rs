@@ -2,35 +2,100 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use serde_json::Value;
-use vecstore::{CollectionOptions, ErrorKind, Metric};
+use vecstore::{CollectionOptions, Durability, ErrorKind, Metric, Options};
 
 use crate::collection::Collection;
 use crate::failure::{Failure, Result};
 use crate::search::number;
 use crate::session::Session;
 use crate::value;
+use crate::watch::Watch;
 
 /// Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
+///
+/// durability: when a write returns: "sync" (default) when it is on disk; a number of seconds when
+/// the operating system has it, which is synced at that interval; "none" without that. threads:
+/// how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
+/// of records in memory at which a segment is made of them. background_merge: whether segments are
+/// merged in the background. busy_timeout: seconds a write waits for segments to be built before
+/// it raises BusyError. None is the engine's default. create: whether a missing database is created
+/// or NotFoundError raised.
 ///
 /// Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
 /// or in another process, ConflictError if the folder holds something else.
 #[pyfunction]
-pub(crate) fn open(py: Python<'_>, path: &Bound<'_, PyAny>) -> Result<Database> {
+#[pyo3(signature = (
+    path, *, durability = None, threads = None, memtable_bytes = None, background_merge = None,
+    busy_timeout = None, create = true
+))]
+#[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+pub(crate) fn open(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    durability: Option<&Bound<'_, PyAny>>,
+    threads: Option<i64>,
+    memtable_bytes: Option<i64>,
+    background_merge: Option<bool>,
+    busy_timeout: Option<f64>,
+    create: bool,
+) -> Result<Database> {
+    let mut options = Options::default();
+    if let Some(durability) = durability {
+        options.durability = self::durability(durability)?;
+    }
+    if let Some(threads) = threads {
+        options.threads = number("threads", threads)?;
+    }
+    if let Some(bytes) = memtable_bytes {
+        options.memtable_bytes_max = number("memtable_bytes", bytes)?;
+    }
+    if let Some(merge) = background_merge {
+        options.background_merge = merge;
+    }
+    if let Some(timeout) = busy_timeout {
+        options.busy_timeout = seconds("busy_timeout", timeout)?;
+    }
     let in_memory = match path.cast::<PyString>() {
         Ok(path) => path.to_str().is_ok_and(|path| path == ":memory:"),
         Err(_) => false,
     };
     if in_memory {
-        let database = py.detach(vecstore::Database::in_memory)?;
+        let database = py.detach(|| vecstore::Database::in_memory_with(options))?;
         return Ok(Database { session: Session::new(database), path: None });
     }
     let path: PathBuf = path.extract()?;
-    let database = py.detach(|| vecstore::Database::open(&path))?;
+    let database = py.detach(|| match create {
+        true => vecstore::Database::open_with(&path, options),
+        false => vecstore::Database::open_existing(&path, options),
+    })?;
     Ok(Database { session: Session::new(database), path: Some(path) })
+}
+
+fn durability(durability: &Bound<'_, PyAny>) -> Result<Durability> {
+    if let Ok(name) = durability.cast::<PyString>() {
+        return match name.to_str()? {
+            "sync" => Ok(Durability::Sync),
+            "none" => Ok(Durability::None),
+            other => Err(Failure::invalid(format!(
+                "durability is \"{other}\", expected \"sync\", \"none\" or a number of seconds"
+            ))),
+        };
+    }
+    let interval = seconds("durability", durability.extract::<f64>()?)?;
+    if interval.is_zero() {
+        return Err(Failure::invalid("durability is 0 seconds, use \"sync\" or more than 0"));
+    }
+    Ok(Durability::Periodic(interval))
+}
+
+fn seconds(name: &str, seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|e| Failure::invalid(format!("{name} is {seconds} seconds: {e}")))
 }
 
 /// An open database; see `vecstore.open`.
@@ -131,15 +196,27 @@ impl Database {
     }
 
     /// Merges the segments of every collection into one each and returns disk space. Reads and
-    /// writes go on meanwhile. Returns a dict: segments_before, segments_after, rows_dropped,
+    /// writes go on meanwhile; Ctrl-C stops it. progress: True for a bar of tqdm, or a function
+    /// (stage, done, total). Returns a dict: segments_before, segments_after, rows_dropped,
     /// bytes_before, bytes_after, seconds.
-    fn optimize<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        value::report(py, &self.call(py, vecstore::Database::optimize)?)
+    #[pyo3(signature = (progress = None))]
+    fn optimize<'py>(
+        &self,
+        py: Python<'py>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let mut watch = Watch::new(py, progress)?;
+        let done = self.call(py, |db| db.optimize_with(&mut |now| watch.engine(now)));
+        value::report(py, &watch.finish(py, done)?)
     }
 
-    /// Turns everything that is in memory into segments. Never needed for durability.
-    fn flush(&self, py: Python<'_>) -> Result<()> {
-        self.call(py, vecstore::Database::flush)
+    /// Turns everything that is in memory into segments. Never needed for durability. Ctrl-C stops
+    /// it; what is in no segment then stays in memory. progress is that of `optimize`.
+    #[pyo3(signature = (progress = None))]
+    fn flush(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> Result<()> {
+        let mut watch = Watch::new(py, progress)?;
+        let done = self.call(py, |db| db.flush_with(&mut |now| watch.engine(now)));
+        watch.finish(py, done)
     }
 
     /// Numbers about the database as a dict: path, seq, collections (a list with what

@@ -1,16 +1,16 @@
-//! The arguments that `query` and `explain` share.
+//! The arguments that `query`, `query_batch` and `explain` share.
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use serde_json::Value;
-use vecstore::{Collection, Include, Query};
+use vecstore::Query;
 
 use crate::failure::{Failure, Result};
+use crate::include::Included;
 use crate::value::{self, Place};
-use crate::vector;
 
-/// A query that was read from Python and needs it no more.
+/// A query without its vector, that was read from Python and needs it no more.
 pub(crate) struct Search {
-    pub(crate) vector: Vec<f32>,
     pub(crate) k: usize,
     pub(crate) filter: Option<String>,
     pub(crate) params: Params,
@@ -18,13 +18,13 @@ pub(crate) struct Search {
     pub(crate) recall: Option<f32>,
     pub(crate) exact: bool,
     pub(crate) score_threshold: Option<f32>,
-    pub(crate) include: Include,
+    pub(crate) include: Included,
 }
 
 impl Search {
-    /// The query, not run yet.
-    pub(crate) fn on<'a>(&'a self, collection: &'a Collection) -> Query<'a> {
-        let mut query = collection.query(&self.vector).k(self.k).include(self.include.clone());
+    /// Sets all of it in a query.
+    pub(crate) fn on<'a>(&'a self, query: Query<'a>) -> Query<'a> {
+        let mut query = query.k(self.k).include(self.include.read.clone());
         if let Some(filter) = &self.filter {
             query = query.filter(filter);
         }
@@ -48,16 +48,36 @@ impl Search {
 }
 
 /// Values of a filter's `$name` parameters.
-pub(crate) type Params = Vec<(String, Value)>;
+pub(crate) type Params = vecstore::Params;
 
 /// Reads `params`: a `dict` of names, without the `$`, and values.
 pub(crate) fn params(params: Option<&Bound<'_, PyAny>>) -> Result<Params> {
-    Ok(value::read_object(params, Place::Root(&"params"))?.into_iter().collect())
+    let read: serde_json::Map<String, Value> = value::read_object(params, Place::Root(&"params"))?;
+    Ok(read.into_iter().collect())
 }
 
-/// The query vector.
-pub(crate) fn query_vector(vector: &Bound<'_, PyAny>) -> Result<Vec<f32>> {
-    vector::read(vector, &"query vector")
+/// The text of a filter: a `str`, or what `vecstore.F` makes.
+pub(crate) fn filter(filter: Option<&Bound<'_, PyAny>>) -> Result<Option<String>> {
+    let Some(filter) = filter.filter(|filter| !filter.is_none()) else { return Ok(None) };
+    filter_text(filter).map(Some)
+}
+
+/// Like [`filter`], where there must be one.
+pub(crate) fn filter_text(filter: &Bound<'_, PyAny>) -> Result<String> {
+    let text = match filter.cast::<PyString>() {
+        Ok(text) => text.clone(),
+        Err(_) => match filter.getattr_opt("__vecstore_filter__")? {
+            Some(text) => text.call0()?.cast_into().map_err(PyErr::from)?,
+            None => {
+                return Err(Failure::wrong_type(format!(
+                    "filter is {}, expected str or an expression that begins with vecstore.F",
+                    filter.get_type().qualname()?
+                )));
+            }
+        },
+    };
+    let text = text.to_str().map_err(|e| Failure::invalid(format!("filter: {e}")))?;
+    Ok(text.to_owned())
 }
 
 /// A number of something; the engine knows which ones are allowed.

@@ -73,7 +73,8 @@ fn read_dict(dict: &Bound<'_, PyDict>, place: Place<'_>) -> Result<Map<String, V
     Ok(fields)
 }
 
-fn read(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<Value> {
+/// Any value that metadata can hold.
+pub(crate) fn read(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<Value> {
     // The engine says the same, but a list that contains itself would never get there.
     if place.depth() > limits::METADATA_DEPTH_MAX {
         return Err(Failure::invalid(format!(

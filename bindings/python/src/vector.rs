@@ -1,8 +1,14 @@
-//! Vectors: buffers of `float32` or `float64` such as numpy arrays, or any sequence of numbers.
+//! Vectors: buffers of `float16`, `float32` or `float64` such as numpy arrays, or sequences of
+//! numbers.
+//!
+//! Components are stored as `float32`: a `float16` exactly, a `float64` or another number rounded
+//! to the nearest.
 
+use std::ffi::CStr;
 use std::fmt;
 
-use pyo3::buffer::PyUntypedBuffer;
+use half::f16;
+use pyo3::buffer::{Element, PyBuffer, PyUntypedBuffer};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
@@ -14,7 +20,7 @@ pub(crate) fn read(vector: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result
     match buffer(vector) {
         None => read_sequence(vector, what),
         Some(buffer) => match buffer.shape() {
-            [_] => read_buffer(vector.py(), &buffer, what),
+            [_] => Elements::new(buffer, what)?.to_vec(vector.py()),
             shape => Err(Failure::invalid(format!(
                 "{what}: the array has {} dimensions, expected one",
                 shape.len()
@@ -23,32 +29,122 @@ pub(crate) fn read(vector: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result
     }
 }
 
-/// `count` vectors: an array of two dimensions, or a sequence of vectors.
-pub(crate) fn read_all(vectors: &Bound<'_, PyAny>, count: usize) -> Result<Vec<Vec<f32>>> {
-    let matches_ids = |number: usize| match number == count {
-        true => Ok(()),
-        false => Err(Failure::invalid(format!("there are {count} ids and {number} vectors"))),
+/// What a query is asked with.
+pub(crate) enum Asked {
+    /// One vector.
+    One(Vec<f32>),
+    /// Any number of vectors, one after another.
+    Many(Vec<f32>),
+}
+
+impl Asked {
+    /// An array of two dimensions, or a list or tuple of lists, tuples and arrays, is many.
+    pub(crate) fn read(vectors: &Bound<'_, PyAny>, dim: usize) -> Result<Self> {
+        let many = match buffer(vectors) {
+            Some(buffer) => buffer.dimensions() == 2,
+            None => match vectors.is_instance_of::<PyList>() || vectors.is_instance_of::<PyTuple>()
+            {
+                true if vectors.len()? > 0 => holds_numbers(&vectors.get_item(0)?),
+                _ => false,
+            },
+        };
+        match many {
+            true => Ok(Asked::Many(read_many(vectors, dim)?)),
+            false => Ok(Asked::One(read(vectors, &"query vector")?)),
+        }
+    }
+}
+
+/// An array of shape `(rows, dim)` or a sequence of vectors: the numbers, row after row.
+pub(crate) fn read_many(vectors: &Bound<'_, PyAny>, dim: usize) -> Result<Vec<f32>> {
+    let what = "query vectors";
+    let source = Vectors::new(vectors, &what)?;
+    let rows = source.rows();
+    let wrong = |found| {
+        Failure::invalid(format!("{what}: a vector has {found} components, expected {dim}"))
     };
-    if let Some(buffer) = buffer(vectors) {
+    if let Vectors::Memory { elements, dim: found, .. } = &source {
+        return match *found == dim {
+            // An array without rows may be of any width, and asks nothing.
+            _ if rows == 0 => Ok(Vec::new()),
+            true => elements.to_vec(vectors.py()),
+            false => Err(wrong(*found)),
+        };
+    }
+    let mut numbers = Vec::with_capacity(rows * dim);
+    for row in 0..rows {
+        let vector = source.row(row)?;
+        if vector.len() != dim {
+            return Err(wrong(vector.len()));
+        }
+        numbers.extend(vector);
+    }
+    Ok(numbers)
+}
+
+/// Whether a member of a list is itself a vector.
+fn holds_numbers(object: &Bound<'_, PyAny>) -> bool {
+    object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyTuple>()
+        || buffer(object).is_some_and(|buffer| buffer.dimensions() == 1)
+}
+
+/// Vectors that are read one by one, so that each is copied once.
+pub(crate) enum Vectors<'py> {
+    /// An array of two dimensions whose rows lie one after another.
+    Memory { elements: Elements, rows: usize, dim: usize },
+    /// An array that does not: its numbers, put in order.
+    Packed { numbers: Vec<f32>, rows: usize, dim: usize },
+    /// Anything with a length and members.
+    Sequence { vectors: Bound<'py, PyAny>, rows: usize, what: String },
+}
+
+impl<'py> Vectors<'py> {
+    /// An array of two dimensions, or a sequence of vectors.
+    pub(crate) fn new(vectors: &Bound<'py, PyAny>, what: &dyn fmt::Display) -> Result<Self> {
+        let Some(buffer) = buffer(vectors) else {
+            check_sequence(vectors, what)?;
+            let rows = vectors.len()?;
+            return Ok(Vectors::Sequence {
+                vectors: vectors.clone(),
+                rows,
+                what: what.to_string(),
+            });
+        };
         let &[rows, dim] = buffer.shape() else {
             return Err(Failure::invalid(format!(
-                "vectors: the array has {} dimensions, expected two: (records, components)",
+                "{what}: the array has {} dimensions, expected two: (records, components)",
                 buffer.dimensions()
             )));
         };
-        matches_ids(rows)?;
-        let numbers = read_buffer(vectors.py(), &buffer, &"vectors")?;
-        return Ok((0..rows).map(|row| numbers[row * dim..(row + 1) * dim].to_vec()).collect());
+        let in_order = buffer.is_c_contiguous();
+        let elements = Elements::new(buffer, what)?;
+        match in_order {
+            true => Ok(Vectors::Memory { elements, rows, dim }),
+            false => Ok(Vectors::Packed { numbers: elements.to_vec(vectors.py())?, rows, dim }),
+        }
     }
-    check_sequence(vectors, &"vectors")?;
-    matches_ids(vectors.len()?)?;
-    let mut read_so_far = Vec::new();
-    for (at, vector) in vectors.try_iter()?.enumerate() {
-        read_so_far.push(read(&vector?, &format_args!("vectors[{at}]"))?);
+
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Vectors::Memory { rows, .. }
+            | Vectors::Packed { rows, .. }
+            | Vectors::Sequence { rows, .. } => *rows,
+        }
     }
-    // A sequence may have another length than it says.
-    matches_ids(read_so_far.len())?;
-    Ok(read_so_far)
+
+    /// The vector of a row below [`rows`](Self::rows).
+    pub(crate) fn row(&self, row: usize) -> Result<Vec<f32>> {
+        match self {
+            Vectors::Memory { elements, dim, .. } => elements.range(row * *dim, *dim),
+            Vectors::Packed { numbers, dim, .. } => {
+                Ok(numbers[row * *dim..(row + 1) * *dim].to_vec())
+            }
+            Vectors::Sequence { vectors, what, .. } => {
+                read(&vectors.get_item(row)?, &format_args!("{what}[{row}]"))
+            }
+        }
+    }
 }
 
 /// The memory of an array; `None` for what has none, and for lists and tuples at once.
@@ -59,25 +155,100 @@ fn buffer(object: &Bound<'_, PyAny>) -> Option<PyUntypedBuffer> {
     PyUntypedBuffer::get(object).ok()
 }
 
-fn read_buffer(
-    py: Python<'_>,
-    buffer: &PyUntypedBuffer,
-    what: &dyn fmt::Display,
-) -> Result<Vec<f32>> {
-    // Only the machine's own byte order, whatever the library below makes of the others.
-    match buffer.format().to_bytes() {
-        b"f" | b"@f" | b"=f" => Ok(buffer.as_typed::<f32>()?.to_vec(py)?),
-        b"d" | b"@d" | b"=d" => {
-            let doubles = buffer.as_typed::<f64>()?.to_vec(py)?;
-            // One that is too large becomes infinite, which the engine refuses.
-            Ok(doubles.into_iter().map(|x| x as f32).collect())
-        }
-        format => Err(Failure::invalid(format!(
-            "{what}: the array holds elements of format `{}`, expected float32 or float64; \
-             convert it, for example with `.astype(\"float32\")`",
-            format.escape_ascii()
-        ))),
+/// The bits of a `float16`.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Half(u16);
+
+// SAFETY: format `e` is an IEEE 754 half, two bytes in the machine's order, which `Half` is; every
+// pattern of bits is one. Size and alignment are checked by whoever asks.
+unsafe impl Element for Half {
+    fn is_compatible_format(format: &CStr) -> bool {
+        matches!(format.to_bytes(), b"e" | b"@e" | b"=e")
     }
+}
+
+/// The memory of an array of floats.
+pub(crate) struct Elements {
+    buffer: PyUntypedBuffer,
+    float: Float,
+}
+
+#[derive(Clone, Copy)]
+enum Float {
+    F16,
+    F32,
+    F64,
+}
+
+impl Elements {
+    fn new(buffer: PyUntypedBuffer, what: &dyn fmt::Display) -> Result<Self> {
+        // Only the machine's own byte order, whatever the library below makes of the others.
+        let float = match buffer.format().to_bytes() {
+            b"e" | b"@e" | b"=e" => Float::F16,
+            b"f" | b"@f" | b"=f" => Float::F32,
+            b"d" | b"@d" | b"=d" => Float::F64,
+            format => {
+                return Err(Failure::invalid(format!(
+                    "{what}: the array holds elements of format `{}`, expected float16, float32 or \
+                     float64; convert it, for example with `.astype(\"float32\")`",
+                    format.escape_ascii()
+                )));
+            }
+        };
+        Ok(Elements { buffer, float })
+    }
+
+    /// All elements in the order of their indices.
+    fn to_vec(&self, py: Python<'_>) -> Result<Vec<f32>> {
+        if self.buffer.is_c_contiguous() {
+            return self.range(0, self.buffer.item_count());
+        }
+        Ok(match self.float {
+            Float::F16 => {
+                self.buffer.as_typed::<Half>()?.to_vec(py)?.into_iter().map(from_half).collect()
+            }
+            Float::F32 => self.buffer.as_typed::<f32>()?.to_vec(py)?,
+            Float::F64 => {
+                self.buffer.as_typed::<f64>()?.to_vec(py)?.into_iter().map(from_double).collect()
+            }
+        })
+    }
+
+    /// Some elements of an array whose elements lie one after another.
+    fn range(&self, from: usize, len: usize) -> Result<Vec<f32>> {
+        fn part<T: Element>(
+            buffer: &PyBuffer<T>,
+            from: usize,
+            len: usize,
+            convert: impl Fn(T) -> f32,
+        ) -> Result<Vec<f32>> {
+            let changed = || Failure::invalid("the array changed while it was read");
+            let all = buffer.as_slice_ptr().ok_or_else(changed)?;
+            if from.checked_add(len).is_none_or(|end| end > all.len()) {
+                return Err(changed());
+            }
+            let first = all.cast::<T>();
+            // SAFETY: the buffer keeps its memory in place as long as it lives; `from + len` is
+            // within it; its elements are aligned `T`s, for which every pattern of bits is one.
+            let element = |at: usize| unsafe { first.add(at).read() };
+            Ok((from..from + len).map(|at| convert(element(at))).collect())
+        }
+        match self.float {
+            Float::F16 => part(self.buffer.as_typed::<Half>()?, from, len, from_half),
+            Float::F32 => part(self.buffer.as_typed::<f32>()?, from, len, |x| x),
+            Float::F64 => part(self.buffer.as_typed::<f64>()?, from, len, from_double),
+        }
+    }
+}
+
+fn from_half(bits: Half) -> f32 {
+    f16::from_bits(bits.0).to_f32()
+}
+
+/// One that is too large becomes infinite, which the engine refuses.
+fn from_double(x: f64) -> f32 {
+    x as f32
 }
 
 fn check_sequence(object: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result<()> {

@@ -44,7 +44,15 @@ fn run(script: &Path) {
         return;
     };
     let folder = tempfile::tempdir().expect("a folder for the module");
-    std::fs::copy(built_module(), folder.path().join("vecstore.abi3.so")).expect("a copy of it");
+    let copied = folder.path().join("vecstore");
+    std::fs::create_dir(&copied).expect("a folder for the package");
+    for file in std::fs::read_dir(package().join("python").join("vecstore")).expect("the package") {
+        let file = file.expect("a file of the package");
+        if file.file_type().expect("a type").is_file() {
+            std::fs::copy(file.path(), copied.join(file.file_name())).expect("a copy of it");
+        }
+    }
+    std::fs::copy(built_module(), copied.join("_native.abi3.so")).expect("a copy of the module");
     let output = Command::new(&python)
         .args(["-B", "-X", "dev", "-W", "error"])
         .arg(script)
@@ -71,11 +79,15 @@ fn the_python_tests_pass() {
 }
 
 #[test]
-fn the_example_of_the_readme_runs() {
+fn the_examples_of_the_readme_run() {
     let readme = std::fs::read_to_string(package().join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("```python\n").unwrap();
-    let (example, _) = rest.split_once("```").unwrap();
-    let mut script = tempfile::NamedTempFile::new().unwrap();
-    script.write_all(example.as_bytes()).unwrap();
-    run(script.path());
+    let mut examples = 0;
+    for rest in readme.split("```python\n").skip(1) {
+        let (example, _) = rest.split_once("```").unwrap();
+        let mut script = tempfile::NamedTempFile::new().unwrap();
+        script.write_all(example.as_bytes()).unwrap();
+        run(script.path());
+        examples += 1;
+    }
+    assert_eq!(examples, 2);
 }

@@ -1,8 +1,12 @@
 """The Python binding, through its public names only; needs nothing but the standard library."""
 
 import array
-import ast
-import inspect
+import asyncio
+import collections.abc
+import doctest
+import importlib.util
+import itertools
+import json
 import math
 import os
 import pathlib
@@ -16,6 +20,8 @@ import uuid
 import warnings
 
 import vecstore
+import vecstore.aio
+from vecstore import F
 
 try:
     import numpy
@@ -88,7 +94,7 @@ class TestRecords(InMemory):
         self.docs.flush()
         assert_same(self.docs.get("a").metadata, metadata, "segment")
         assert_same(self.docs.query([1, 2, 3])[0].metadata, metadata, "hit")
-        assert_same(self.docs.scroll()[0][0].metadata, metadata, "scroll")
+        assert_same(next(self.docs.scroll())[0].metadata, metadata, "scroll")
         self.docs.upsert("b", [1, 2, 3], {"tuple": (1, (2,))})
         self.assertEqual(self.docs.get("b").metadata, {"tuple": [1, [2]]})
 
@@ -147,7 +153,7 @@ class TestRecords(InMemory):
             self.docs.batch_upsert([1, 2], [[1, 2, 3], [1, 2, math.inf]])
         with self.assertRaisesRegex(TypeError, r"^vectors\[1\]: .*NoneType"):
             self.docs.batch_upsert([1, 2], [[1, 2, 3], None])
-        with self.assertRaisesRegex(ValueError, "float32 or float64"):
+        with self.assertRaisesRegex(ValueError, "float32 or\\s+float64|float32 or float64"):
             self.docs.upsert("a", memoryview(b"\0" * 6).cast("h"))
 
     def test_batch(self):
@@ -179,7 +185,7 @@ class TestRecords(InMemory):
             with self.assertRaises(vecstore.InvalidArgumentError):
                 self.docs.batch_upsert(ids, vectors, metadata)
         for ids, vectors, metadata in [
-            ("ab", two, None), (1, two, None), ([1, 2], two, {}), ([1, 2], two, [{}, 1]),
+            ("ab", two, None), (1, two, None), ([1, 2], two, {"x": 1}), ([1, 2], two, [{}, 1]),
             ([1, 2], None, None), ([1, 2], "ab", None),
         ]:
             with self.assertRaises(TypeError):
@@ -238,7 +244,7 @@ class TestSearch(InMemory):
             ((), False, False), (("metadata", "vector"), True, True),
         ]:
             for found in [self.docs.query([1, 0, 0], include=include)[0],
-                          self.docs.scroll(include=include)[0][0]]:
+                          next(self.docs.scroll(include=include))[0]]:
                 self.assertEqual(found.metadata is not None, metadata, include)
                 self.assertEqual(found.vector is not None, vector, include)
         for include in ["metadata", ["vectors"], [1], ["metadata", "x"]]:
@@ -279,7 +285,7 @@ class TestSearch(InMemory):
         with self.assertRaises(vecstore.InvalidArgumentError):
             self.docs.remove_where("pos ==== 1")
         with self.assertRaises(vecstore.InvalidArgumentError):
-            self.docs.scroll(limit=0)
+            next(self.docs.scroll(limit=0))
 
     def test_explain_shows_the_filter(self):
         self.assertIn("pos", self.docs.explain([1, 0, 0], filter="pos = 'n'"))
@@ -297,16 +303,19 @@ class TestSearch(InMemory):
     def test_scroll(self):
         self.docs.upsert(UUID, [1, 2, 3])
         self.docs.batch_upsert([5, 3], [[1, 2, 3]] * 2)
-        seen, after = self.docs.scroll(limit=2)
-        for _ in range(2):
-            self.assertIsNotNone(after)
-            page, after = self.docs.scroll(limit=2, after=after)
+        pages = self.docs.scroll(limit=2)
+        self.assertIsNone(pages.after)
+        seen = next(pages)
+        self.assertEqual(pages.after, 5)
+        for page in self.docs.scroll(limit=2, after=pages.after):
+            self.assertLessEqual(len(page), 2)
             seen += page
-        self.assertIsNone(after)
         self.assertEqual([record.id for record in seen], [3, 5, UUID, "a", "b", "c"])
         self.assertIn("Record(id=3, metadata={})", repr(seen[0]))
-        page, after = self.docs.scroll("pos = $p", params={"p": "n"})
-        self.assertEqual(([record.id for record in page], after), (["a", "c"], None))
+        pages = self.docs.scroll("pos = $p", params={"p": "n"})
+        self.assertEqual([[record.id for record in page] for page in pages], [["a", "c"]])
+        self.assertEqual((pages.after, list(pages)), (None, []))
+        self.assertEqual(list(self.docs.scroll("pos = 'x'")), [])
 
 
 class TestDatabase(InMemory):
@@ -387,6 +396,206 @@ class TestDatabase(InMemory):
                 call()
 
 
+class TestHits(InMemory):
+    def setUp(self):
+        super().setUp()
+        self.add_words()
+
+    def test_hits_are_a_sequence(self):
+        hits = self.docs.query([1, 0, 0])
+        self.assertIsInstance(hits, collections.abc.Sequence)
+        self.assertEqual([len(hits), hits[-1].id, hits[0].id], [3, "b", "a"])
+        self.assertEqual([hit.id for hit in hits[1:]], ["c", "b"])
+        self.assertEqual([hit.id for hit in reversed(hits)], ["b", "c", "a"])
+        self.assertIn(hits[1], hits)
+        self.assertEqual((hits.index(hits[2]), hits.count(hits[2])), (2, 1))
+        with self.assertRaises(IndexError):
+            hits[3]
+        self.assertTrue(hits.complete)
+        self.assertEqual(hits.ids, ["a", "c", "b"])
+        self.assertEqual(list(hits.scores), [hit.score for hit in hits])
+        self.assertEqual(list(hits.distances), [hit.distance for hit in hits])
+        self.assertTrue(repr(hits).startswith("Hits([Hit(id='a'"))
+        empty = self.docs.query([1, 0, 0], filter="pos = 'x'")
+        self.assertFalse(empty)
+        self.assertEqual((list(empty), empty.ids, list(empty.scores)), ([], [], []))
+
+    def test_dict_and_html(self):
+        self.docs.upsert("<b>", [1, 0, 0], {"x": "a & b"})
+        hits = self.docs.query([1, 0, 0], k=2, include=["metadata", "vector"])
+        columns = hits.to_dict()
+        self.assertEqual(list(columns), ["id", "score", "distance", "metadata", "vector"])
+        self.assertEqual(columns["id"], hits.ids)
+        self.assertEqual(columns["metadata"], [hit.metadata for hit in hits])
+        self.assertEqual(list(self.docs.query([1, 0, 0], include=[]).to_dict()),
+                         ["id", "score", "distance"])
+        html = hits._repr_html_()
+        self.assertIn("&lt;b&gt;", html)
+        self.assertIn("a &amp; b", html)
+        self.assertIn("<th>query</th>", self.docs.query([[1, 0, 0]])._repr_html_())
+
+    def test_a_batch_gives_what_its_queries_give(self):
+        asked = [[1, 0, 0], [0, 1, 0], [1, 1, 1]]
+        flat = array.array("f", itertools.chain(*asked))
+        for vectors in [asked, tuple(map(tuple, asked)), [array.array("d", v) for v in asked],
+                        memoryview(flat).cast("B").cast("f", (3, 3))]:
+            for batch in [self.docs.query(vectors, k=2), self.docs.query_batch(vectors, k=2)]:
+                self.assertEqual(len(batch), 3)
+                self.assertTrue(batch.complete)
+                for hits, vector in zip(batch, asked):
+                    one = self.docs.query(vector, k=2)
+                    self.assertEqual(repr(hits), repr(one))
+                self.assertEqual([list(row) for row in batch.ids], [hits.ids for hits in batch])
+                self.assertEqual(batch.scores.shape, (3, 2))
+                self.assertEqual(batch.distances[2, 1], batch[2][1].distance)
+        columns = self.docs.query_batch(asked, k=2).to_dict()
+        self.assertEqual(columns["query"], [0, 0, 1, 1, 2, 2])
+        self.assertEqual(len(self.docs.query_batch([])), 0)
+        short = self.docs.query_batch(asked, k=5, filter=F("year") > 2021)
+        self.assertEqual(short.scores.shape, (3, 5))
+        self.assertTrue(math.isnan(short.scores[0, 2]))
+        self.assertEqual(list(short.ids[0]), ["c", "b", None, None, None])
+        with self.assertRaisesRegex(ValueError, "2 components, expected 3"):
+            self.docs.query_batch([[1, 2], [1, 2]])
+        with self.assertRaisesRegex(ValueError, "query 1"):
+            self.docs.query([[1, 0, 0], [math.nan, 0, 0]])
+
+    def test_included_fields(self):
+        self.docs.upsert("d", [1, 0, 0], {"a": {"b": 1, "c": 2}, "d": 3, "e": [1]})
+        for include, expected in [
+            (["metadata.d"], {"d": 3}), (["metadata.a.b"], {"a": {"b": 1}}),
+            (["metadata.a.b", "metadata.e"], {"a": {"b": 1}, "e": [1]}),
+            (["metadata.a", "metadata.a.b"], {"a": {"b": 1, "c": 2}}),
+            (["metadata.x", "metadata.d.x"], {}),
+            (["metadata.d", "metadata"], {"a": {"b": 1, "c": 2}, "d": 3, "e": [1]}),
+        ]:
+            hit = self.docs.query([1, 0, 0], include=include, filter="d = 3")[0]
+            self.assertEqual(hit.metadata, expected, include)
+            self.assertEqual(next(self.docs.scroll("d = 3", include=include))[0].metadata, expected)
+        for include in [["metadata."], ["metadata.a."], ["metadata..a"]]:
+            with self.assertRaises(vecstore.InvalidArgumentError):
+                self.docs.query([1, 0, 0], include=include)
+
+
+class TestFilters(InMemory):
+    ROWS = [
+        {"n": 1, "s": "it's", "tags": ["x", "y"]}, {"n": 2.5, "s": 'a"b', "o": {"p.q": True}},
+        {"n": -(2**63), "s": "100%", "z": None}, {"n": 2**63 - 1, "AND": "é\0"}, {},
+    ]
+
+    def test_expressions(self):
+        self.docs.batch_upsert(range(5), [[1, 2, 3]] * 5, self.ROWS)
+        n, s = F("n"), F("s")
+        for expression, expected in [
+            (n < 2, {0, 2}), (n <= 2.5, {0, 1, 2}), (n > 2.5, {3}), (n >= 2**63 - 1, {3}),
+            (n == -(2**63), {2}), (n != 1, {1, 2, 3, 4}), (s == "it's", {0}), (s == 'a"b', {1}),
+            (n.in_([1, 2.5]), {0, 1}), (n.in_([]), set()), (n.between(0, 3), {0, 1}),
+            (F("tags").contains("y"), {0}), (s.startswith("it'"), {0}), (s.like("100\\%"), {2}),
+            (s.like("a_b"), {1}), (F("tags").exists(), {0}), (F("z").is_null(), {2}),
+            (F("z") == None, {2}), (F("o", "p.q") == True, {1}), (F("AND") == "é\0", {3}),
+            ((n == 1) | (n == 2.5) | s.exists() & (n < 0), {0, 1, 2}),
+            (~((n == 1) | (n == 2.5)), {2, 3, 4}), (~(n == 1) & ~(n == 2.5), {2, 3, 4}),
+            (vecstore.Filter("n = 1 OR n = 2.5") & (n > 1), {1}),
+        ]:
+            self.assertEqual(self.docs.count(expression), len(expected), expression)
+            pages = self.docs.scroll(expression)
+            self.assertEqual({r.id for page in pages for r in page}, expected, expression)
+            self.assertEqual(set(self.docs.query([1, 2, 3], filter=expression).ids), expected)
+            self.assertEqual(self.docs.count(str(expression)), len(expected))
+        chain = F("n") == 0
+        for i in range(200):
+            chain |= F("n") == i
+        self.assertEqual(self.docs.count(chain), 1)
+        self.assertEqual(self.docs.remove_where(F("n") == 1), 1)
+        self.assertEqual(self.docs.remove_where("n = $n", {"n": 2.5}), 1)
+        self.assertEqual(self.docs.count("n < $n", params={"n": 0}), 1)
+
+    def test_expressions_that_are_refused(self):
+        for make in [lambda: F("n") < 2**63, lambda: F("n") < math.nan, lambda: F("n") == math.inf]:
+            self.assertRaises(ValueError, make)
+        for make in [
+            lambda: F(), lambda: F("n") < [1], lambda: F("n").in_("ab"), lambda: F("n").like(1),
+            lambda: bool(F("n") == 1), lambda: (F("n") == 1) & "x = 1", lambda: 1 < F("n") < 2,
+        ]:
+            self.assertRaises(TypeError, make)
+        for filter in [1, F("n"), b"n = 1", ["n = 1"]]:
+            with self.assertRaises(TypeError):
+                self.docs.count(filter)
+
+
+class TestBatches(InMemory):
+    def test_metadata_in_columns(self):
+        self.docs.batch_upsert([1, 2], [[1, 2, 3]] * 2, {"a": [1, None], "b": ("x", ["y"])})
+        self.assertEqual([r.metadata for r in self.docs.get([1, 2])],
+                         [{"a": 1, "b": "x"}, {"a": None, "b": ["y"]}])
+        for columns in [{"a": [1]}, {"a": [1, 2, 3]}, {"a": [1, 2], "b": [1]}]:
+            with self.assertRaises(vecstore.InvalidArgumentError):
+                self.docs.batch_upsert([3, 4], [[1, 2, 3]] * 2, columns)
+        for columns in [{"a": "xy"}, {"a": 1}, {1: [1, 2]}, {"a": [1, b""]}]:
+            with self.assertRaises(TypeError):
+                self.docs.batch_upsert([3, 4], [[1, 2, 3]] * 2, columns)
+        self.assertEqual(self.docs.count(), 2)
+
+    def test_a_large_batch_goes_in_parts(self):
+        n = 40_000
+        told = []
+        vectors = memoryview(array.array("f", [1.0] * (3 * n))).cast("B").cast("f", (n, 3))
+        self.docs.batch_upsert(range(n), vectors, progress=lambda *now: told.append(now))
+        self.assertEqual(self.docs.count(), n)
+        self.assertEqual(told, [("records", 16_384, n), ("records", 32_768, n)])
+        metadata = [{}] * 20_000 + [{"x": math.nan}] + [{}] * (n - 20_001)
+        docs = self.docs.namespace("x")
+        with self.assertRaisesRegex(ValueError, "record `20000`: metadata.x") as caught:
+            docs.batch_upsert(range(n), vectors, metadata)
+        self.assertEqual(caught.exception.committed, 16_384)
+        self.assertIn("16384 of 40000 records are committed", caught.exception.__notes__[0])
+        self.assertEqual(docs.count(), 16_384)
+        # By bytes too.
+        docs = self.docs.namespace("y")
+        metadata = [{"text": "x" * 900_000}] * 100
+        docs.batch_upsert(range(100), [[1, 2, 3]] * 100, metadata)
+        self.assertEqual(docs.count(), 100)
+
+    def test_progress_stops_what_raises(self):
+        def stop(*now):
+            raise KeyboardInterrupt
+
+        with self.assertRaises(KeyboardInterrupt):
+            self.docs.batch_upsert(range(20_000), [[1, 2, 3]] * 20_000, progress=stop)
+        self.assertEqual(self.docs.count(), 16_384)
+        for call in [self.docs.flush, self.docs.optimize, self.db.flush, self.db.optimize]:
+            with self.assertRaises(TypeError):
+                call(progress=1)
+            call(progress=lambda stage, done, total: self.assertLessEqual(done, total))
+
+
+class TestAsync(InMemory):
+    def test_the_same_names(self):
+        for owner in ["Database", "Collection"]:
+            names = {n for n in vars(getattr(vecstore, owner)) if not n.startswith("_")}
+            have = {n for n in vars(getattr(vecstore.aio, owner)) if not n.startswith("_")}
+            self.assertEqual(names, have - {"sync"})
+
+    def test_calls(self):
+        async def work():
+            async with await vecstore.aio.open(":memory:", threads=1) as db:
+                docs = await db.create_collection("docs", 2)
+                await docs.batch_upsert([1, 2], [[1, 0], [0, 1]], [{"x": 1}, {"x": 2}])
+                await asyncio.gather(*(docs.upsert(i, [1, i]) for i in range(3, 9)))
+                self.assertEqual((await docs.query([1, 0], k=1, filter=F("x") < 3)).ids, [1])
+                self.assertEqual(len(await docs.query([[1, 0], [0, 1]])), 2)
+                self.assertEqual((await docs.get(2)).metadata, {"x": 2})
+                self.assertIs(await docs.remove(8), True)
+                pages = [len(page) async for page in docs.scroll(limit=3)]
+                self.assertEqual(pages, [3, 3, 1])
+                self.assertEqual(docs.dim, 2)
+                self.assertTrue(repr(docs).startswith("aio.Collection("))
+            with self.assertRaises(vecstore.ClosedError):
+                await docs.count()
+
+        asyncio.run(work())
+
+
 class TestFolder(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -406,6 +615,26 @@ class TestFolder(unittest.TestCase):
             self.assertEqual(db.collection("docs").get("a").metadata, {"x": 1})
             with self.assertRaises(vecstore.ClosedError):
                 tenant.count()
+
+    def test_options(self):
+        with self.assertRaises(vecstore.NotFoundError):
+            vecstore.open(self.path, create=False)
+        for options in [
+            {"durability": "none"}, {"durability": 0.5}, {"durability": "sync"}, {"threads": 1},
+            {"memtable_bytes": 1 << 20}, {"background_merge": False}, {"busy_timeout": 1},
+        ]:
+            with vecstore.open(self.path, **options) as db:
+                db.create_collection("docs", 2, if_not_exists=True).upsert(1, [1, 2])
+        for options in [
+            {"durability": "always"}, {"durability": 0}, {"durability": -1}, {"threads": 0},
+            {"threads": -1}, {"memtable_bytes": 1}, {"busy_timeout": math.nan},
+        ]:
+            for path in [self.path, ":memory:"]:
+                with self.assertRaises(vecstore.InvalidArgumentError, msg=options):
+                    vecstore.open(path, **options)
+        for options in [{"durability": []}, {"nonsense": 1}]:
+            with self.assertRaises(TypeError):
+                vecstore.open(self.path, **options)
 
     def test_a_database_closes_when_nothing_holds_it(self):
         docs = vecstore.open(self.path).create_collection("docs", 2)
@@ -546,44 +775,21 @@ class TestModule(unittest.TestCase):
             self.assertEqual((type(again), str(again)), (error, "why"))
         self.assertTrue(issubclass(vecstore.Error, Exception))
 
-    def test_the_stub_describes_this_module(self):
-        stub = ast.parse((pathlib.Path(__file__).parents[1] / "vecstore.pyi").read_text("utf-8"))
-
-        def public(names):
-            return {name for name in names if not name.startswith("_")}
-
-        def check(described, owner, names, where):
-            described = [node for node in described
-                         if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-            self.assertEqual(public(node.name for node in described), public(names), where)
-            for node in described:
-                if node.name.startswith("_"):
-                    continue
-                place = f"{where}.{node.name}"
-                real = inspect.getattr_static(owner, node.name)
-                self.assertTrue(real.__doc__, place)
-                self.assertEqual(ast.get_docstring(node), inspect.cleandoc(real.__doc__), place)
-                if isinstance(node, ast.ClassDef):
-                    own = {} if issubclass(real, Exception) else vars(real)
-                    check(node.body, real, own, place)
-                elif callable(real):
-                    parameters = inspect.signature(real).parameters.values()
-                    self.assertEqual(
-                        [argument.arg for argument in node.args.args],
-                        [p.name for p in parameters],
-                        place,
-                    )
-                    self.assertEqual(
-                        [ast.literal_eval(default) for default in node.args.defaults],
-                        [p.default for p in parameters if p.default is not p.empty],
-                        place,
-                    )
-
-        check(stub.body, vecstore, vars(vecstore), "vecstore")
-        names = next(node.value for node in stub.body if isinstance(node, ast.Assign))
-        self.assertEqual(sorted(ast.literal_eval(names)), sorted(vecstore.__all__))
+    def test_what_is_public(self):
         self.assertTrue(vecstore.__doc__)
         self.assertRegex(vecstore.__version__, r"^\d+\.\d+\.\d+")
+        for name in vecstore.__all__:
+            self.assertTrue(hasattr(vecstore, name), name)
+        for owner in [vecstore.Database, vecstore.Collection, vecstore.Hits, vecstore.BatchHits]:
+            for name, member in vars(owner).items():
+                if not name.startswith("_"):
+                    self.assertTrue(member.__doc__, name)
+
+    def test_doctests(self):
+        for module in [vecstore, vecstore._filter]:
+            tested = doctest.testmod(module)
+            self.assertGreater(tested.attempted, 1)
+            self.assertEqual(tested.failed, 0)
 
 
 @unittest.skipIf(numpy is None, "numpy is not installed")
@@ -591,7 +797,8 @@ class TestNumpy(InMemory):
     def test_arrays(self):
         exact = numpy.arange(1, 13).reshape(4, 3) / 4
         for array in [
-            exact, exact.astype("float32"), numpy.asfortranarray(exact),
+            exact, exact.astype("float32"), exact.astype("float16"), numpy.asfortranarray(exact),
+            numpy.asfortranarray(exact.astype("float16")),
             numpy.repeat(exact.astype("float32"), 2, axis=1)[:, ::2],
         ]:
             ids = numpy.arange(4)
@@ -604,11 +811,29 @@ class TestNumpy(InMemory):
         self.docs.upsert(numpy.uint64(2**64 - 1), exact[0])
         self.assertEqual(numpy.asarray(self.docs.get(2**64 - 1).vector).dtype, "float32")
 
+    def test_results_as_arrays(self):
+        self.docs.batch_upsert([1, 2], numpy.eye(3)[:2])
+        batch = self.docs.query(numpy.eye(3, dtype="float16")[:2], k=2, include=["vector"])
+        self.assertEqual((batch.ids.dtype, batch.ids.shape), ("uint64", (2, 2)))
+        self.assertEqual((batch.scores.dtype, batch.scores.shape), ("float32", (2, 2)))
+        self.assertEqual(batch.ids.tolist(), [[1, 2], [2, 1]])
+        columns = batch.to_numpy()
+        self.assertEqual(columns["query"].tolist(), [0, 0, 1, 1])
+        self.assertEqual(columns["vector"].shape, (4, 3))
+        hits = batch[0].to_numpy()
+        self.assertEqual((hits["id"].dtype, hits["id"].tolist()), ("uint64", [1, 2]))
+        self.assertEqual(hits["score"].tolist(), [hit.score for hit in batch[0]])
+        self.docs.upsert("a", [1, 0, 0])
+        self.assertEqual(self.docs.query([1, 0, 0]).to_numpy()["id"].dtype, "object")
+        self.assertEqual(self.docs.query_batch(numpy.eye(3), k=4).ids.dtype, "object")
+        none = self.docs.query_batch(numpy.empty((0, 3)))
+        self.assertEqual((none.ids.shape, none.scores.shape), ((0, 10), (0, 10)))
+
     def test_arrays_that_are_refused(self):
         ones = numpy.ones((2, 3))
-        for array in [ones.astype("float16"), ones.astype(">f4"), ones.astype("int64"),
+        for array in [ones.astype(">f4"), ones.astype("int64"),
                       ones.astype(complex)]:
-            with self.assertRaisesRegex(vecstore.InvalidArgumentError, "float32 or float64"):
+            with self.assertRaisesRegex(vecstore.InvalidArgumentError, "float32 or\\s+float64|float32 or float64"):
                 self.docs.batch_upsert([1, 2], array)
         for array in [ones[0], ones[None], numpy.ones((0, 3)), numpy.ones((2, 0))]:
             with self.assertRaises(vecstore.InvalidArgumentError, msg=repr(array)):
@@ -626,6 +851,83 @@ class TestNumpy(InMemory):
         for value in [numpy.ones(1), numpy.datetime64("2020-01-01"), numpy.complex64(1)]:
             with self.assertRaises(TypeError):
                 self.docs.upsert(1, [1, 2, 3], {"x": value})
+
+
+def installed(*names):
+    return unittest.skipUnless(
+        all(importlib.util.find_spec(name) for name in names), f"needs {' and '.join(names)}"
+    )
+
+
+class TestTables(InMemory):
+    ROWS = [
+        {"i": 1, "f": 0.5, "b": True, "s": "x", "l": [1, 2], "o": {"p": "q"}},
+        {"i": 2**62 + 1, "f": 1.0, "b": False, "s": "ü", "l": [], "o": {"p": ""}},
+    ]
+
+    def check_in(self, table, expected=None):
+        self.docs.batch_upsert([1, 2], [[1, 0, 0], [0, 1, 0]], table)
+        found = [record.metadata for record in self.docs.get([1, 2])]
+        self.assertEqual(found, expected or self.ROWS)
+        for row, want in zip(found, expected or self.ROWS):
+            self.assertEqual({k: type(v) for k, v in row.items()},
+                             {k: type(v) for k, v in want.items()})
+
+    @installed("pyarrow")
+    def test_arrow_in(self):
+        import pyarrow as pa
+
+        table = pa.Table.from_pylist(self.ROWS)
+        self.check_in(table)
+        self.check_in(pa.RecordBatchReader.from_batches(table.schema, table.to_batches(1)))
+        self.check_in(pa.table({"s": pa.array(["a", "a"]).dictionary_encode(), "n": [None, 1]}),
+                      [{"s": "a", "n": None}, {"s": "a", "n": 1}])
+        for type in [pa.int8(), pa.uint16(), pa.int32(), pa.uint64()]:
+            self.check_in(pa.table({"n": pa.array([1, 2], type)}), [{"n": 1}, {"n": 2}])
+        for type in [pa.float16(), pa.float32()]:
+            self.check_in(pa.table({"n": pa.array([0.5, 2], type)}), [{"n": 0.5}, {"n": 2.0}])
+        for type in [pa.large_string(), pa.string_view()]:
+            self.check_in(pa.table({"n": pa.array(["a", "b"], type)}), [{"n": "a"}, {"n": "b"}])
+        for short in [table.slice(0, 1), pa.concat_tables([table, table])]:
+            with self.assertRaises(vecstore.InvalidArgumentError):
+                self.docs.batch_upsert([1, 2], [[1, 0, 0]] * 2, short)
+        with self.assertRaisesRegex(vecstore.InvalidArgumentError, "metadata.n"):
+            self.check_in(pa.table({"n": [math.nan, 1.0]}))
+        with self.assertRaisesRegex(TypeError, "metadata.t: a column of Timestamp"):
+            self.check_in(pa.table({"t": pa.array([1, 2], pa.timestamp("s"))}))
+
+    @installed("polars")
+    def test_polars(self):
+        import polars
+
+        self.check_in(polars.DataFrame(self.ROWS))
+        frame = self.docs.query([[1, 0, 0], [0, 1, 0]], k=1, include=["metadata"]).to_polars()
+        self.assertEqual(frame.columns, ["query", "id", "score", "distance", "metadata"])
+        self.assertEqual(frame["id"].to_list(), [1, 2])
+        self.assertEqual([json.loads(text) for text in frame["metadata"]], self.ROWS)
+
+    @installed("pandas")
+    def test_pandas(self):
+        import pandas
+
+        self.check_in(pandas.DataFrame(self.ROWS))
+        self.check_in(pandas.DataFrame({"s": ["a", None]}), [{"s": "a"}, {"s": None}])
+        frame = self.docs.query([1, 0, 0], k=2).to_pandas()
+        self.assertEqual(list(frame.columns), ["id", "score", "distance", "metadata"])
+        self.assertEqual(list(frame["id"]), [1, 2])
+
+    @installed("pyarrow")
+    def test_arrow_out(self):
+        import pyarrow as pa
+
+        self.docs.batch_upsert([1, "a"], [[1, 0, 0], [0.5, 0.5, 0]], [{"n": 1}, {}])
+        hits = self.docs.query([1, 0, 0], include=["metadata", "vector"])
+        table = pa.table(hits)
+        self.assertEqual(table.column("id").to_pylist(), ["1", "a"])
+        self.assertEqual(table.column("vector").to_pylist(), [[1, 0, 0], [0.5, 0.5, 0]])
+        self.assertEqual(table.column("score").to_pylist(), [hit.score for hit in hits])
+        hits.__arrow_c_stream__()  # And nobody reads it.
+        self.assertEqual(pa.table(self.docs.query([1, 0, 0], filter="n = 2")).num_rows, 0)
 
 
 if __name__ == "__main__":

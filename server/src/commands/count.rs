@@ -32,7 +32,9 @@ impl Count {
     pub(super) fn run(self, out: &mut Output) -> Result {
         let (db, collection) = self.target.open()?;
         let count = match &self.filter {
-            Some(filter) => params::bind(collection.select(filter), &self.param).count()?,
+            Some(filter) => {
+                params::bind(collection.select(filter.as_str()), &self.param).count()?
+            }
             None => collection.count(None)?,
         };
         drop(collection);

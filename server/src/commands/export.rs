@@ -107,7 +107,9 @@ impl Export {
         mut sink: impl FnMut(&[u8]) -> Result,
     ) -> Result<u64> {
         let total = match &self.filter {
-            Some(filter) => params::bind(collection.select(filter), &self.param).count()?,
+            Some(filter) => {
+                params::bind(collection.select(filter.as_str()), &self.param).count()?
+            }
             None => collection.count(None)?,
         };
         let mut progress = Progress::start(quiet, "exporting", "record", Some(total));

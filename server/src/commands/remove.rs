@@ -41,7 +41,9 @@ impl Remove {
         let ids = self.ids.read_all(&self.id)?;
         let (db, collection) = self.target.open()?;
         let removed = match &self.filter {
-            Some(filter) => params::bind(collection.select(filter), &self.param).remove()?,
+            Some(filter) => {
+                params::bind(collection.select(filter.as_str()), &self.param).remove()?
+            }
             None => collection.remove_many(&ids)?,
         };
         drop(collection);

@@ -1,0 +1,628 @@
+"""What `vecstore` is made of."""
+
+import os
+import uuid
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    Self,
+    SupportsFloat,
+    SupportsIndex,
+    TypeAlias,
+    final,
+    overload,
+)
+
+from ._filter import Filter
+
+__all__ = [
+    "AlreadyExistsError",
+    "BatchHits",
+    "BusyError",
+    "ClosedError",
+    "Collection",
+    "ConflictError",
+    "CorruptError",
+    "Database",
+    "DiskFullError",
+    "Error",
+    "Hit",
+    "Hits",
+    "IncompleteWarning",
+    "InvalidArgumentError",
+    "IoError",
+    "NotFoundError",
+    "Record",
+    "Scroll",
+    "UnsupportedError",
+    "__version__",
+    "open",
+]
+
+__version__: str
+
+_Id: TypeAlias = int | str | uuid.UUID
+"""0 to 2**64 - 1, 1 to 512 bytes of UTF-8, or a UUID."""
+
+class _Numbers(Protocol):
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int, /) -> Any: ...
+
+_Vector: TypeAlias = Sequence[SupportsFloat | SupportsIndex] | _Numbers
+"""dim numbers: a sequence, or an array of float16, float32 or float64 with shape (dim,)."""
+
+_Vectors: TypeAlias = Sequence[_Vector] | _Numbers
+"""An array of float16, float32 or float64 with shape (n, dim), or a sequence of n vectors."""
+
+_Scalar: TypeAlias = bool | int | float | str | None
+_Value: TypeAlias = _Scalar | Sequence["_Value"] | Mapping[str, "_Value"]
+_Metadata: TypeAlias = dict[str, Any]
+_Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
+_Include: TypeAlias = Iterable[str]
+_Filter: TypeAlias = str | Filter
+_Params: TypeAlias = Mapping[str, _Value]
+_Progress: TypeAlias = bool | Callable[[str, int, int], object]
+
+class _ArrowTable(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object: ...
+
+class _Frame(Protocol):
+    columns: Any
+    def to_dict(self, orient: Literal["records"]) -> list[Any]: ...
+
+_Table: TypeAlias = (
+    Iterable[Mapping[str, _Value] | None] | Mapping[str, Iterable[Any]] | _ArrowTable | _Frame
+)
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    durability: Literal["sync", "none"] | float | None = None,
+    threads: int | None = None,
+    memtable_bytes: int | None = None,
+    background_merge: bool | None = None,
+    busy_timeout: float | None = None,
+    create: bool = True,
+) -> Database:
+    """Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
+
+    durability: when a write returns: "sync" (default) when it is on disk; a number of seconds when
+    the operating system has it, which is synced at that interval; "none" without that. threads:
+    how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
+    of records in memory at which a segment is made of them. background_merge: whether segments are
+    merged in the background. busy_timeout: seconds a write waits for segments to be built before
+    it raises BusyError. None is the engine's default. create: whether a missing database is created
+    or NotFoundError raised.
+
+    Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
+    or in another process, ConflictError if the folder holds something else.
+    """
+
+@final
+class Database:
+    """An open database; see `vecstore.open`."""
+
+    def create_collection(
+        self,
+        name: str,
+        dim: int,
+        metric: _Metric | str = "cosine",
+        if_not_exists: bool = False,
+        m: int = 16,
+        ef_construction: int = 128,
+    ) -> Collection:
+        """Creates a collection of vectors with `dim` components.
+
+        metric: "cosine", "dot" or "euclidean". m (4 to 128) and ef_construction (16 to 2048)
+        shape the graph: more is more accurate, larger and slower to build.
+
+        Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
+        returned, or ConflictError raised if its settings are not these.
+        """
+
+    def collection(self, name: str) -> Collection:
+        """The collection of that name; NotFoundError if there is none."""
+
+    def collections(self) -> list[str]:
+        """Names of all collections, ascending."""
+
+    def drop_collection(self, name: str) -> None:
+        """Removes a collection with all its records; NotFoundError if there is none of that name."""
+
+    def create_snapshot(self, name: str) -> dict[str, Any]:
+        """Keeps the database as it is now under a name, without a copy of the vectors. Returns what
+        `list_snapshots` says about it; AlreadyExistsError if there is one of that name.
+        """
+
+    def list_snapshots(self) -> list[dict[str, Any]]:
+        """All snapshots, ascending by name, a dict each: name, created_unix_ms, seq, collections,
+        records, segments, bytes.
+        """
+
+    def restore_snapshot(self, name: str) -> None:
+        """Brings every collection back to what it was when the snapshot was made; what was written
+        since is gone. The snapshot stays.
+        """
+
+    def remove_snapshot(self, name: str) -> None:
+        """Removes a snapshot."""
+
+    def optimize(self, progress: _Progress | None = None) -> dict[str, Any]:
+        """Merges the segments of every collection into one each and returns disk space. Reads and
+        writes go on meanwhile; Ctrl-C stops it. progress: True for a bar of tqdm, or a function
+        (stage, done, total). Returns a dict: segments_before, segments_after, rows_dropped,
+        bytes_before, bytes_after, seconds.
+        """
+
+    def flush(self, progress: _Progress | None = None) -> None:
+        """Turns everything that is in memory into segments. Never needed for durability. Ctrl-C stops
+        it; what is in no segment then stays in memory. progress is that of `optimize`.
+        """
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers about the database as a dict: path, seq, collections (a list with what
+        `Collection.stats` returns), segment_bytes, log_bytes, snapshots, kernels.
+        """
+
+    def verify(self) -> dict[str, Any]:
+        """Reads every byte of every segment and checks it. Returns a dict: segments, bytes, problems
+        (a list with one str for each damaged place, empty if all is well).
+        """
+
+    def close(self) -> None:
+        """Closes the database; its collections raise ClosedError from then on. The folder can be
+        opened again as soon as calls that run in other threads are over. Closing twice is fine.
+        """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+@final
+class Collection:
+    """Records of one dimension and metric; a handle on one namespace of them.
+
+    It comes from `Database.create_collection` or `Database.collection` and sees the default
+    namespace ""; `namespace` gives a handle on another.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def dim(self) -> int:
+        """Components of a vector."""
+
+    @property
+    def metric(self) -> _Metric:
+        """The metric: "cosine", "dot" or "euclidean"."""
+
+    @property
+    def namespace_name(self) -> str:
+        """The namespace this handle sees."""
+
+    def namespace(self, name: str) -> Collection:
+        """A handle on another namespace; it exists as soon as it has a record. Ids are unique within
+        a namespace, and a query sees exactly one.
+        """
+
+    def namespaces(self) -> dict[str, int]:
+        """The namespaces that have records, and how many each: a dict."""
+
+    def upsert(self, id: _Id, vector: _Vector, metadata: Mapping[str, _Value] | None = None) -> int:
+        """Inserts a record, or replaces the one with its id. Returns the number of the commit.
+
+        vector: dim numbers: a sequence, or an array of float16, float32 or
+        float64; stored as float32. metadata: a dict.
+        When this returns, the record is on disk, and queries that start afterwards see it.
+        """
+
+    def batch_upsert(
+        self,
+        ids: Iterable[_Id],
+        vectors: _Vectors,
+        metadata: _Table | None = None,
+        progress: _Progress | None = None,
+    ) -> int:
+        """Inserts or replaces many records. Returns the number of the last commit.
+
+        ids: n ids. vectors: an array of float16, float32 or float64 with shape (n, dim), or a
+        sequence of n vectors. metadata: n dicts (or None), or a dict of columns with n values each,
+        or a table with n rows: a DataFrame, or anything with `__arrow_c_stream__`; a missing cell
+        is None.
+
+        Up to 16,384 records of together 32 MiB are written all or none. More go in parts of that
+        size, in order, each all or none: if one fails or Ctrl-C stops it, the parts before it stay,
+        and the exception has their number of records as `committed`. progress: True for a bar of
+        tqdm, or a function (stage, done, total) that is called after each part.
+        """
+
+    @overload  # A `str` is iterable too; it is one id.
+    def get(self, id: _Id) -> Record | None:  # type: ignore[overload-overlap]
+        """The record with an id, with metadata and vector; None if there is none. For a list of ids,
+        a list of those, as of one moment.
+        """
+
+    @overload
+    def get(self, id: Iterable[_Id]) -> list[Record | None]:
+        """The record with an id, with metadata and vector; None if there is none. For a list of ids,
+        a list of those, as of one moment.
+        """
+
+    @overload  # A `str` is iterable too; it is one id.
+    def remove(self, id: _Id) -> bool:
+        """Removes a record: True if it was there, False if not. For a list of ids, removes all of
+        them in one commit and returns how many were there.
+        """
+
+    @overload
+    def remove(self, id: Iterable[_Id]) -> int:
+        """Removes a record: True if it was there, False if not. For a list of ids, removes all of
+        them in one commit and returns how many were there.
+        """
+
+    def remove_where(self, filter: _Filter, params: _Params | None = None) -> int:
+        """Removes every record that satisfies a filter, as of the moment of the call; returns how
+        many. params: the values of the filter's $names.
+        """
+
+    def count(self, filter: _Filter | None = None, params: _Params | None = None) -> int:
+        """Number of records, or of those that satisfy a filter. params: the values of its $names."""
+
+    @overload
+    def query(
+        self,
+        vector: Sequence[SupportsFloat | SupportsIndex],
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> Hits:
+        """The k records nearest to a vector, best first: Hits, a sequence of Hit. For several
+        vectors what `query_batch` gives.
+
+        vector: dim numbers: a sequence, or an array of float16, float32 or float64. filter: only
+        records whose metadata satisfies it, for example "pos = 'n' AND year < $year" or
+        `vecstore.F("year") < 2021`; params: the values of $names, a dict. At most one of ef
+        (candidates kept while searching a graph), recall (the least effort that reaches it, above 0
+        and at most 1) and exact (compare every record); without one the effort is chosen.
+        score_threshold: only hits with at least this score. include: a list of "metadata",
+        "metadata.FIELD" (only that field, also "metadata.a.b") and "vector", default ["metadata"].
+
+        Warns with IncompleteWarning if records may be missing because their bytes are damaged.
+        """
+
+    @overload
+    def query(
+        self,
+        vector: Sequence[Sequence[SupportsFloat | SupportsIndex]],
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> BatchHits:
+        """The k records nearest to a vector, best first: Hits, a sequence of Hit. For several
+        vectors what `query_batch` gives.
+
+        vector: dim numbers: a sequence, or an array of float16, float32 or float64. filter: only
+        records whose metadata satisfies it, for example "pos = 'n' AND year < $year" or
+        `vecstore.F("year") < 2021`; params: the values of $names, a dict. At most one of ef
+        (candidates kept while searching a graph), recall (the least effort that reaches it, above 0
+        and at most 1) and exact (compare every record); without one the effort is chosen.
+        score_threshold: only hits with at least this score. include: a list of "metadata",
+        "metadata.FIELD" (only that field, also "metadata.a.b") and "vector", default ["metadata"].
+
+        Warns with IncompleteWarning if records may be missing because their bytes are damaged.
+        """
+
+    @overload  # Its shape decides, and an array's type does not tell it.
+    def query(
+        self,
+        vector: _Vector | _Vectors,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> Any:
+        """The k records nearest to a vector, best first: Hits, a sequence of Hit. For several
+        vectors what `query_batch` gives.
+
+        vector: dim numbers: a sequence, or an array of float16, float32 or float64. filter: only
+        records whose metadata satisfies it, for example "pos = 'n' AND year < $year" or
+        `vecstore.F("year") < 2021`; params: the values of $names, a dict. At most one of ef
+        (candidates kept while searching a graph), recall (the least effort that reaches it, above 0
+        and at most 1) and exact (compare every record); without one the effort is chosen.
+        score_threshold: only hits with at least this score. include: a list of "metadata",
+        "metadata.FIELD" (only that field, also "metadata.a.b") and "vector", default ["metadata"].
+
+        Warns with IncompleteWarning if records may be missing because their bytes are damaged.
+        """
+
+    def query_batch(
+        self,
+        vectors: _Vectors,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> BatchHits:
+        """The k records nearest to each of n vectors, as of one moment, on all cores: BatchHits, a
+        sequence of n Hits.
+
+        vectors: an array of float16, float32 or float64 with shape (n, dim), or a sequence of n
+        vectors; it is copied once. The other arguments are those of `query`.
+        """
+
+    def explain(
+        self,
+        vector: _Vector,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+    ) -> str:
+        """Runs a query, with the arguments of `query`, and returns the plan that ran, with estimates
+        and measurements, as text to read.
+        """
+
+    def scroll(
+        self,
+        filter: _Filter | None = None,
+        limit: int = 100,
+        after: _Id | None = None,
+        params: _Params | None = None,
+        include: _Include | None = None,
+    ) -> Scroll:
+        """All records, or those that satisfy a filter, page by page, ascending by id (integers, then
+        UUIDs, then strings): an iterator of lists of at most `limit` records.
+
+            for page in docs.scroll(limit=1000):
+                print(len(page), page[0].id)
+
+        after: only records with an id after this one; `Scroll.after` says where a scroll stands.
+        params and include are those of `query`. A mistake in the filter is raised with the first
+        page.
+        """
+
+    def optimize(self, progress: _Progress | None = None) -> dict[str, Any]:
+        """Merges all segments into one without dead rows and returns disk space. Reads and writes go
+        on meanwhile; Ctrl-C stops it and leaves everything as it was. progress: True for a bar of
+        tqdm, or a function (stage, done, total). Returns what `Database.optimize` does.
+        """
+
+    def flush(self, progress: _Progress | None = None) -> None:
+        """Turns everything that is in memory into segments. Never needed for durability. Ctrl-C stops
+        it; what is in no segment then stays in memory. progress is that of `optimize`.
+        """
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
+        records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
+        deleted, bytes, sections, graphs, fields, degraded), trouble.
+        """
+
+@final
+class Record:
+    """A record that was read: `id`, `metadata` and `vector`."""
+
+    @property
+    def id(self) -> _Id:
+        """As it was given: int, str or uuid.UUID."""
+
+    @property
+    def metadata(self) -> _Metadata | None:
+        """A dict; None if it was not included."""
+
+    @property
+    def vector(self) -> array[float] | None:
+        """array.array("f") of dim components, as they were given; None if it was not included."""
+
+@final
+class Hit:
+    """A record found by a query: `id`, `score`, `distance`, and `metadata` and `vector` as included."""
+
+    @property
+    def id(self) -> _Id:
+        """As it was given: int, str or uuid.UUID."""
+
+    @property
+    def score(self) -> float:
+        """Higher is better: cosine similarity, inner product, or minus the Euclidean distance."""
+
+    @property
+    def distance(self) -> float:
+        """Smaller is nearer: 1 - cosine similarity, minus the inner product, or the Euclidean
+        distance.
+        """
+
+    @property
+    def metadata(self) -> _Metadata | None:
+        """A dict; None if it was not included."""
+
+    @property
+    def vector(self) -> array[float] | None:
+        """array.array("f") of dim components, as they were given; None if it was not included."""
+
+@final
+class Hits(Sequence[Hit]):
+    """The records nearest to one vector, best first: a sequence of Hit.
+
+    Each Hit is made when it is first asked for; the conversions need none.
+    """
+
+    @property
+    def complete(self) -> bool:
+        """False if records may be missing because their bytes are damaged."""
+
+    @property
+    def ids(self) -> list[_Id]:
+        """The ids, best first: a list."""
+
+    @property
+    def scores(self) -> Any:
+        """The scores, float32 of shape (len,): an array of numpy, or a memoryview without numpy."""
+
+    @property
+    def distances(self) -> Any:
+        """The distances, float32 of shape (len,): an array of numpy, or a memoryview without numpy."""
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The hits as a dict of columns: id, score, distance, and metadata and vector as included."""
+
+    def to_numpy(self) -> dict[str, Any]:
+        """The hits as a dict of arrays of numpy: id (uint64 if all are integers, else object), score
+        and distance (float32), and as included metadata (object) and vector (float32, (len, dim)).
+        """
+
+    def to_pandas(self) -> Any:
+        """The hits as a pandas.DataFrame with the columns of `to_dict`."""
+
+    def to_polars(self) -> Any:
+        """The hits as a polars.DataFrame, through the Arrow interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
+        """The Arrow PyCapsule interface: columns id (uint64, or utf8 if not all are integers), score
+        and distance (float32), metadata (utf8, JSON) and vector (list of float32) as included.
+        """
+
+    def _repr_html_(self) -> str: ...
+    @overload
+    def __getitem__(self, at: SupportsIndex, /) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> list[Hit]: ...
+    def __iter__(self) -> Iterator[Hit]: ...
+    def __len__(self) -> int: ...
+    def index(self, value: Any) -> int:  # type: ignore[override]
+        """The place of the first hit that equals a value; ValueError if there is none."""
+
+    def count(self, value: Any) -> int:
+        """How many hits equal a value."""
+
+@final
+class BatchHits(Sequence[Hits]):
+    """What a batch of queries gives: a sequence of Hits, one for each vector."""
+
+    @property
+    def complete(self) -> bool:
+        """False if records may be missing because their bytes are damaged."""
+
+    @property
+    def ids(self) -> Any:
+        """The ids, shape (queries, k): an array of numpy, uint64 if all are integers and no row is
+        short, else of objects, None where a query has fewer hits; without numpy a list of lists.
+        """
+
+    @property
+    def scores(self) -> Any:
+        """The scores, float32 of shape (queries, k): an array of numpy, or a memoryview without
+        numpy. NaN where a query has fewer hits.
+        """
+
+    @property
+    def distances(self) -> Any:
+        """The distances, like `scores`."""
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """All hits as a dict of columns: query (the row of the vector), and those of `Hits.to_dict`."""
+
+    def to_numpy(self) -> dict[str, Any]:
+        """All hits as a dict of arrays of numpy: query, and those of `Hits.to_numpy`."""
+
+    def to_pandas(self) -> Any:
+        """All hits as a pandas.DataFrame with the columns of `to_dict`."""
+
+    def to_polars(self) -> Any:
+        """All hits as a polars.DataFrame, through the Arrow interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
+        """The Arrow PyCapsule interface: query (uint64), and the columns of Hits."""
+
+    def _repr_html_(self) -> str: ...
+    @overload
+    def __getitem__(self, at: SupportsIndex, /) -> Hits: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> list[Hits]: ...
+    def __iter__(self) -> Iterator[Hits]: ...
+    def __len__(self) -> int: ...
+    def index(self, value: Any) -> int:  # type: ignore[override]
+        """The place of the first Hits that equals a value; ValueError if there is none."""
+
+    def count(self, value: Any) -> int:
+        """How many Hits equal a value."""
+
+@final
+class Scroll:
+    """Pages of records, ascending by id: an iterator of lists of Record."""
+
+    @property
+    def after(self) -> _Id | None:
+        """Where the next page begins: hand it to `scroll(after=...)` to go on later. None at the
+        start and at the end.
+        """
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> list[Record]: ...
+
+class Error(Exception):
+    """Base class of all failures."""
+
+class InvalidArgumentError(Error, ValueError):
+    """The request is wrong; the same request will fail again. Nothing was changed."""
+
+class NotFoundError(Error, KeyError):
+    """The collection or snapshot does not exist."""
+
+class AlreadyExistsError(Error):
+    """The collection or snapshot exists already."""
+
+class ConflictError(Error):
+    """The request contradicts the state of the database."""
+
+class BusyError(Error):
+    """Too much work is pending, or the database is open elsewhere; try again later."""
+
+class DiskFullError(Error, OSError):
+    """The volume is full."""
+
+class CorruptError(Error):
+    """Stored bytes are damaged."""
+
+class IoError(Error, OSError):
+    """The operating system refused; `errno` is its number."""
+
+class ClosedError(Error):
+    """The database was closed, was opened before a fork, or gave up after a failed write."""
+
+class UnsupportedError(Error):
+    """The database was written by a newer version."""
+
+class IncompleteWarning(RuntimeWarning):
+    """Records may be missing from an answer because their bytes are damaged."""

@@ -1,0 +1,326 @@
+"""`vecstore` for asyncio: the same names; each call runs in a thread of the loop's pool.
+
+    async with await vecstore.aio.open("data/") as db:
+        docs = await db.create_collection("docs", dim=3)
+        hits = await docs.query([0.1, 0.9, 0.1], k=5)
+
+A call that is cancelled goes on in its thread; its outcome is dropped. Written by
+`stubs.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Literal, Self, final, overload
+
+from . import _native
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+    from typing import SupportsFloat, SupportsIndex
+
+    from ._native import (
+        BatchHits,
+        Hits,
+        Record,
+        _Filter,
+        _Id,
+        _Include,
+        _Metric,
+        _Params,
+        _Progress,
+        _Table,
+        _Value,
+        _Vector,
+        _Vectors,
+    )
+
+__all__ = ["Collection", "Database", "open"]
+
+
+async def open(
+    path: str | os.PathLike[str],
+    *,
+    durability: Literal['sync', 'none'] | float | None = None,
+    threads: int | None = None,
+    memtable_bytes: int | None = None,
+    background_merge: bool | None = None,
+    busy_timeout: float | None = None,
+    create: bool = True,
+) -> Database:
+    return Database(await asyncio.to_thread(_native.open, path, durability=durability, threads=threads, memtable_bytes=memtable_bytes, background_merge=background_merge, busy_timeout=busy_timeout, create=create))
+
+
+@final
+class Database:
+    """`vecstore.Database`, whose methods are awaited."""
+
+    def __init__(self, sync: _native.Database) -> None:
+        """Wraps one that was opened with `vecstore`; `sync` gives it back."""
+        self.sync = sync
+
+    async def create_collection(
+        self,
+        name: str,
+        dim: int,
+        metric: _Metric | str = 'cosine',
+        if_not_exists: bool = False,
+        m: int = 16,
+        ef_construction: int = 128,
+    ) -> Collection:
+        return Collection(await asyncio.to_thread(self.sync.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction))
+
+    async def collection(self, name: str) -> Collection:
+        return Collection(await asyncio.to_thread(self.sync.collection, name))
+
+    async def collections(self) -> list[str]:
+        return await asyncio.to_thread(self.sync.collections)
+
+    async def drop_collection(self, name: str) -> None:
+        return await asyncio.to_thread(self.sync.drop_collection, name)
+
+    async def create_snapshot(self, name: str) -> dict[str, Any]:
+        return await asyncio.to_thread(self.sync.create_snapshot, name)
+
+    async def list_snapshots(self) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self.sync.list_snapshots)
+
+    async def restore_snapshot(self, name: str) -> None:
+        return await asyncio.to_thread(self.sync.restore_snapshot, name)
+
+    async def remove_snapshot(self, name: str) -> None:
+        return await asyncio.to_thread(self.sync.remove_snapshot, name)
+
+    async def optimize(
+        self,
+        progress: _Progress | None = None,
+    ) -> dict[str, Any]:
+        return await asyncio.to_thread(self.sync.optimize, progress)
+
+    async def flush(self, progress: _Progress | None = None) -> None:
+        return await asyncio.to_thread(self.sync.flush, progress)
+
+    async def stats(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self.sync.stats)
+
+    async def verify(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self.sync.verify)
+
+    async def close(self) -> None:
+        return await asyncio.to_thread(self.sync.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"aio.{self.sync!r}"
+
+
+@final
+class Collection:
+    """`vecstore.Collection`, whose methods are awaited."""
+
+    def __init__(self, sync: _native.Collection) -> None:
+        """Wraps one that was opened with `vecstore`; `sync` gives it back."""
+        self.sync = sync
+
+    @property
+    def name(self) -> str:
+        return self.sync.name
+
+    @property
+    def dim(self) -> int:
+        return self.sync.dim
+
+    @property
+    def metric(self) -> _Metric:
+        return self.sync.metric
+
+    @property
+    def namespace_name(self) -> str:
+        return self.sync.namespace_name
+
+    async def namespace(self, name: str) -> Collection:
+        return Collection(await asyncio.to_thread(self.sync.namespace, name))
+
+    async def namespaces(self) -> dict[str, int]:
+        return await asyncio.to_thread(self.sync.namespaces)
+
+    async def upsert(
+        self,
+        id: _Id,
+        vector: _Vector,
+        metadata: Mapping[str, _Value] | None = None,
+    ) -> int:
+        return await asyncio.to_thread(self.sync.upsert, id, vector=vector, metadata=metadata)
+
+    async def batch_upsert(
+        self,
+        ids: Iterable[_Id],
+        vectors: _Vectors,
+        metadata: _Table | None = None,
+        progress: _Progress | None = None,
+    ) -> int:
+        return await asyncio.to_thread(self.sync.batch_upsert, ids, vectors=vectors, metadata=metadata, progress=progress)
+
+    @overload
+    async def get(self, id: _Id) -> Record | None: ...  # type: ignore[overload-overlap]
+
+    @overload
+    async def get(self, id: Iterable[_Id]) -> list[Record | None]: ...
+
+    async def get(
+        self,
+        id: Any,
+    ) -> Any:
+        call: Any = self.sync.get
+        return await asyncio.to_thread(call, id)
+
+    @overload
+    async def remove(self, id: _Id) -> bool: ...
+
+    @overload
+    async def remove(self, id: Iterable[_Id]) -> int: ...
+
+    async def remove(
+        self,
+        id: Any,
+    ) -> Any:
+        call: Any = self.sync.remove
+        return await asyncio.to_thread(call, id)
+
+    async def remove_where(
+        self,
+        filter: _Filter,
+        params: _Params | None = None,
+    ) -> int:
+        return await asyncio.to_thread(self.sync.remove_where, filter, params=params)
+
+    async def count(
+        self,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+    ) -> int:
+        return await asyncio.to_thread(self.sync.count, filter, params=params)
+
+    @overload
+    async def query(
+        self,
+        vector: Sequence[SupportsFloat | SupportsIndex],
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> Hits: ...
+
+    @overload
+    async def query(
+        self,
+        vector: Sequence[Sequence[SupportsFloat | SupportsIndex]],
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> BatchHits: ...
+
+    @overload
+    async def query(
+        self,
+        vector: _Vector | _Vectors,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> Any: ...
+
+    async def query(
+        self,
+        vector: Any,
+        k: Any = 10,
+        filter: Any = None,
+        params: Any = None,
+        ef: Any = None,
+        recall: Any = None,
+        exact: Any = False,
+        score_threshold: Any = None,
+        include: Any = None,
+    ) -> Any:
+        call: Any = self.sync.query
+        return await asyncio.to_thread(call, vector, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
+
+    async def query_batch(
+        self,
+        vectors: _Vectors,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> BatchHits:
+        return await asyncio.to_thread(self.sync.query_batch, vectors, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
+
+    async def explain(
+        self,
+        vector: _Vector,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+    ) -> str:
+        return await asyncio.to_thread(self.sync.explain, vector, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold)
+
+    async def scroll(
+        self,
+        filter: _Filter | None = None,
+        limit: int = 100,
+        after: _Id | None = None,
+        params: _Params | None = None,
+        include: _Include | None = None,
+    ) -> AsyncIterator[list[Record]]:
+        pages = self.sync.scroll(filter=filter, limit=limit, after=after, params=params, include=include)
+        while (page := await asyncio.to_thread(next, pages, None)) is not None:
+            yield page
+
+    async def optimize(
+        self,
+        progress: _Progress | None = None,
+    ) -> dict[str, Any]:
+        return await asyncio.to_thread(self.sync.optimize, progress)
+
+    async def flush(self, progress: _Progress | None = None) -> None:
+        return await asyncio.to_thread(self.sync.flush, progress)
+
+    async def stats(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self.sync.stats)
+
+    def __repr__(self) -> str:
+        return f"aio.{self.sync!r}"

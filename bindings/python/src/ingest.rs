@@ -1,0 +1,110 @@
+//! Batches of records: read from Python part by part, each part one commit of the engine.
+
+use std::ops::ControlFlow;
+
+use pyo3::prelude::*;
+use serde_json::{Map, Value};
+use vecstore::{Record, RecordId, limits};
+
+use crate::failure::{Failure, Result};
+use crate::metadata::Source;
+use crate::vector::Vectors;
+use crate::watch::Watch;
+
+/// A part ends before it is larger than this, by an estimate that is never too low.
+const PART_BYTES: usize = limits::BATCH_BYTES_MAX / 2;
+
+/// Writes all records with `write`, which commits one part and gives the number of the commit.
+///
+/// A batch within the limits is one part. Of a larger one, the parts before the one that fails
+/// stay, and the exception says how many records those are.
+pub(crate) fn upsert(
+    py: Python<'_>,
+    ids: Vec<RecordId>,
+    vectors: &Vectors<'_>,
+    metadata: &mut Source<'_>,
+    watch: &mut Watch,
+    write: &mut dyn FnMut(Vec<Record>) -> Result<u64>,
+) -> Result<u64> {
+    let all = ids.len();
+    if vectors.rows() != all {
+        return Err(Failure::invalid(format!(
+            "there are {all} ids and {} vectors",
+            vectors.rows()
+        )));
+    }
+    let mut committed = 0;
+    let mut ids = ids.into_iter().enumerate().peekable();
+    loop {
+        let written = read_part(&mut ids, all, vectors, metadata).and_then(|part| {
+            let records = part.len();
+            Ok((records, write(part)?))
+        });
+        let seq = match written {
+            Ok((records, seq)) => {
+                committed += records;
+                seq
+            }
+            Err(failure) if committed == 0 => return Err(failure),
+            Err(failure) => return Err(tell(py, failure, committed, all)?),
+        };
+        if ids.peek().is_none() {
+            return Ok(seq);
+        }
+        if let ControlFlow::Break(()) = watch.look(py, "records", committed as u64, all as u64) {
+            // What stopped it is raised by whoever looks after the watch.
+            return Ok(seq);
+        }
+    }
+}
+
+fn read_part(
+    ids: &mut std::iter::Peekable<impl Iterator<Item = (usize, RecordId)>>,
+    all: usize,
+    vectors: &Vectors<'_>,
+    metadata: &mut Source<'_>,
+) -> Result<Vec<Record>> {
+    let mut part = Vec::new();
+    let mut bytes = 0;
+    while part.len() < limits::BATCH_RECORDS_MAX && bytes < PART_BYTES {
+        let Some((row, id)) = ids.next() else { break };
+        let vector = vectors.row(row)?;
+        let Some(metadata) = metadata.next(&id)? else {
+            return Err(Failure::invalid(format!("there are {all} ids and {row} metadata")));
+        };
+        bytes += vector.len() * size_of::<f32>() + 64 + json_bytes_max(&metadata);
+        part.push(Record { id, vector, metadata });
+    }
+    if ids.peek().is_none() && !metadata.is_at_end()? {
+        return Err(Failure::invalid(format!("there are {all} ids and more metadata")));
+    }
+    Ok(part)
+}
+
+/// The failure, with a note and `committed` on its exception.
+fn tell(py: Python<'_>, failure: Failure, committed: usize, all: usize) -> Result<Failure> {
+    let error = PyErr::from(failure);
+    let value = error.value(py);
+    value.setattr("committed", committed)?;
+    value.call_method1("add_note", (format!("{committed} of {all} records are committed"),))?;
+    Ok(Failure::Python(error))
+}
+
+/// At least the bytes that a value takes as JSON.
+fn json_bytes_max(value: &Value) -> usize {
+    const NUMBER: usize = 24;
+    let text = |text: &str| {
+        let escaped = text.bytes().filter(|&b| b < 0x20 || b == b'"' || b == b'\\').count();
+        text.len() + 5 * escaped + 2
+    };
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => NUMBER,
+        Value::String(string) => text(string),
+        Value::Array(items) => 2 + items.iter().map(|item| json_bytes_max(item) + 1).sum::<usize>(),
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| text(name) + json_bytes_max(value) + 2;
+            2 + Map::iter(fields).map(field).sum::<usize>()
+        }
+    }
+}
