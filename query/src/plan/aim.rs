@@ -48,6 +48,12 @@ impl Aim {
         Aim { effort, k, rerank: depth }
     }
 
+    /// Whether a scan that costs a little more than a walk is worth it: where nothing was asked for
+    /// that a walk is known to give.
+    pub(super) fn prefers_scans(&self) -> bool {
+        self.effort == Effort::Auto
+    }
+
     /// Why the code scan can't keep the promise, if so.
     pub(super) fn rejects_codes(&self) -> Option<String> {
         match self.effort {
