@@ -152,9 +152,9 @@ fn reject_walks_that_save_little(alternatives: &mut [Alternative]) {
         return;
     };
     for walk in alternatives.iter_mut().filter(|a| a.strategy.walks_graph()) {
-        if walk.rejected.is_none() && scan_us <= walk.cost_us * SCAN_COST_MAX {
-            let why = format!("a scan misses no row and costs at most {SCAN_COST_MAX} × as much");
-            walk.rejected = Some(why);
+        let is_cheaper = walk.rejected.is_none() && walk.cost_us < scan_us;
+        if is_cheaper && scan_us <= walk.cost_us * SCAN_COST_MAX {
+            walk.rejected = Some("saves too little for rows it may miss".to_owned());
         }
     }
 }
