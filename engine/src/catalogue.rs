@@ -6,6 +6,7 @@
 //! | `meta` | `E` collection `u32` | last epoch that is in a segment, `u32` |
 //! | `meta` | `next_collection`, `next_segment` | smallest id never used, `u64` |
 //! | `meta` | `seq` | last commit, `u64` |
+//! | `meta` | `database` | the store's own: the database's id, `u128` |
 //! | `seg` | collection `u32`, segment `u64` | JSON [`SegmentRecord`] |
 //! | `tomb` | collection `u32`, segment `u64`, seq `u64` | roaring bitmap of rows deleted by that commit |
 //!
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::Segment;
 
-use crate::kv::{Batch, Kv, Space};
+use crate::kv::{Batch, ID_KEY, Kv, Space};
 use crate::options::CollectionOptions;
 use crate::{Error, ErrorKind, Result};
 
@@ -134,6 +135,11 @@ pub(crate) fn put_tomb(
     batch.put(Space::Tombs, tomb_key(collection, segment, seq), bytes);
 }
 
+/// The commit of a deletion entry.
+pub(crate) fn tomb_seq(key: &[u8]) -> Option<u64> {
+    key.get(12..)?.try_into().ok().map(u64::from_be_bytes)
+}
+
 pub(crate) fn remove_tomb(batch: &mut Batch, collection: u32, segment: u64, seq: u64) {
     batch.remove(Space::Tombs, tomb_key(collection, segment, seq));
 }
@@ -161,6 +167,7 @@ pub(crate) fn load(kv: &dyn Kv) -> Result<Catalogue> {
             }
             NEXT_SEGMENT => catalogue.next_segment = u64_le(value)?,
             SEQ => catalogue.seq = u64_le(value)?,
+            ID_KEY => {}
             [b'C', id @ ..] => {
                 let collection = CataloguedCollection {
                     record: from_json(value)?,

@@ -18,6 +18,7 @@ use crate::log::Position;
 use crate::optimize::{OptimizeReport, optimize};
 use crate::options::{CollectionOptions, Durability, Options};
 use crate::record::check_name;
+use crate::repair::{self, RepairReport};
 use crate::snapshot::{self, SnapshotInfo};
 use crate::state::{CollectionState, CommitState, Head, Signals, State};
 use crate::stats::{self, Stats, VerifyReport};
@@ -72,10 +73,13 @@ impl Handle {
             let _ = thread.join();
         }
         let commit = self.state.commit.lock();
-        match &commit.failed {
-            None => self.state.kv.sync(),
-            Some(_) => Ok(()),
+        if commit.failed.is_some() {
+            return Ok(());
         }
+        self.state.kv.sync()?;
+        // Only sharpens a later check: on a full volume the note before stays, and stays true.
+        let _ = self.state.note(commit.seq);
+        Ok(())
     }
 }
 
@@ -123,27 +127,34 @@ impl Database {
         Self::start(None, options, None, Arc::new(MemVfs::default()), Box::new(MemoryKv::default()))
     }
 
+    /// Makes a database that does not open, because its log is damaged, open again with what lies
+    /// before the damage. What lies behind it is lost; copy the folder first. A database that is
+    /// not damaged stays as it is.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no database,
+    /// [`Busy`](ErrorKind::Busy) if a process has it open, [`Corrupt`](ErrorKind::Corrupt) if what
+    /// is left is no database.
+    pub fn repair(path: impl AsRef<Path>) -> Result<RepairReport> {
+        let path = path.as_ref();
+        if !FjallKv::exists(&OsVfs, path)? {
+            return Err(no_database(path));
+        }
+        let _lock = lock(path)?;
+        repair::repair(path)
+    }
+
     fn open_folder(path: &Path, options: Options, create: bool) -> Result<Self> {
         options.validate()?;
         let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
         let exists = FjallKv::exists(&*vfs, path)?;
         if !exists {
             if !create {
-                return Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!("there is no database in {}", path.display()),
-                ));
+                return Err(no_database(path));
             }
             vfs.create_dir_all(path).map_err(|e| Error::io(path.display(), e))?;
         }
-        let lock = FolderLock::acquire(path).map_err(|error| match error {
-            LockError::Held { .. } => Error::caused(
-                ErrorKind::Busy,
-                format!("{error}; a database can be open in one process at a time"),
-                error,
-            ),
-            LockError::Io { source, .. } => Error::io(path.display(), source),
-        })?;
+        let lock = lock(path)?;
         if !exists {
             check_empty(&*vfs, path)?;
         }
@@ -162,6 +173,19 @@ impl Database {
         let root = path.unwrap_or(Path::new(""));
         let segments = SegmentStore::open(Arc::clone(&vfs), root.join("seg"))?;
         let catalogue = catalogue::load(&*kv)?;
+        if catalogue.seq < kv.floor() {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "{}: the log ends with commit {}, but commit {} was on disk: it was emptied or \
+                     replaced by an older one; put the right one back, or use `repair` to go on \
+                     without those commits",
+                    root.display(),
+                    catalogue.seq,
+                    kv.floor()
+                ),
+            ));
+        }
         let files: BTreeSet<String> = catalogue
             .collections
             .values()
@@ -204,6 +228,10 @@ impl Database {
             process: std::process::id(),
             _lock: lock,
         });
+        if state.options.durability != Durability::Sync || state.kv.relaxed() {
+            // Before the first commit that is not synced; and when the last such time is over.
+            state.note(catalogue.seq)?;
+        }
         let threads = background::start(&state)?;
         Ok(Database { handle: Arc::new(Handle { state, threads: Mutex::new(threads) }) })
     }
@@ -235,8 +263,10 @@ impl Database {
         let mut batch = Batch::default();
         catalogue::put_collection(&mut batch, id, &record);
         catalogue::put_next_collection(&mut batch, id + 1);
+        catalogue::put_seq(&mut batch, commit.seq + 1);
         let committed = state.kv.commit(batch, true);
         commit.fail(committed)?;
+        commit.seq += 1;
         commit.next_collection = id + 1;
         let shard = Arc::new(CollectionState::new(
             id,
@@ -287,8 +317,10 @@ impl Database {
                 catalogue::remove_segment(&mut batch, shard.id, part.id(), tombs);
             }
         }
+        catalogue::put_seq(&mut batch, commit.seq + 1);
         let committed = state.kv.commit(batch, true);
         commit.fail(committed)?;
+        commit.seq += 1;
         shard.dropped.store(true, Ordering::Release);
         state.collections.write().remove(name);
         shard.publish(Version::empty(commit.seq, version.active().table.epoch() + 1));
@@ -376,6 +408,21 @@ impl Database {
     pub fn close(self) -> Result<()> {
         self.handle.close()
     }
+}
+
+fn lock(path: &Path) -> Result<FolderLock> {
+    FolderLock::acquire(path).map_err(|error| match error {
+        LockError::Held { .. } => Error::caused(
+            ErrorKind::Busy,
+            format!("{error}; a database can be open in one process at a time"),
+            error,
+        ),
+        LockError::Io { source, .. } => Error::io(path.display(), source),
+    })
+}
+
+fn no_database(path: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no database in {}", path.display()))
 }
 
 /// A new database is created only in an empty folder.

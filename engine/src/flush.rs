@@ -159,9 +159,11 @@ pub(crate) fn flush_oldest(
     let committed = state.kv.commit(batch, true);
     commit.fail(committed)?;
     collection.publish(next);
+    let seq = commit.seq;
     drop(commit);
     state.background.notify_done();
     state.background.request();
+    state.note(seq)?;
     drop((source, version));
 
     // The frames mean nothing any more; if this fails they are removed at the next open.

@@ -121,13 +121,15 @@ fn checksum(key: &[u8], frame: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// Reads the frames of a collection with an epoch above `flushed_epoch`, in commit order.
+/// Reads the frames of a collection with an epoch above `flushed_epoch`, in commit order. No number
+/// may be missing: a frame that is gone is told from one that never was.
 pub(crate) fn replay(
     kv: &dyn Kv,
     collection: u32,
     flushed_epoch: u32,
     apply: &mut dyn FnMut(Position, Frame) -> Result<()>,
 ) -> Result<()> {
+    let mut expected = Position { collection, epoch: flushed_epoch.saturating_add(1), number: 0 };
     kv.scan(Space::Hot, &collection.to_be_bytes(), &mut |key, value| {
         let damaged = || {
             Error::new(
@@ -139,8 +141,23 @@ pub(crate) fn replay(
         if at.epoch <= flushed_epoch {
             return Ok(());
         }
+        let next_epoch = Position { epoch: expected.epoch + 1, number: 0, ..expected };
+        let follows = at == expected || (at == next_epoch && expected.number > 0);
+        if !follows {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("the log lacks records before {at:?}; restore a backup"),
+            ));
+        }
+        let number = at.number.checked_add(1).ok_or_else(damaged)?;
+        expected = Position { number, ..at };
         apply(at, decode(key, value).ok_or_else(damaged)?)
     })
+}
+
+/// The commit of a frame, whatever else is in it.
+pub(crate) fn seq(frame: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(frame.get(HEAD..HEAD + 8)?.try_into().ok()?))
 }
 
 fn decode(key: &[u8], frame: &[u8]) -> Option<Frame> {
@@ -189,7 +206,7 @@ mod tests {
     use super::*;
     use crate::kv::MemoryKv;
 
-    const AT: Position = Position { collection: 7, epoch: 3, number: 1 };
+    const AT: Position = Position { collection: 7, epoch: 3, number: 0 };
 
     #[test]
     fn frames_come_back_in_commit_order_and_without_flushed_epochs() {
@@ -197,7 +214,7 @@ mod tests {
         let mut batch = Batch::default();
         let id = RecordId::from("a");
         append_upsert(&mut batch, Position { epoch: 2, ..AT }, 1, "", &id, &[1.0], b"{}");
-        append_remove(&mut batch, Position { number: 2, ..AT }, 3, "ns", &id);
+        append_remove(&mut batch, Position { number: 1, ..AT }, 3, "ns", &id);
         append_upsert(&mut batch, AT, 2, "ns", &id, &[1.5, -2.0], b"{\"a\":1}");
         append_upsert(&mut batch, Position { collection: 8, ..AT }, 4, "", &id, &[0.0], b"{}");
         kv.commit(batch, true).unwrap();
@@ -213,8 +230,29 @@ mod tests {
         let frame = |seq, change| Frame { seq, namespace: "ns".into(), id: id.clone(), change };
         assert_eq!(
             seen,
-            [(AT, frame(2, upsert)), (Position { number: 2, ..AT }, frame(3, Change::Remove)),]
+            [(AT, frame(2, upsert)), (Position { number: 1, ..AT }, frame(3, Change::Remove)),]
         );
+    }
+
+    #[test]
+    fn a_frame_that_is_missing_is_found() {
+        let check = |frames: &[(u32, u32)], fine: bool| {
+            let kv = MemoryKv::default();
+            let mut batch = Batch::default();
+            for &(epoch, number) in frames {
+                append_remove(&mut batch, Position { epoch, number, ..AT }, 1, "", &"a".into());
+            }
+            kv.commit(batch, true).unwrap();
+            let read = replay(&kv, 7, 2, &mut |_, _| Ok(()));
+            assert_eq!(read.is_ok(), fine, "{frames:?}");
+        };
+        check(&[(3, 0), (3, 1), (4, 0), (5, 0)], true);
+        check(&[(1, 5), (2, 7), (3, 0)], true);
+        check(&[(3, 1)], false);
+        check(&[(4, 0)], false);
+        check(&[(3, 0), (3, 2)], false);
+        check(&[(3, 0), (4, 1)], false);
+        check(&[(3, 0), (5, 0)], false);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use vecstore_segments::{FolderLock, Vfs};
 
 use crate::commit::Queue;
 use crate::kv::Kv;
-use crate::options::{CollectionOptions, Options};
+use crate::options::{CollectionOptions, Durability, Options};
 use crate::store::SegmentStore;
 use crate::version::Version;
 use crate::{Error, ErrorKind, Result};
@@ -164,6 +164,11 @@ impl State {
             ));
         }
         Ok(())
+    }
+
+    /// Notes that commit `seq` is on disk.
+    pub(crate) fn note(&self, seq: u64) -> Result<()> {
+        self.kv.note(seq, self.options.durability != Durability::Sync)
     }
 
     pub(crate) fn all_collections(&self) -> Vec<Arc<CollectionState>> {

@@ -25,6 +25,9 @@ pub struct Stats {
     pub segment_bytes: u64,
     /// Bytes of the log and the catalogue.
     pub log_bytes: u64,
+    /// What was cut off the log when the database was opened: a commit that was not written to
+    /// its end.
+    pub log_recovery: Option<String>,
     /// Number of snapshots.
     pub snapshots: usize,
     /// The instruction set the distance kernels use here.
@@ -121,6 +124,7 @@ pub(crate) fn database(state: &State) -> Result<Stats> {
         seq: state.commit.lock().seq,
         segment_bytes: collections.iter().flat_map(|c| &c.segments).map(|s| s.bytes).sum(),
         log_bytes: state.kv.bytes()?,
+        log_recovery: state.kv.recovery().map(str::to_owned),
         snapshots: snapshot::list(state)?.len(),
         kernels: vecstore_index::kernel_name(),
         collections,

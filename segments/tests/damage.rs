@@ -417,6 +417,9 @@ mod failing {
         fn file_len(&self, path: &Path) -> io::Result<Option<u64>> {
             self.call().and_then(|()| self.inner.file_len(path))
         }
+        fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+            self.call().and_then(|()| self.inner.truncate(path, len))
+        }
         fn stored_bytes(&self, dir: &Path) -> io::Result<u64> {
             self.call().and_then(|()| self.inner.stored_bytes(dir))
         }

@@ -132,6 +132,7 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
         let message = error.to_string();
         return writes.iter().map(|_| Err(Error::new(error.kind(), message.clone()))).collect();
     }
+    let before = commit.seq;
     let mut batch = Batch::default();
     let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
     let results: Vec<Result<Done>> = writes
@@ -148,7 +149,10 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
         })
         .collect();
     if batch.len() == 0 {
-        return results;
+        // Nothing changed: no number is used up that the log does not have.
+        commit.seq = before;
+        let unchanged = |done| Done { seq: before, ..done };
+        return results.into_iter().map(|result| result.map(unchanged)).collect();
     }
     for change in changes.values() {
         change.log_deletions(&mut batch, commit.seq);

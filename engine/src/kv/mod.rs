@@ -9,7 +9,7 @@ mod memory;
 
 use std::fmt::Debug;
 
-pub(crate) use self::fjall::FjallKv;
+pub(crate) use self::fjall::{FjallKv, ID_KEY};
 pub(crate) use memory::MemoryKv;
 
 use crate::{Error, Result};
@@ -81,6 +81,24 @@ pub(crate) trait Kv: Send + Sync + Debug {
     fn scan(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()>;
     /// Makes everything committed so far survive a power cut.
     fn sync(&self) -> Result<()>;
+    /// The commit noted last: what is loaded must have it.
+    fn floor(&self) -> u64 {
+        0
+    }
+    /// Notes, durably and outside the store itself, that it has `commit` and everything before on
+    /// disk, so that a store that was emptied or rolled back is told when it is opened. With
+    /// `relaxed` later commits are not synced one by one.
+    fn note(&self, _commit: u64, _relaxed: bool) -> Result<()> {
+        Ok(())
+    }
+    /// Whether commits were not synced one by one, as noted last.
+    fn relaxed(&self) -> bool {
+        false
+    }
+    /// What had to be cut off when the store was opened, if anything.
+    fn recovery(&self) -> Option<&str> {
+        None
+    }
     /// Bytes on disk (in memory for a store without a disk).
     fn bytes(&self) -> Result<u64>;
     /// Does what can be done of [`compact`](Self::compact) while commits go on.
@@ -120,7 +138,9 @@ pub(crate) fn purge(
         for key in some {
             batch.remove(space, key.clone());
         }
-        kv.commit(batch, false)?;
+        // Durable, though nobody waits for it: with two batches on their way to the disk, a power
+        // cut could leave the second without the first, which nothing tells from damage.
+        kv.commit(batch, true)?;
     }
     Ok(())
 }

@@ -140,6 +140,13 @@ impl Vfs for MemVfs {
         Ok(self.tree.read().files.get(path).map(|content| content.read().len() as u64))
     }
 
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        let content = Arc::clone(self.tree.read().file(path)?);
+        let mut content = content.write();
+        Arc::make_mut(&mut content).truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
     fn stored_bytes(&self, dir: &Path) -> io::Result<u64> {
         let tree = self.tree.read();
         if !tree.has_folder(dir) {

@@ -6,6 +6,7 @@ mod region;
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 pub use memory::MemVfs;
@@ -16,7 +17,7 @@ pub use region::Region;
 /// tests wrap either to make calls fail.
 ///
 /// Paths are used as given. All writes of a file happen before it is renamed to its final name;
-/// no file is changed after that.
+/// no file is changed after that ([`truncate`](Vfs::truncate) aside).
 pub trait Vfs: Send + Sync + Debug {
     /// Creates a file that must not exist, for writing and reading.
     fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
@@ -38,6 +39,9 @@ pub trait Vfs: Send + Sync + Debug {
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Length of a file, or `None` if there is none.
     fn file_len(&self, path: &Path) -> io::Result<Option<u64>>;
+    /// Cuts a file to its first `len` bytes and makes that durable. Only for the journals of the
+    /// log's store, which are not this crate's files: a segment is never changed.
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Bytes that a folder with everything below it takes on its volume: blocks in use, which for
     /// a sparse file are fewer than its length. Files that vanish meanwhile do not count.
     fn stored_bytes(&self, dir: &Path) -> io::Result<u64>;
@@ -63,6 +67,12 @@ pub trait VfsFile: Send + Sync + Debug {
     /// The whole file, as long as it is now, as memory. Bytes that are written later may or may
     /// not show.
     fn map(&self) -> io::Result<Region>;
+    /// The first range at or after `offset` that may hold bytes other than zero; `None` if there is
+    /// none. Where holes of sparse files cannot be told, that is all of the rest.
+    fn data_range(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let len = self.len()?;
+        Ok((offset < len).then_some(offset..len))
+    }
     /// Guards the file against accidental writes (mode 0444) once it is complete. A courtesy to
     /// people who work in the folder, nothing relies on it; the default does nothing.
     fn seal(&self) -> io::Result<()> {

@@ -2,6 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+#[cfg(target_os = "linux")]
+use std::ops::Range;
 use std::path::Path;
 
 use super::{Region, Vfs, VfsFile};
@@ -60,6 +62,12 @@ impl Vfs for OsVfs {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
     }
 
     fn stored_bytes(&self, dir: &Path) -> io::Result<u64> {
@@ -186,6 +194,25 @@ impl VfsFile for OsFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn data_range(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+        let len = self.len()?;
+        if offset >= len {
+            return Ok(None);
+        }
+        // The file's one position moves, which no positioned call looks at.
+        let start = match seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            // A file system that does not tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(offset..len)),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(start..seek(&self.file, SeekFrom::Hole(start))?))
     }
 
     fn map(&self) -> io::Result<Region> {

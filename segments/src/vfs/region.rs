@@ -70,6 +70,17 @@ impl AlignedBytes {
         &bytemuck::cast_slice(&self.lines)[..self.len]
     }
 
+    /// Drops what is beyond `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.lines.truncate(len.div_ceil(64));
+            self.len = len;
+            // What a later write may uncover reads as zeros.
+            let all: &mut [u8] = bytemuck::cast_slice_mut(&mut self.lines);
+            all[len..].fill(0);
+        }
+    }
+
     /// Writes `bytes` at `offset`, growing with zeros as needed.
     pub(super) fn write_at(&mut self, offset: usize, bytes: &[u8]) {
         if bytes.is_empty() {

@@ -4,11 +4,19 @@
 //! they are visible, and snapshots (direct reads of a keyspace see half-applied batches). What is
 //! not used: key-value separation, ingestion, `clear`, transactions.
 //!
+//! Before fjall opens, its journals are examined (`journal`, `audit`): what it would drop silently
+//! is refused.
+//!
 //! fjall lives in `kv-<generation>/`; the file `CURRENT` names the generation in force. A new
 //! generation is written beside the old one and takes over by renaming `CURRENT`, which is how a
 //! half-created store is told from a complete one, and how the space of an old journal (64 MiB
 //! at a time otherwise) is given back.
 
+mod audit;
+mod current;
+mod journal;
+
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,12 +24,14 @@ use fjall::{KeyspaceCreateOptions, PersistMode, Readable};
 use parking_lot::{Mutex, RwLock};
 use vecstore_segments::Vfs;
 
+use self::audit::{Audit, Cut};
+use self::current::{Current, folder, generation_of};
 use super::{Batch, CompactError, Kv, Space, Visit};
 use crate::error::io_kind;
 use crate::{Error, ErrorKind, Result};
 
-const CURRENT: &str = "CURRENT";
-const CURRENT_HEAD: &str = "vecstore database, format 1";
+/// Key of the database's id, which `CURRENT` has too; the catalogue passes it over.
+pub(crate) const ID_KEY: &[u8] = b"database";
 const BLOCK_CACHE_BYTES: u64 = 8 << 20;
 const HOT_TABLE_BYTES: u64 = 16 << 20;
 const SMALL_TABLE_BYTES: u64 = 4 << 20;
@@ -32,6 +42,9 @@ const JOURNALS_BYTES_MAX: u64 = 128 << 20;
 pub(crate) struct FjallKv {
     dir: PathBuf,
     vfs: Arc<dyn Vfs>,
+    /// What the file `CURRENT` says.
+    said: Mutex<Current>,
+    recovery: Option<String>,
     current: RwLock<Arc<Generation>>,
     /// An empty store that is to take over.
     next: Mutex<Option<Generation>>,
@@ -53,35 +66,58 @@ impl std::fmt::Debug for Generation {
 impl FjallKv {
     /// Whether `dir` holds a complete store.
     pub(crate) fn exists(vfs: &dyn Vfs, dir: &Path) -> Result<bool> {
-        let current = dir.join(CURRENT);
-        vfs.file_len(&current).map(|len| len.is_some()).map_err(|e| Error::io(current.display(), e))
+        current::exists(vfs, dir)
     }
 
     /// Opens the store in `dir`, or creates it. The caller holds the folder's lock.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<Self> {
-        let in_force =
-            if Self::exists(&*vfs, dir)? { Some(read_current(&*vfs, dir)?) } else { None };
-        for name in vfs.list(dir).map_err(|e| Error::io(dir.display(), e))? {
-            let leftover = generation_of(&name).is_some_and(|n| Some(n) != in_force);
-            if leftover {
-                let path = dir.join(&name);
-                vfs.remove_dir_all(&path).map_err(|e| Error::io(path.display(), e))?;
+        let found = if Self::exists(&*vfs, dir)? { Some(Current::read(&*vfs, dir)?) } else { None };
+        remove_all_but(&*vfs, dir, found.as_ref().map(|current| current.generation))?;
+        let (said, recovery, generation) = match found {
+            Some(said) => {
+                let audit = Audit::read(&*vfs, &dir.join(folder(said.generation)))?;
+                let recovery = audit.mend(&*vfs, said.relaxed, said.commit)?;
+                let generation = Generation::open(dir, said.generation)?;
+                generation.check_id(dir, said.id)?;
+                (said, recovery, generation)
             }
-        }
-        let generation = match in_force {
-            Some(number) => Generation::open(dir, number)?,
             None => {
-                let first = Generation::open(dir, 1)?;
-                write_current(&*vfs, dir, 1)?;
-                first
+                let said = Current { generation: 1, id: new_id(), commit: 0, relaxed: false };
+                let first = Generation::open(dir, said.generation)?;
+                let mut batch = Batch::default();
+                batch.put(Space::Meta, ID_KEY.to_vec(), said.id.to_le_bytes().to_vec());
+                first.commit(dir, batch, true)?;
+                said.write(&*vfs, dir)?;
+                (said, None, first)
             }
         };
         Ok(FjallKv {
             dir: dir.to_owned(),
             vfs,
+            said: Mutex::new(said),
+            recovery,
             current: RwLock::new(Arc::new(generation)),
             next: Mutex::new(None),
         })
+    }
+
+    /// Drops from the store in `dir` what lies behind damage, so that it opens again with what
+    /// lies before. The caller holds the folder's lock.
+    pub(crate) fn repair(vfs: &dyn Vfs, dir: &Path) -> Result<Cut> {
+        let found = match Current::read(vfs, dir) {
+            Ok(current) => current,
+            Err(error) if error.kind() == ErrorKind::Corrupt => guess_current(vfs, dir)?,
+            Err(error) => return Err(error),
+        };
+        let cut = Audit::read(vfs, &dir.join(folder(found.generation)))?.cut(vfs)?;
+        let generation = Generation::open(dir, found.generation)?;
+        let id = generation.id(dir)?.unwrap_or_else(new_id);
+        let mut batch = Batch::default();
+        batch.put(Space::Meta, ID_KEY.to_vec(), id.to_le_bytes().to_vec());
+        generation.commit(dir, batch, true)?;
+        // Whatever was promised is gone: from here on, what there is.
+        Current { id, commit: 0, ..found }.write(vfs, dir)?;
+        Ok(cut)
     }
 
     fn generation(&self) -> Arc<Generation> {
@@ -110,6 +146,30 @@ impl Generation {
         let [a, b, c, d] = Space::ALL;
         let spaces = [keyspace(a)?, keyspace(b)?, keyspace(c)?, keyspace(d)?];
         Ok(Generation { number, database, spaces })
+    }
+
+    fn id(&self, dir: &Path) -> Result<Option<u128>> {
+        let mut id = None;
+        self.scan(dir, Space::Meta, ID_KEY, &mut |key, value| {
+            if key == ID_KEY {
+                id = value.try_into().ok().map(u128::from_le_bytes);
+            }
+            Ok(())
+        })?;
+        Ok(id)
+    }
+
+    fn check_id(&self, dir: &Path, expected: u128) -> Result<()> {
+        if self.id(dir)? == Some(expected) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Corrupt,
+            format!(
+                "{}: this log was emptied, or is that of another database; put the right one back",
+                dir.join(folder(self.number)).display()
+            ),
+        ))
     }
 
     fn keyspace(&self, space: Space) -> &fjall::Keyspace {
@@ -172,6 +232,29 @@ impl Kv for FjallKv {
             .map_err(|e| store_error("sync the log", &self.dir, e))
     }
 
+    fn floor(&self) -> u64 {
+        self.said.lock().commit
+    }
+
+    fn note(&self, commit: u64, relaxed: bool) -> Result<()> {
+        let mut said = self.said.lock();
+        if said.commit >= commit && said.relaxed == relaxed {
+            return Ok(());
+        }
+        let next = Current { commit: said.commit.max(commit), relaxed, ..said.clone() };
+        next.write(&*self.vfs, &self.dir)?;
+        *said = next;
+        Ok(())
+    }
+
+    fn relaxed(&self) -> bool {
+        self.said.lock().relaxed
+    }
+
+    fn recovery(&self) -> Option<&str> {
+        self.recovery.as_deref()
+    }
+
     fn bytes(&self) -> Result<u64> {
         // Not `disk_space()`: it counts the 64 MiB that a journal reserves but does not use.
         let dir = self.dir.join(folder(self.generation().number));
@@ -198,7 +281,11 @@ impl Kv for FjallKv {
             let _ = self.vfs.remove_dir_all(&leftover);
             return Err(CompactError::Unchanged(error));
         }
-        write_current(&*self.vfs, &self.dir, next.number).map_err(CompactError::Unknown)?;
+        let mut said = self.said.lock();
+        let switched = Current { generation: next.number, ..said.clone() };
+        switched.write(&*self.vfs, &self.dir).map_err(CompactError::Unknown)?;
+        *said = switched;
+        drop(said);
         let previous = std::mem::replace(&mut *current, Arc::new(next));
         drop(current);
         let leftover = self.dir.join(folder(previous.number));
@@ -209,49 +296,40 @@ impl Kv for FjallKv {
     }
 }
 
-fn folder(generation: u64) -> String {
-    format!("kv-{generation}")
+/// Removes the log folders that are not in force: what an interrupted creation or compaction left.
+fn remove_all_but(vfs: &dyn Vfs, dir: &Path, in_force: Option<u64>) -> Result<()> {
+    for name in vfs.list(dir).map_err(|e| Error::io(dir.display(), e))? {
+        if generation_of(&name).is_some_and(|n| Some(n) != in_force) {
+            let path = dir.join(&name);
+            vfs.remove_dir_all(&path).map_err(|e| Error::io(path.display(), e))?;
+        }
+    }
+    Ok(())
 }
 
-fn generation_of(name: &str) -> Option<u64> {
-    name.strip_prefix("kv-")?.parse().ok()
-}
-
-fn read_current(vfs: &dyn Vfs, dir: &Path) -> Result<u64> {
-    let path = dir.join(CURRENT);
-    let read = || {
-        let file = vfs.open(&path)?;
-        let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX).min(256)];
-        file.read_at(0, &mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|e| Error::io(path.display(), e))?;
-    let damaged = || {
-        Error::new(
+/// What a damaged `CURRENT` must have named, where only one log folder is there.
+fn guess_current(vfs: &dyn Vfs, dir: &Path) -> Result<Current> {
+    let names = vfs.list(dir).map_err(|e| Error::io(dir.display(), e))?;
+    let found: Vec<u64> = names.iter().filter_map(|name| generation_of(name)).collect();
+    match found[..] {
+        [generation] => Ok(Current { generation, id: 0, commit: 0, relaxed: false }),
+        _ => Err(Error::new(
             ErrorKind::Corrupt,
-            format!("{}: damaged; it must name the log folder in force", path.display()),
-        )
-    };
-    let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
-    let (body, check) = text.trim_end().rsplit_once('\n').ok_or_else(damaged)?;
-    if format!("{:08x}", crc32fast::hash(body.as_bytes())) != check {
-        return Err(damaged());
+            format!(
+                "{}: CURRENT is damaged and there are {} log folders, so that it cannot be told \
+                 which was in force; put CURRENT back from a backup",
+                dir.display(),
+                found.len()
+            ),
+        )),
     }
-    let (head, name) = body.split_once('\n').ok_or_else(damaged)?;
-    if head != CURRENT_HEAD {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("{}: `{head}` was written by a newer version of VecStore", path.display()),
-        ));
-    }
-    generation_of(name).ok_or_else(damaged)
 }
 
-fn write_current(vfs: &dyn Vfs, dir: &Path, generation: u64) -> Result<()> {
-    let body = format!("{CURRENT_HEAD}\n{}", folder(generation));
-    let text = format!("{body}\n{:08x}\n", crc32fast::hash(body.as_bytes()));
-    let path = dir.join(CURRENT);
-    vecstore_segments::write_file(vfs, &path, text.as_bytes()).map_err(Error::from)
+/// An id that no other database has.
+fn new_id() -> u128 {
+    // Each of these is keyed by the system's randomness.
+    let half = || u128::from(RandomState::new().hash_one(std::process::id()));
+    half() << 64 | half()
 }
 
 fn store_error(what: &str, dir: &Path, error: fjall::Error) -> Error {
