@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use vecstore::{Collection, Database, ErrorKind, Metric, Options, Record};
+use vecstore::{Collection, Database, Durability, ErrorKind, Metric, Options, Record};
 use vecstore_tests::{Contents, everything};
 
 /// A database as a crash leaves it: the files, and what each number of commits amounts to.
@@ -292,6 +292,47 @@ fn a_log_that_was_emptied_or_rolled_back_is_refused() {
     assert_eq!(Database::repair(rolled_back.path()).unwrap().seq, 2);
     let db = open(rolled_back.path()).unwrap();
     assert_eq!(everything(&db.collection("docs").unwrap()).unwrap().len(), 1);
+}
+
+#[test]
+fn commits_that_were_not_synced_may_be_lost_but_none_before_the_last_flush() {
+    let options = Options { durability: Durability::None, threads: 1, ..Options::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean)).unwrap();
+    let upsert = |id: u64| {
+        docs.upsert(Record::new(id, [id as f32, 0.0])).unwrap();
+    };
+    upsert(1);
+    docs.flush().unwrap();
+    (2..6).for_each(upsert);
+    let mut files = Vec::new();
+    copy_tree(dir.path(), Path::new(""), &mut files);
+    let at = files.iter().position(|(path, _)| path == Path::new(JOURNAL)).unwrap();
+    let (_, mut journal) = files.swap_remove(at);
+    let journal_len = journal.len() as u64;
+    let zeros = journal.iter().rev().take_while(|&&byte| byte == 0).count();
+    journal.truncate(journal.len() - zeros);
+    let crashed = Crashed { files, journal, journal_len, states: vec![] };
+    let batches = crashed.batches();
+    let open_damaged = |batch: usize| {
+        let mut journal = crashed.journal.clone();
+        journal[batches[batch] + 20] ^= 0x10;
+        let dir = crashed.lay_out(&journal, crashed.journal_len);
+        open(dir.path()).map(|db| (everything(&db.collection("docs").unwrap()).unwrap(), db, dir))
+    };
+    let whole = batches.len() - 1;
+    // The last four batches came after the flush.
+    for lost in 1..=4 {
+        let (found, db, _dir) = open_damaged(whole - lost).unwrap();
+        assert_eq!(found.len(), 5 - lost, "{lost} lost");
+        let told = db.stats().unwrap().log_recovery.unwrap();
+        assert!(told.contains("0.jnl"), "{told}");
+    }
+    // Id, collection, and the commit that was flushed.
+    for batch in 0..3 {
+        assert_eq!(open_damaged(batch).unwrap_err().kind(), ErrorKind::Corrupt, "batch {batch}");
+    }
 }
 
 #[test]

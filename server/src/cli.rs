@@ -39,6 +39,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Snapshot(commands::snapshot::Snapshot),
     Verify(commands::verify::Verify),
+    Repair(commands::repair::Repair),
     Export(commands::export::Export),
 }
 

@@ -179,7 +179,7 @@ fn help_and_version_succeed() {
     assert!(place.run("--version").success().starts_with("vecstore "));
     for command in [
         "demo", "create", "import", "query", "get", "remove", "count", "scroll", "stats",
-        "optimize", "snapshot", "verify", "export",
+        "optimize", "snapshot", "verify", "repair", "export",
     ] {
         assert!(place.run("--help").success().contains(command));
         let help = place.run(&format!("{command} --help")).success();
@@ -603,6 +603,27 @@ fn damage_is_found() {
     let run = place.run("verify db");
     assert!(run.out.trim_end().ends_with("there is damage"), "{}", run.out);
     assert_eq!(run.failure(), "db: 1 damaged place");
+}
+
+#[test]
+fn a_damaged_log_is_refused_and_repaired() {
+    let place = with_five();
+    assert_eq!(place.json("repair db")["place"], Value::Null);
+    let journal = place.path("db").join("kv-1").join("0.jnl");
+    let mut bytes = std::fs::read(&journal).expect("the journal");
+    // A byte of the first batch's checksum: everything lies behind it.
+    let at = bytes.windows(4).position(|window| window == b"FJL\x03").expect("a batch") - 1;
+    bytes[at] ^= 1;
+    std::fs::write(&journal, &bytes).expect("it is written back");
+
+    let message = place.run("count db docs").failure();
+    assert!(message.contains("0.jnl: the log is damaged at byte 0"), "{message}");
+    assert!(message.contains("`repair`"), "{message}");
+    let report = place.json("repair db");
+    assert_eq!(report["batches_kept"], 0, "{report}");
+    assert!(report["batches_dropped"].as_u64() > Some(1), "{report}");
+    assert_eq!(place.json("stats db")["collections"], json!([]));
+    assert!(place.run("repair db").success().starts_with("the log is whole, up to commit 0"));
 }
 
 #[test]

@@ -220,7 +220,8 @@ impl Database {
     }
 
     /// Numbers about the database as a dict: path, seq, collections (a list with what
-    /// `Collection.stats` returns), segment_bytes, log_bytes, snapshots, kernels.
+    /// `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots,
+    /// kernels.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         let mut stats = self.call(py, vecstore::Database::stats)?;
         // Not through JSON, which has no word for a path that is not UTF-8.

@@ -10,6 +10,7 @@ mod ingest;
 pub(crate) mod optimize;
 pub(crate) mod query;
 pub(crate) mod remove;
+pub(crate) mod repair;
 pub(crate) mod scroll;
 pub(crate) mod snapshot;
 pub(crate) mod stats;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command, out: &mut Output) -> Result {
         Command::Optimize(optimize) => optimize.run(out),
         Command::Snapshot(snapshot) => snapshot.run(out),
         Command::Verify(verify) => verify.run(out),
+        Command::Repair(repair) => repair.run(out),
         Command::Export(export) => export.run(out),
     }
 }

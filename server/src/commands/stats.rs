@@ -20,8 +20,10 @@ const NAMESPACES_SHOWN: usize = 20;
 ///
 /// JSON: {"path", "seq", "collections": [{"name", "dim", "metric", "records", "namespaces",
 /// "memtable_records", "memtable_bytes", "segments": [{"id", "rows", "deleted", "bytes",
-/// "sections": {name: bytes}, "graphs": {namespace: how it was made}, "degraded": [name]}], "trouble"}], "segment_bytes", "log_bytes",
-/// "snapshots", "kernels", "namespaces": [{"namespace", "records"}]}; the last only with COLLECTION
+/// "sections": {name: bytes}, "graphs": {namespace: how it was made}, "fields": [{"path", "bytes",
+/// "strings", "numbers", "dates"}], "degraded": [name]}], "trouble"}], "segment_bytes",
+/// "log_bytes", "log_recovery", "snapshots", "kernels", "namespaces": [{"namespace", "records"}]};
+/// the last only with COLLECTION
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
     /// Folder of the database
@@ -84,6 +86,9 @@ fn print_database(stats: &DatabaseStats, out: &mut Output) -> Result {
         units::count(stats.seq),
         stats.kernels
     )?;
+    if let Some(cut) = &stats.log_recovery {
+        writeln!(out, "  {}", printable(cut))?;
+    }
     if stats.collections.is_empty() {
         writeln!(out, "  no collections")?;
     }

@@ -165,7 +165,8 @@ class Database:
 
     def stats(self) -> dict[str, Any]:
         """Numbers about the database as a dict: path, seq, collections (a list with what
-        `Collection.stats` returns), segment_bytes, log_bytes, snapshots, kernels.
+        `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots,
+        kernels.
         """
 
     def verify(self) -> dict[str, Any]:
