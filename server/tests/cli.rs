@@ -427,7 +427,10 @@ fn a_round_trip_of_lines() {
     assert_eq!(place.json("count db docs"), json!({"count": 2}));
     let report = place.json("optimize db");
     assert_eq!(report["collections"][0]["collection"], "docs");
-    assert_eq!(report["collections"][0]["rows_dropped"], 3);
+    // The background may have dropped them when one of the commands above opened the database.
+    assert!([0, 3].map(|n| json!(n)).contains(&report["collections"][0]["rows_dropped"]));
+    let segment = &place.json("stats db")["collections"][0]["segments"][0];
+    assert_eq!((&segment["rows"], &segment["deleted"]), (&json!(2), &json!(0)));
     assert!(place.run("optimize db docs").success().starts_with("docs: "));
     assert_eq!(place.json("snapshot list db")["snapshots"], json!([made]));
     assert!(place.run("snapshot list db").success().contains("before"));
