@@ -68,5 +68,5 @@ pub use selection::Selection;
 pub use snapshot::SnapshotInfo;
 pub use stats::{CollectionStats, FieldStats, SegmentStats, Stats, VerifyReport};
 pub use vecstore_index::{Metric, UnknownMetric};
-pub use vecstore_query::{AlternativeRun, ComparedSegment, ExecutedPlan, Params};
+pub use vecstore_query::{AlternativeRun, ComparedSegment, ExecutedPlan, Filter, Params};
 pub use vecstore_segments::{InvalidId, Metadata, Progress, RecordId, Stage};

@@ -3,7 +3,7 @@
 //! [`route::Route`] is the one description of a route: the router and the OpenAPI document are both
 //! made from the table in [`routes`], so neither can say what the other does not.
 
-mod body;
+pub(crate) mod body;
 mod lines;
 mod openapi;
 mod problem;
@@ -16,14 +16,17 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Response;
 
+pub(crate) use route::{JSON, LARGE_BYTES, bytes_answer, off_the_worker};
+
+use crate::qdrant;
 use crate::serve::{Access, Front, Readiness};
 use crate::service::{Kind, Operation, Problem, Protocol};
 
-/// Every path that HTTP answers.
+/// Every path that HTTP answers: these routes, and Qdrant's.
 pub(crate) fn router(front: Arc<Front>, readiness: Readiness) -> Router {
     let mut routes = routes::all(readiness);
     routes.push(openapi::route(&routes));
-    let mut router = Router::new();
+    let mut router = qdrant::router(&front);
     for route in routes {
         router = route.add_to(router, &front);
     }
