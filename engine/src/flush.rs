@@ -3,9 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_segments::{Progress, RecordId, RowSource, Segment, SegmentError, write_segment};
+use vecstore_segments::{
+    Progress, RecordId, RowSource, Segment, SegmentError, Stage, write_segment,
+};
 
 use crate::catalogue::{self, SegmentRecord};
 use crate::commit::seal;
@@ -88,13 +92,39 @@ fn seal_active(state: &State, collection: &CollectionState) -> u32 {
     epoch
 }
 
+/// The lock, when whoever has it is done; `None` if `progress` says not to wait on. It is told that
+/// nothing is known yet: none of no rows.
+pub(crate) fn wait_for<'a>(
+    lock: &'a Mutex<()>,
+    progress: &mut OnProgress<'_>,
+) -> Option<MutexGuard<'a, ()>> {
+    const BETWEEN_REPORTS: Duration = Duration::from_millis(100);
+    loop {
+        if let Some(guard) = lock.try_lock_for(BETWEEN_REPORTS) {
+            return Some(guard);
+        }
+        if progress(Progress { stage: Stage::Rows, done: 0, total: 0 }).is_break() {
+            return None;
+        }
+    }
+}
+
+fn stopped_flush() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "the flush was stopped; what is not in a segment stays in memory and in the log",
+    )
+}
+
 /// Turns the oldest sealed memtable into a segment; false if there is none.
 pub(crate) fn flush_oldest(
     state: &State,
     collection: &CollectionState,
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
-    let _one_at_a_time = collection.flushing.lock();
+    let Some(_one_at_a_time) = wait_for(&collection.flushing, progress) else {
+        return Err(stopped_flush());
+    };
     let version = collection.version();
     let [_, .., part] = &version.memtables[..] else { return Ok(false) };
     let source = MemtableSource::new(&version, part);
@@ -117,10 +147,7 @@ pub(crate) fn flush_oldest(
             },
         )
         .map_err(|error| match error {
-            SegmentError::Cancelled if stopped => Error::new(
-                ErrorKind::Conflict,
-                "the flush was stopped; what is not in a segment stays in memory and in the log",
-            ),
+            SegmentError::Cancelled if stopped => stopped_flush(),
             error => error.into(),
         })?;
         Some((state.segments.open_segment(&Segment::file_name(id))?, written))

@@ -11,7 +11,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::{MergeSource, Progress, RowSource, Segment, SegmentError, write_segment};
 
 use crate::catalogue::{self, SegmentRecord};
-use crate::flush::{flush_all, keep_going};
+use crate::flush::{flush_all, keep_going, wait_for};
 use crate::kv::{Batch, CompactError};
 use crate::state::{CollectionState, State};
 use crate::version::{SegmentPart, Version};
@@ -71,7 +71,9 @@ fn optimize_collection(
     progress: &mut OnProgress<'_>,
 ) -> Result<OptimizeReport> {
     flush_all(state, collection, progress)?;
-    let _one_at_a_time = collection.merging.lock();
+    let Some(_one_at_a_time) = wait_for(&collection.merging, progress) else {
+        return Err(stopped_optimize());
+    };
     let segments = collection.version().segments.clone();
     let mut report = OptimizeReport { segments_before: segments.len(), ..Default::default() };
     let nothing_to_gain = match &segments[..] {
@@ -84,6 +86,10 @@ fn optimize_collection(
     }
     report.segments_after = collection.version().segments.len();
     Ok(report)
+}
+
+fn stopped_optimize() -> Error {
+    Error::new(ErrorKind::Conflict, "optimize was stopped; nothing was changed")
 }
 
 /// Gives back the space of the log if that is much.
@@ -140,9 +146,7 @@ fn merge(
             },
         )
         .map_err(|error| match error {
-            SegmentError::Cancelled if stopped => {
-                Error::new(ErrorKind::Conflict, "optimize was stopped; nothing was changed")
-            }
+            SegmentError::Cancelled if stopped => stopped_optimize(),
             error => error.into(),
         })?;
         Some((state.segments.open_segment(&Segment::file_name(id))?, written))
