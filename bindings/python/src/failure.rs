@@ -1,6 +1,7 @@
 //! Why a call failed, and the exception that tells it.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io;
 
 use pyo3::exceptions::{
@@ -38,6 +39,15 @@ impl Failure {
         Failure::new(ErrorKind::InvalidArgument, message)
     }
 
+    /// What the operating system said about something.
+    pub(crate) fn io(what: &impl Display, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull => ErrorKind::DiskFull,
+            _ => ErrorKind::Io,
+        };
+        Failure::Vecstore { kind, message: format!("{what}: {error}"), errno: errno(error) }
+    }
+
     /// A Python type that does not fit.
     pub(crate) fn wrong_type(message: impl Into<String>) -> Self {
         Failure::Python(PyTypeError::new_err(message.into()))
@@ -46,13 +56,17 @@ impl Failure {
 
 impl From<vecstore::Error> for Failure {
     fn from(error: vecstore::Error) -> Self {
-        let mut cause: Option<&(dyn Error + 'static)> = error.source();
-        let mut errno = None;
-        while let (None, Some(error)) = (errno, cause) {
-            errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-            cause = error.source();
-        }
+        let errno = error.source().and_then(errno);
         Failure::Vecstore { kind: error.kind(), message: error.to_string(), errno }
+    }
+}
+
+/// The number that the operating system gave, if it was it that refused.
+fn errno(error: &(dyn Error + 'static)) -> Option<i32> {
+    match error.downcast_ref::<io::Error>() {
+        // What it holds counts as what it is, and not as its source.
+        Some(error) => error.raw_os_error().or_else(|| errno(error.get_ref()?)),
+        None => errno(error.source()?),
     }
 }
 

@@ -29,6 +29,7 @@ from ._native import (
     BusyError,
     ClosedError,
     Collection,
+    Comparison,
     ConflictError,
     CorruptError,
     Database,
@@ -40,11 +41,14 @@ from ._native import (
     InvalidArgumentError,
     IoError,
     NotFoundError,
+    Plan,
     Record,
     Scroll,
     UnsupportedError,
     __version__,
+    limits,
     open,
+    repair,
 )
 
 __all__ = [
@@ -53,6 +57,7 @@ __all__ = [
     "BusyError",
     "ClosedError",
     "Collection",
+    "Comparison",
     "ConflictError",
     "CorruptError",
     "Database",
@@ -66,11 +71,14 @@ __all__ = [
     "InvalidArgumentError",
     "IoError",
     "NotFoundError",
+    "Plan",
     "Record",
     "Scroll",
     "UnsupportedError",
     "__version__",
+    "limits",
     "open",
+    "repair",
 ]
 
 Sequence.register(Hits)
