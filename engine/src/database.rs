@@ -17,6 +17,7 @@ use crate::kv::{Batch, FjallKv, Kv, MemoryKv, Space, purge};
 use crate::log::Position;
 use crate::optimize::{OptimizeReport, optimize};
 use crate::options::{CollectionOptions, Durability, Options};
+use crate::probe::Probe;
 use crate::record::check_name;
 use crate::repair::{self, RepairReport};
 use crate::snapshot::{self, SnapshotInfo};
@@ -109,12 +110,12 @@ impl Database {
 
     /// Like [`open`](Self::open) with settings.
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Self::open_folder(path.as_ref(), options, true)
+        Self::open_folder(path.as_ref(), options, true, Arc::new(OsVfs), Probe::default())
     }
 
     /// Like [`open_with`](Self::open_with), but [`NotFound`](ErrorKind::NotFound) if there is no database.
     pub fn open_existing(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Self::open_folder(path.as_ref(), options, false)
+        Self::open_folder(path.as_ref(), options, false, Arc::new(OsVfs), Probe::default())
     }
 
     /// A database in memory; it is gone when the last handle is.
@@ -124,7 +125,8 @@ impl Database {
 
     /// Like [`in_memory`](Self::in_memory) with settings; durability means nothing there.
     pub fn in_memory_with(options: Options) -> Result<Self> {
-        Self::start(None, options, None, Arc::new(MemVfs::default()), Box::new(MemoryKv::default()))
+        let vfs = Arc::new(MemVfs::default());
+        Self::start(None, options, None, vfs, Box::new(MemoryKv::default()), Probe::default())
     }
 
     /// Makes a database that does not open, because its log is damaged, open again with what lies
@@ -141,12 +143,17 @@ impl Database {
             return Err(no_database(path));
         }
         let _lock = lock(path)?;
-        repair::repair(path)
+        repair::repair(Arc::new(OsVfs), path)
     }
 
-    fn open_folder(path: &Path, options: Options, create: bool) -> Result<Self> {
+    pub(crate) fn open_folder(
+        path: &Path,
+        options: Options,
+        create: bool,
+        vfs: Arc<dyn Vfs>,
+        probe: Probe,
+    ) -> Result<Self> {
         options.validate()?;
-        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
         let exists = FjallKv::exists(&*vfs, path)?;
         if !exists {
             if !create {
@@ -159,15 +166,16 @@ impl Database {
             check_empty(&*vfs, path)?;
         }
         let kv = FjallKv::open(Arc::clone(&vfs), path)?;
-        Self::start(Some(path), options, Some(lock), vfs, Box::new(kv))
+        Self::start(Some(path), options, Some(lock), vfs, Box::new(kv), probe)
     }
 
-    fn start(
+    pub(crate) fn start(
         path: Option<&Path>,
         options: Options,
         lock: Option<FolderLock>,
         vfs: Arc<dyn Vfs>,
         kv: Box<dyn Kv>,
+        probe: Probe,
     ) -> Result<Self> {
         options.validate()?;
         let root = path.unwrap_or(Path::new(""));
@@ -226,6 +234,7 @@ impl Database {
             background: Signals::default(),
             closed: AtomicBool::new(false),
             process: std::process::id(),
+            probe,
             _lock: lock,
         });
         if state.options.durability != Durability::Sync || state.kv.relaxed() {
@@ -326,7 +335,7 @@ impl Database {
         shard.publish(Version::empty(commit.seq, version.active().table.epoch() + 1));
         drop(commit);
         version.segments.iter().for_each(|part| part.file.set_replaced());
-        purge(&*state.kv, Space::Hot, &shard.id.to_be_bytes(), &|_| true)
+        state.purge(Space::Hot, &shard.id.to_be_bytes(), &|_| true)
     }
 
     /// Turns everything that is in memory now into segments. Never needed for durability.

@@ -23,6 +23,7 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     let dir = existing(state, name)?;
     let (_, catalogue) = manifest::read(&*state.vfs, &dir)?;
     let linked = link_back(state, &dir, &catalogue)?;
+    state.probe.reached("restore: linked");
 
     let mut commit = state.commit.lock();
     commit.check()?;
@@ -30,7 +31,8 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
         state.all_collections().into_iter().map(|shard| (shard.id, shard)).collect();
     // A collection that was dropped since may have left frames that must not come back.
     for id in catalogue.collections.keys().filter(|id| !current.contains_key(id)) {
-        purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true)?;
+        let purged = purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true);
+        commit.fail(purged)?;
     }
     let seq = commit.seq + 1;
     let epochs: BTreeMap<u32, u32> =
@@ -45,6 +47,7 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
     let committed = state.kv.commit(batch, true);
     commit.fail(committed)?;
+    state.probe.reached("restore: committed");
     commit.seq = seq;
     commit.next_collection = next_collection;
     publish(state, seq, catalogue, linked, &current, &epochs);
@@ -52,7 +55,7 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     state.background.notify_done();
     for (id, epoch) in epochs {
         let old = |key: &[u8]| Position::from_key(key).is_some_and(|at| at.epoch <= epoch);
-        purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &old)?;
+        state.purge(Space::Hot, &id.to_be_bytes(), &old)?;
     }
     Ok(())
 }
