@@ -136,18 +136,13 @@ impl CheckedRecord {
 
 /// Checks dimension, finite numbers and (for cosine) a direction.
 pub(crate) fn check_vector(vector: &[f32], options: &CollectionOptions, what: &str) -> Result<()> {
-    vector_problem(vector, options).map_or(Ok(()), |problem| {
-        Err(Error::invalid(format!("{what}: {problem}")).about("vector"))
-    })
+    vector_problem(vector, options)
+        .map_or(Ok(()), |problem| Err(Error::invalid(format!("{what}: {problem}")).about("vector")))
 }
 
 fn vector_problem(vector: &[f32], options: &CollectionOptions) -> Option<String> {
     if vector.len() != options.dim() {
-        return Some(format!(
-            "vector has {} components, expected {}",
-            vector.len(),
-            options.dim()
-        ));
+        return Some(format!("vector has {} components, expected {}", vector.len(), options.dim()));
     }
     if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
         return Some(format!(
