@@ -62,7 +62,8 @@ impl Collection {
             return Err(Error::invalid(format!(
                 "{what}: {} numbers are not a whole number of vectors with {dim} components",
                 vectors.len()
-            )));
+            ))
+            .about("vectors"));
         }
         for (row, vector) in vectors.chunks_exact(dim).enumerate() {
             check_vector(vector, &shard.options, &format!("{what} {row}"))?;
