@@ -24,6 +24,8 @@ pub(crate) enum Failure {
         message: String,
         /// What the operating system said, if it was that.
         errno: Option<i32>,
+        /// The argument that is wrong, if it is one alone.
+        field: Option<&'static str>,
     },
     /// A Python object raised an exception, or has a type that does not fit.
     Python(PyErr),
@@ -31,7 +33,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Failure::Vecstore { kind, message: message.into(), errno: None }
+        Failure::Vecstore { kind, message: message.into(), errno: None, field: None }
     }
 
     /// A value that is not allowed.
@@ -45,7 +47,8 @@ impl Failure {
             io::ErrorKind::StorageFull => ErrorKind::DiskFull,
             _ => ErrorKind::Io,
         };
-        Failure::Vecstore { kind, message: format!("{what}: {error}"), errno: errno(error) }
+        let message = format!("{what}: {error}");
+        Failure::Vecstore { kind, message, errno: errno(error), field: None }
     }
 
     /// A Python type that does not fit.
@@ -56,8 +59,12 @@ impl Failure {
 
 impl From<vecstore::Error> for Failure {
     fn from(error: vecstore::Error) -> Self {
-        let errno = error.source().and_then(errno);
-        Failure::Vecstore { kind: error.kind(), message: error.to_string(), errno }
+        Failure::Vecstore {
+            kind: error.kind(),
+            message: error.to_string(),
+            errno: error.source().and_then(errno),
+            field: error.field(),
+        }
     }
 }
 
@@ -80,19 +87,29 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Python(error) => error,
-            Failure::Vecstore { kind, message, errno } => Python::attach(|py| {
-                raised(py, kind, &message, errno).unwrap_or_else(|while_raising| while_raising)
+            Failure::Vecstore { kind, message, errno, field } => Python::attach(|py| {
+                let raised = raised(py, kind, &message, errno, field);
+                raised.unwrap_or_else(|while_raising| while_raising)
             }),
         }
     }
 }
 
-fn raised(py: Python<'_>, kind: ErrorKind, message: &str, errno: Option<i32>) -> PyResult<PyErr> {
+fn raised(
+    py: Python<'_>,
+    kind: ErrorKind,
+    message: &str,
+    errno: Option<i32>,
+    field: Option<&str>,
+) -> PyResult<PyErr> {
     let class = exceptions(py)?.class(kind).bind(py);
     let error = class.call1((message,))?;
     if class.is_subclass_of::<PyOSError>()? {
         // Set afterwards: as an argument it would change the message.
         error.setattr("errno", errno)?;
+    }
+    if field.is_some() {
+        error.setattr("field", field)?;
     }
     Ok(PyErr::from_value(error))
 }
@@ -105,7 +122,7 @@ pub(crate) fn incomplete_warning(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> 
 /// A kind of failure, the name of its class, and the class of Python's own that it also is.
 type Kind = (ErrorKind, &'static str, Option<fn(Python<'_>) -> Bound<'_, PyType>>, &'static str);
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     (
         ErrorKind::InvalidArgument,
         "InvalidArgumentError",
@@ -155,6 +172,7 @@ const KINDS: [Kind; 10] = [
         None,
         "The database was closed, was opened before a fork, or gave up after a failed write.",
     ),
+    (ErrorKind::Cancelled, "CancelledError", None, "The call was told to stop."),
     (
         ErrorKind::Unsupported,
         "UnsupportedError",
@@ -179,9 +197,10 @@ fn exceptions(py: Python<'_>) -> PyResult<&Exceptions> {
     static EXCEPTIONS: PyOnceLock<Exceptions> = PyOnceLock::new();
     EXCEPTIONS.get_or_try_init(py, || {
         let exception = py.get_type::<PyException>();
-        let base = class(py, "Error", &[&exception], "Base class of all failures.")?;
+        let base = class(py, "Error", &[&exception], "Base class of all failures; `field` names the argument that is wrong, if it is one alone.")?;
         // `KeyError` shows the message as a literal, in quotes; a sentence is not a key.
         base.setattr("__str__", exception.getattr("__str__")?)?;
+        base.setattr("field", py.None())?;
         let mut kinds = Vec::with_capacity(KINDS.len());
         for (kind, name, also, doc) in KINDS {
             let also = also.map(|class| class(py));

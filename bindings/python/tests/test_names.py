@@ -68,6 +68,8 @@ NAMES = {
     "CollectionOptions::ef_construction": "Database.create_collection(ef_construction)",
     "CollectionOptions::dim": "Collection.dim",
     "CollectionOptions::metric": "Collection.metric",
+    "CollectionOptions::graph_m": "Collection.settings",
+    "CollectionOptions::graph_ef_construction": "Collection.settings",
     "Query::k": "Collection.query(k)",
     "Query::filter": "Collection.query(filter)",
     "Query::bind": "Collection.query(params)",
@@ -76,6 +78,7 @@ NAMES = {
     "Query::exact": "Collection.query(exact)",
     "Query::score_threshold": "Collection.query(score_threshold)",
     "Query::include": "Collection.query(include)",
+    "Query::stop_when": "- a query alone is short; Ctrl-C stops query_batch",
     "Query::run": "Collection.query",
     "Query::explain": "Collection.explain",
     "Query::explain_alternatives": "Collection.explain_alternatives",
@@ -97,6 +100,7 @@ NAMES = {
     "Record::new": "Collection.upsert",
     "Record::metadata": "Collection.upsert(metadata)",
     "Error::kind": "Error",
+    "Error::field": "Error.field",
     "ErrorKind::name": "- the class of the exception tells it",
 }
 
@@ -170,6 +174,14 @@ class TestNames(unittest.TestCase):
             if not python.startswith("-"):
                 with self.subTest(rust):
                     find(python)
+
+    def test_every_kind_of_error_of_rust_is_an_exception(self):
+        text = (ENGINE / "error.rs").read_text("utf-8")
+        [body] = re.findall(r"^pub enum ErrorKind \{\n(.*?)^\}", text, re.M | re.S)
+        kinds = re.findall(r"^    (\w+),", body, re.M)
+        self.assertGreater(len(kinds), 9)
+        for kind in kinds:
+            self.assertTrue(issubclass(getattr(vecstore, f"{kind}Error"), vecstore.Error))
 
     def test_every_setting_of_rust_is_an_argument_of_open(self):
         text = (ENGINE / "options.rs").read_text("utf-8")

@@ -147,6 +147,12 @@ class TestRecords(InMemory):
         self.assertEqual(self.docs.count(), 0)
 
     def test_a_message_says_what_is_wrong_where(self):
+        with self.assertRaises(vecstore.Error) as caught:
+            self.docs.query([1, 2, 3], k=0)
+        self.assertEqual(caught.exception.field, "k")
+        with self.assertRaises(vecstore.Error) as caught:
+            self.db.collection("nothing")
+        self.assertIsNone(caught.exception.field)
         with self.assertRaisesRegex(ValueError, "vector has 2 components, expected 3"):
             self.docs.upsert("a", [1, 2])
         with self.assertRaisesRegex(TypeError, r"record `a`: vector: component 1: .*str"):
@@ -873,7 +879,7 @@ class TestModule(unittest.TestCase):
         for name, also in [
             ("InvalidArgument", ValueError), ("NotFound", KeyError), ("AlreadyExists", None),
             ("Conflict", None), ("Busy", None), ("DiskFull", OSError), ("Corrupt", None),
-            ("Io", OSError), ("Closed", None), ("Unsupported", None),
+            ("Io", OSError), ("Closed", None), ("Unsupported", None), ("Cancelled", None),
         ]:
             error = getattr(vecstore, name + "Error")
             self.assertTrue(issubclass(error, vecstore.Error), name)

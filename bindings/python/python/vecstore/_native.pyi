@@ -24,6 +24,7 @@ __all__ = [
     "AlreadyExistsError",
     "BatchHits",
     "BusyError",
+    "CancelledError",
     "ClosedError",
     "Collection",
     "Comparison",
@@ -718,7 +719,9 @@ class limits:
     """Records returned by one page of a scroll."""
 
 class Error(Exception):
-    """Base class of all failures."""
+    """Base class of all failures; `field` names the argument that is wrong, if it is one alone."""
+
+    field: str | None
 
 class InvalidArgumentError(Error, ValueError):
     """The request is wrong; the same request will fail again. Nothing was changed."""
@@ -746,6 +749,9 @@ class IoError(Error, OSError):
 
 class ClosedError(Error):
     """The database was closed, was opened before a fork, or gave up after a failed write."""
+
+class CancelledError(Error):
+    """The call was told to stop."""
 
 class UnsupportedError(Error):
     """The database was written by a newer version."""
