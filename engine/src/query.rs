@@ -1,6 +1,6 @@
 //! Asking for the nearest records.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::ops::Deref;
 
 use serde_json::Value;
@@ -188,17 +188,20 @@ impl<'a> Query<'a> {
             }
         };
         let metric = shard.options.metric();
+        for hit in &answer.hits {
+            parts[hit.view].found(hit.row).prefetch_id();
+        }
         let hits = answer
             .hits
             .iter()
             .map(|hit| {
-                let record = parts[hit.view].found(hit.row).record(&self.include)?;
+                let found = parts[hit.view].found(hit.row);
                 Ok(Hit {
-                    id: record.id,
+                    id: found.id()?,
                     score: metric.score(hit.distance),
                     distance: hit.distance,
-                    metadata: record.metadata,
-                    vector: record.vector,
+                    metadata: found.metadata(&self.include)?,
+                    vector: found.vector(&self.include)?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -219,16 +222,16 @@ impl<'a> Query<'a> {
     }
 
     /// Checks everything but the vector; returns the filter.
-    pub(crate) fn check(&self, what: &str) -> Result<Option<Filter>> {
+    pub(crate) fn check(&self, what: impl Display) -> Result<Option<Filter>> {
         self.check_numbers(what)?;
         parse_filter(self.filter, &self.params)
     }
 
     /// Checks everything that was asked for; returns the filter.
     fn check_all(&self, shard: &CollectionState) -> Result<Option<Filter>> {
-        let what = format!("collection `{}`, query", shard.name);
-        check_vector(self.vector, &shard.options, &what)?;
-        self.check(&what)
+        let what = format_args!("collection `{}`, query", shard.name);
+        check_vector(self.vector, &shard.options, what)?;
+        self.check(what)
     }
 
     fn request<'r>(&self, vector: &'r [f32], filter: Option<&'r Filter>) -> Request<'r> {
@@ -241,7 +244,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    fn check_numbers(&self, what: &str) -> Result<()> {
+    fn check_numbers(&self, what: impl Display) -> Result<()> {
         let invalid = |field: &'static str, problem: String| {
             Err(Error::invalid(format!("{what}: {problem}")).about(field))
         };
