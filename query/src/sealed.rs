@@ -12,8 +12,8 @@ use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorR
 use crate::nearest::Nearest;
 use crate::numbering::{Gaps, complement, renumber};
 use crate::{
-    Filter, Matching, PreparedQuery, SegmentView, Unreadable, ValueCounts, ViewKind, ViewStats,
-    compile,
+    FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, Unreadable,
+    ValueCounts, ViewKind, ViewStats, compile,
 };
 
 /// The rows of one namespace in a sealed segment, without the deleted ones.
@@ -79,6 +79,62 @@ impl<'a> SealedView<'a> {
         })
     }
 
+    /// The values that `rows` have at a path, as (row, number of the value), by row: from the field
+    /// index, and by reading the rows whose values it does not list.
+    pub fn row_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        values: &mut RowValues,
+    ) -> Result<Vec<(u32, u32)>, SegmentError> {
+        let first = self.namespace.rows.start;
+        let mut unread: RoaringBitmap =
+            rows.iter().filter_map(|row| row.checked_add(first)).collect();
+        let mut found = Vec::with_capacity(unread.len() as usize);
+        match self.segment.fields() {
+            Ok(fields) => {
+                // Without its index every row is read.
+                if let Ok(indexed) = indexed_row_values(&fields, &path.key(), &unread, values) {
+                    (found, unread) = indexed;
+                }
+            }
+            Err(SegmentError::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.segment.visit_metadata(&mut unread.iter(), &mut |row, metadata| {
+            found.extend(values.of_record(path, metadata).into_iter().map(|value| (row, value)));
+        })?;
+        found.iter_mut().for_each(|(row, _)| *row -= first);
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The key of every row of the namespace, dead ones included, so that the order can be kept as
+    /// long as the segment.
+    pub fn order_keys(&self, order: &FieldOrder) -> Result<Vec<OrderKey>, SegmentError> {
+        /// To read so many records is cheaper than to look at every value that the segment has.
+        const FEW_ROWS: u32 = 1_000;
+        let rows = self.namespace.rows.clone();
+        let place = |row: u32| (row - rows.start) as usize;
+        let mut keys = vec![OrderKey::default(); rows.len()];
+        let mut unread: RoaringBitmap = rows.clone().collect();
+        if self.rows() > FEW_ROWS {
+            match self.segment.fields() {
+                Ok(fields) => match order.index_keys(&fields, &unread, &mut keys, &place) {
+                    Ok(unlisted) => unread = unlisted,
+                    // Every row is read instead, which leaves nothing of what was found.
+                    Err(_) => keys.fill(OrderKey::default()),
+                },
+                Err(SegmentError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.segment.visit_metadata(&mut unread.iter(), &mut |row, metadata| {
+            keys[place(row)] = order.key(metadata);
+        })?;
+        Ok(keys)
+    }
+
     fn rows(&self) -> u32 {
         self.namespace.rows.end.saturating_sub(self.namespace.rows.start)
     }
@@ -140,6 +196,27 @@ fn indexed_values(
         counts.add(value, found.intersection_len(&listed));
     })?;
     Ok((counts, unlisted))
+}
+
+/// The values that `rows` have at a path, but for the rows that must be read, which come second.
+fn indexed_row_values(
+    fields: &FieldIndex<'_>,
+    key: &str,
+    rows: &RoaringBitmap,
+    values: &mut RowValues,
+) -> Result<(Vec<(u32, u32)>, RoaringBitmap), FormatError> {
+    let unlisted = fields.unlisted(key)? & rows;
+    let listed = rows - &unlisted;
+    let mut found = Vec::with_capacity(listed.len() as usize);
+    fields.visit_values(key, &mut |value, rows| {
+        let rows = rows & &listed;
+        if !rows.is_empty()
+            && let Some(number) = values.number(value)
+        {
+            found.extend(rows.iter().map(|row| (row, number)));
+        }
+    })?;
+    Ok((found, unlisted))
 }
 
 impl SegmentView for SealedView<'_> {
