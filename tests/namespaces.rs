@@ -160,6 +160,11 @@ fn each_tenant_sees_its_own_and_removed_ones_leave_no_trace() {
     check(&docs, &mut random, &removed, "optimized");
     let left: BTreeSet<u64> = all.iter().copied().filter(|n| !removed.contains(n)).collect();
     assert_eq!(tenants_in_files(dir.path()), left);
+    // Also where nothing was written since the last flush.
+    assert_eq!(docs.remove_namespace(&tenant(1)).unwrap(), SMALL);
+    docs.optimize().unwrap();
+    assert!(!tenants_in_files(dir.path()).contains(&1));
+    let removed: Vec<u64> = removed.into_iter().chain([1]).collect();
     drop((docs, db));
     check(&open(dir.path()).1, &mut random, &removed, "opened once more");
 }
@@ -263,4 +268,25 @@ fn a_removal_beside_flush_and_merge_counts() {
         drop((own, docs, db));
         check(&open(dir.path()).1, "opened again");
     }
+}
+
+/// A filter in a small namespace does not pay for the segment around it, and gives the same rows.
+#[test]
+fn a_filter_in_a_tiny_namespace_reads_its_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_db, docs) = create(dir.path());
+    let mut random = Random::new(5);
+    fill(&docs, 1, 3, &mut random);
+    let large = docs.namespace("large").unwrap();
+    for first in [0, 7_000, 14_000] {
+        let record = |at: u64| Record::new(first + at, vec![1.0; DIM]).metadata(json!({"at": at}));
+        large.batch_upsert((0..7_000).map(record).collect()).unwrap();
+    }
+    docs.flush().unwrap();
+    let own = docs.namespace(&tenant(1)).unwrap();
+    let filter = "at >= 1 AND tenant = 1";
+    let (found, plan) = own.query(&[0.5; DIM]).filter(filter).explain().unwrap();
+    assert_eq!((found.len(), plan.segments[0].rows_read), (2, 3), "{plan}");
+    let (found, plan) = large.query(&[0.5; DIM]).filter("at < 2").explain().unwrap();
+    assert_eq!((found.len(), plan.segments[0].rows_read), (6, 0), "{plan}");
 }

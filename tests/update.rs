@@ -132,6 +132,9 @@ fn what_is_wrong_changes_nothing() {
         deep = json!([deep]);
     }
     refused(json!({"deep": deep}), "nested deeper");
+    // Also where there is nothing to change.
+    let error = docs.update(99, json!({"n": u64::MAX})).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert_eq!(
         docs.update_where("a = ", json!({})).unwrap_err().kind(),
         ErrorKind::InvalidArgument
@@ -186,6 +189,9 @@ fn updates_beside_each_other_all_count() {
                 for round in 1..=ROUNDS {
                     let updated = docs.update_where("n >= 0", json!({field: round})).unwrap();
                     assert!(updated <= RECORDS);
+                    // Nobody else writes this field of these records.
+                    let filter = format!("n >= 100 AND {field} = {round}");
+                    assert_eq!(docs.count(Some(&filter)).unwrap(), RECORDS - 100, "{filter}");
                 }
             });
         }

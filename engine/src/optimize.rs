@@ -95,9 +95,13 @@ fn forget_removed_namespaces(state: &State, collection: &CollectionState) -> Res
     collection.check()?;
     let version = collection.version();
     let mut head = collection.head.lock();
+    let active = version.active().table.epoch();
+    let nothing_logged = head.next_number == 0;
     let is_gone = |name: &str, removed: &RemovedNamespace| {
         let mut segments = version.segments.iter().map(|part| &part.file.segment);
-        version.memtables.iter().all(|part| part.table.epoch() > removed.epoch)
+        // An epoch that begins only now has no frame that is older than the removal.
+        let is_later = |epoch: u32| epoch > removed.epoch || (epoch == active && nothing_logged);
+        version.memtables.iter().all(|part| is_later(part.table.epoch()))
             && segments.all(|s| s.id() >= removed.next_segment || s.namespace(name).is_none())
     };
     let gone: Vec<Arc<str>> = (head.removed.iter())

@@ -139,6 +139,13 @@ impl<'a> SealedView<'a> {
         self.namespace.rows.end.saturating_sub(self.namespace.rows.start)
     }
 
+    /// Whether to read the metadata of all rows (some 2 µs each) costs less than to ask the field
+    /// index, whose bitmaps are of the whole segment: a range over half of 1,100,000 rows takes 1.2 ms.
+    fn is_tiny(&self) -> bool {
+        const SEGMENT_ROWS_FOR_EACH: u32 = 5_000;
+        self.rows() < self.segment.rows() / SEGMENT_ROWS_FOR_EACH
+    }
+
     /// Runs of live rows.
     fn live_runs(&self) -> Gaps<'_> {
         Gaps::new(self.deleted, &self.namespace.rows)
@@ -260,15 +267,19 @@ impl SegmentView for SealedView<'_> {
         let mut live = RoaringBitmap::new();
         live.insert_range(self.namespace.rows.clone());
         live -= self.deleted;
-        let compiled = match self.segment.fields() {
-            Ok(fields) => compile(filter, &fields, &live).map_err(|error| error.to_string()),
-            Err(error @ SegmentError::Corrupt { .. }) => Err(error.to_string()),
-            Err(error) => return Err(error),
-        };
-        let (mut rows, unsure, degraded) = match compiled {
-            Ok(compiled) => (compiled.rows, compiled.unsure, Vec::new()),
-            // Without its index the filter is evaluated on every row.
-            Err(damage) => (RoaringBitmap::new(), live, vec![damage]),
+        let (mut rows, unsure, degraded) = if self.is_tiny() {
+            (RoaringBitmap::new(), live, Vec::new())
+        } else {
+            let compiled = match self.segment.fields() {
+                Ok(fields) => compile(filter, &fields, &live).map_err(|error| error.to_string()),
+                Err(error @ SegmentError::Corrupt { .. }) => Err(error.to_string()),
+                Err(error) => return Err(error),
+            };
+            match compiled {
+                Ok(compiled) => (compiled.rows, compiled.unsure, Vec::new()),
+                // Without its index the filter is evaluated on every row.
+                Err(damage) => (RoaringBitmap::new(), live, vec![damage]),
+            }
         };
         let mut unreadable = Unreadable::default();
         if !unsure.is_empty() {
