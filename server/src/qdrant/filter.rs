@@ -242,13 +242,13 @@ mod tests {
                 "a BETWEEN 1.0000000000000002 AND 1.9999999999999998",
             ),
             (key(json!({"range": {"gt": 1}})), "a > 1"),
-            (key(json!({"is_null": false})), "NOT a IS NULL"),
+            (key(json!({"is_null": false})), "a IS NOT NULL"),
             (json!({"must": [{"is_null": {"key": "b[].c"}}]}), "b.c IS NULL"),
             (json!({"must": {"key": "\"x.y\".z[]", "match": {"value": true}}}), "\"x.y\".z = true"),
             (
                 json!({"should": [{"key": "a", "match": {"value": 1}}, {"key": "b", "match": {"value": 2}}],
                        "must_not": [{"must": [{"key": "c", "match": {"value": "d"}}]}]}),
-                "(a = 1 OR b = 2) AND NOT c = 'd'",
+                "(a = 1 OR b = 2) AND NOT (c = 'd')",
             ),
         ] {
             assert_eq!(read(filter.clone()).as_deref(), Ok(expected), "{filter}");
