@@ -10,8 +10,9 @@ use vecstore_segments::{FolderLock, Vfs};
 
 use crate::catalogue::RemovedNamespace;
 use crate::commit::Queue;
-use crate::kv::Kv;
+use crate::kv::{Kv, Space, purge};
 use crate::options::{CollectionOptions, Durability, Options};
+use crate::probe::Probe;
 use crate::quota::Quotas;
 use crate::store::SegmentStore;
 use crate::version::Version;
@@ -38,6 +39,7 @@ pub(crate) struct State {
     pub(crate) background: Signals,
     pub(crate) closed: AtomicBool,
     pub(crate) process: u32,
+    pub(crate) probe: Probe,
     /// Released last.
     pub(crate) _lock: Option<FolderLock>,
 }
@@ -175,6 +177,21 @@ impl State {
     /// Notes that commit `seq` is on disk.
     pub(crate) fn note(&self, seq: u64) -> Result<()> {
         self.kv.note(seq, self.options.durability != Durability::Sync)
+    }
+
+    /// Removes keys that no longer mean anything; see [`purge`].
+    pub(crate) fn purge(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        dead: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<()> {
+        let purged = purge(&*self.kv, space, prefix, dead);
+        if purged.is_err() {
+            // Nothing is committed after a batch that failed, whatever was in it.
+            return self.commit.lock().fail(purged);
+        }
+        purged
     }
 
     pub(crate) fn all_collections(&self) -> Vec<Arc<CollectionState>> {

@@ -23,6 +23,7 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     let dir = existing(state, name)?;
     let (_, catalogue) = manifest::read(&*state.vfs, &dir)?;
     let linked = link_back(state, &dir, &catalogue)?;
+    state.probe.reached("restore: linked");
 
     let mut commit = state.commit.lock();
     commit.check()?;
@@ -30,7 +31,8 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
         state.all_collections().into_iter().map(|shard| (shard.id, shard)).collect();
     // A collection that was dropped since may have left frames that must not come back.
     for id in catalogue.collections.keys().filter(|id| !current.contains_key(id)) {
-        purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true)?;
+        let purged = purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true);
+        commit.fail(purged)?;
     }
     let seq = commit.seq + 1;
     let epochs: BTreeMap<u32, u32> =
@@ -43,8 +45,11 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     state.next_segment.fetch_max(catalogue.next_segment, Ordering::Relaxed);
     catalogue::put_next_collection(&mut batch, next_collection);
     catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
+    // From here on the catalogue may have them, also if the commit seems to fail.
+    linked.values().for_each(|(_, file)| file.set_in_use());
     let committed = state.kv.commit(batch, true);
     commit.fail(committed)?;
+    state.probe.reached("restore: committed");
     commit.seq = seq;
     commit.next_collection = next_collection;
     publish(state, seq, catalogue, linked, &current, &epochs);
@@ -52,7 +57,7 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     state.background.notify_done();
     for (id, epoch) in epochs {
         let old = |key: &[u8]| Position::from_key(key).is_some_and(|at| at.epoch <= epoch);
-        purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &old)?;
+        state.purge(Space::Hot, &id.to_be_bytes(), &old)?;
     }
     Ok(())
 }
@@ -138,7 +143,6 @@ fn publish(
         let mut head = Head::default();
         for (segment, entry) in segments {
             let Some((_, file)) = linked.remove(&segment) else { continue };
-            file.set_in_use();
             if !entry.deleted.is_empty() {
                 head.tombs.insert(segment, vec![tomb_seq]);
             }
