@@ -276,7 +276,7 @@ impl Database {
     pub fn create_collection(&self, name: &str, options: CollectionOptions) -> Result<Collection> {
         let state = self.state()?;
         check_name("collection", name)?;
-        options.validate().map_err(|e| Error::invalid(format!("collection `{name}`: {e}")))?;
+        options.validate().map_err(|e| e.at(format_args!("collection `{name}`")))?;
         let mut commit = state.commit.lock();
         commit.check()?;
         if state.collections.read().contains_key(name) {

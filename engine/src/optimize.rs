@@ -11,7 +11,7 @@ use vecstore_segments::{MergeSource, RowSource};
 
 use crate::commit::check_volume;
 use crate::flush::flush_all;
-use crate::install::{Inputs, OnProgress, install};
+use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, CompactError};
 use crate::state::{CollectionState, Head, State};
 use crate::version::{SegmentPart, Version};
@@ -67,7 +67,7 @@ fn optimize_collection(
     progress: &mut OnProgress<'_>,
 ) -> Result<OptimizeReport> {
     flush_all(state, collection, progress)?;
-    let _one_at_a_time = collection.merging.lock();
+    let _one_at_a_time = wait_for(&collection.merging, STOPPED, progress)?;
     let segments = collection.version().segments.clone();
     let mut report = OptimizeReport { segments_before: segments.len(), ..Default::default() };
     let nothing_to_gain = match &segments[..] {
@@ -100,6 +100,8 @@ fn compact_log(state: &State) -> Result<()> {
     }
 }
 
+const STOPPED: &str = "optimize was stopped; nothing was changed";
+
 /// Segments that become one.
 struct MergeInputs {
     parts: Vec<SegmentPart>,
@@ -112,7 +114,7 @@ impl Inputs for MergeInputs {
     }
 
     fn stopped(&self) -> &'static str {
-        "optimize was stopped; nothing was changed"
+        STOPPED
     }
 
     fn are_in(&self, version: &Version) -> bool {

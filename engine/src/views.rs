@@ -2,7 +2,7 @@
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_query::{Filter, SealedView, SegmentView, ValueCounts};
-use vecstore_segments::{FieldPath, NamespaceRows, RecordId};
+use vecstore_segments::{FieldPath, Metadata, NamespaceRows, RecordId};
 
 use crate::hot_view::HotView;
 use crate::memtable::HotRow;
@@ -100,21 +100,38 @@ impl Found<'_> {
         }
     }
 
-    /// Reads the record.
-    pub(crate) fn record(&self, include: &Include) -> Result<StoredRecord> {
-        let metadata = || match self {
+    /// Asks the processor for what [`id`](Self::id) reads, once it was found; a hint.
+    pub(crate) fn prefetch_id(&self) {
+        if let Found::Sealed(part, row) = self {
+            part.file.segment.prefetch_id_bytes(*row);
+        }
+    }
+
+    /// Its metadata; empty if it was not asked for.
+    pub(crate) fn metadata(&self, include: &Include) -> Result<Metadata> {
+        match self {
+            _ if !include.metadata => Ok(Metadata::new()),
             Found::Hot(hot) => HotRow::metadata(hot),
             Found::Sealed(part, row) => Ok(part.file.segment.metadata(*row)?),
-        };
-        let vector = || match self {
+        }
+    }
+
+    /// Its vector; empty if it was not asked for.
+    pub(crate) fn vector(&self, include: &Include) -> Result<Vec<f32>> {
+        match self {
+            _ if !include.vector => Ok(Vec::new()),
             Found::Hot(hot) => Ok(hot.vector.to_vec()),
-            Found::Sealed(part, row) => part.file.segment.vector(*row).map(<[f32]>::to_vec),
-        };
+            Found::Sealed(part, row) => Ok(part.file.segment.vector(*row)?.to_vec()),
+        }
+    }
+
+    /// Reads the record.
+    pub(crate) fn record(&self, include: &Include) -> Result<StoredRecord> {
         Ok(StoredRecord {
             id: self.id()?,
             seq: self.seq()?,
-            metadata: if include.metadata { metadata()? } else { Default::default() },
-            vector: if include.vector { vector()? } else { Vec::new() },
+            metadata: self.metadata(include)?,
+            vector: self.vector(include)?,
         })
     }
 }

@@ -23,6 +23,7 @@ pub struct SealedView<'a> {
     namespace: &'a NamespaceRows,
     /// In the numbering of the segment.
     deleted: &'a RoaringBitmap,
+    vectors: VectorRows<'a>,
     /// Live rows of the namespace.
     live: u32,
     /// The live rows as a graph search wants them; made when one needs it.
@@ -44,6 +45,7 @@ impl<'a> SealedView<'a> {
             segment,
             namespace,
             deleted,
+            vectors: segment.vectors(rows.clone()),
             live: u32::try_from(live).unwrap_or(u32::MAX),
             live_set: OnceLock::new(),
         }
@@ -86,10 +88,6 @@ impl<'a> SealedView<'a> {
     /// Runs of live rows.
     fn live_runs(&self) -> Gaps<'_> {
         Gaps::new(self.deleted, &self.namespace.rows)
-    }
-
-    fn vectors(&self) -> VectorRows<'a> {
-        self.segment.vectors(self.namespace.rows.clone())
     }
 
     /// Reads the metadata of `rows` (of the segment) and keeps those that match in `found`. Rows
@@ -248,11 +246,12 @@ impl SegmentView for SealedView<'_> {
     }
 
     fn prefetch(&self, row: u32) {
-        self.vectors().prefetch(row);
+        self.vectors.prefetch(row);
+        self.segment.prefetch_id(self.namespace.rows.start.saturating_add(row));
     }
 
     fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError> {
-        match self.vectors().row(row) {
+        match self.vectors.row(row) {
             Ok(vector) => Ok(query.exact.distance(vector)),
             Err(damaged) => Err(self.segment.damaged(&damaged)),
         }
@@ -264,10 +263,10 @@ impl SegmentView for SealedView<'_> {
         rows: Option<&RoaringBitmap>,
         keep: usize,
     ) -> Result<Found, SegmentError> {
-        let vectors = self.vectors();
+        let vectors = &self.vectors;
         let found = match rows {
-            Some(rows) => scan_vectors(&vectors, query, rows.iter(), keep),
-            None => scan_vectors(&vectors, query, self.live_runs().flatten(), keep),
+            Some(rows) => scan_vectors(vectors, query, rows.iter(), keep),
+            None => scan_vectors(vectors, query, self.live_runs().flatten(), keep),
         };
         found.map_err(|damaged| self.segment.damaged(&damaged))
     }
