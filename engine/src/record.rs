@@ -137,6 +137,15 @@ impl CheckedRecord {
     }
 }
 
+/// Checks what a patch of metadata can be wrong in by itself.
+pub(crate) fn check_patch(patch: &Metadata, what: &str) -> Result<()> {
+    for (name, value) in patch {
+        check_value(value, 1)
+            .map_err(|problem| Error::invalid(format!("{what}, field `{name}`: {problem}")))?;
+    }
+    Ok(())
+}
+
 /// Checks dimension, finite numbers and (for cosine) a direction.
 ///
 /// `what` begins the error message; it is only written if there is one.

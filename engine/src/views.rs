@@ -1,7 +1,7 @@
 //! The parts of a namespace, and what is read from them.
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_query::{Filter, SealedView, SegmentView, ValueCounts};
+use vecstore_query::{Filter, RowValues, SealedView, SegmentView, ValueCounts};
 use vecstore_segments::{FieldPath, Metadata, NamespaceRows, RecordId};
 
 use crate::hot_view::HotView;
@@ -71,6 +71,19 @@ impl<'a> View<'a> {
 }
 
 impl View<'_> {
+    /// The values that `rows` have at a path, as (row, number of the value), by row.
+    pub(crate) fn row_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        values: &mut RowValues,
+    ) -> Result<Vec<(u32, u32)>> {
+        match self {
+            View::Hot(view) => view.row_values(path, rows, values),
+            View::Sealed { view, .. } => Ok(view.row_values(path, rows, values)?),
+        }
+    }
+
     /// Counts the values that `rows` have at a path.
     pub(crate) fn count_values(
         &self,
@@ -83,6 +96,37 @@ impl View<'_> {
             View::Sealed { view, .. } => Ok(view.count_values(path, rows, counts)?),
         }
     }
+}
+
+/// Reads records, each block of metadata once; in the order given.
+pub(crate) fn records(found: &[Found<'_>], include: &Include) -> Result<Vec<StoredRecord>> {
+    let without = Include { metadata: false, ..*include };
+    let mut records: Vec<StoredRecord> =
+        found.iter().map(|found| found.record(&without)).collect::<Result<_>>()?;
+    if !include.metadata {
+        return Ok(records);
+    }
+    let mut sealed: Vec<(&SegmentPart, u32, usize)> = Vec::new();
+    for (at, found) in found.iter().enumerate() {
+        match found {
+            Found::Hot(hot) => records[at].metadata = hot.metadata()?,
+            Found::Sealed(part, row) => sealed.push((part, *row, at)),
+        }
+    }
+    sealed.sort_unstable_by_key(|(part, row, at)| (part.id(), *row, *at));
+    for of_one in sealed.chunk_by(|a, b| a.0.id() == b.0.id()) {
+        let segment = &of_one[0].0.file.segment;
+        let mut places = of_one.iter().map(|(_, _, at)| *at);
+        segment.visit_metadata(
+            &mut of_one.iter().map(|(_, row, _)| *row),
+            &mut |_, metadata| {
+                if let Some(at) = places.next() {
+                    records[at].metadata.clone_from(metadata);
+                }
+            },
+        )?;
+    }
+    Ok(records)
 }
 
 impl Found<'_> {

@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Remove(commands::remove::Remove),
     Count(commands::count::Count),
     Scroll(commands::scroll::Scroll),
+    Facet(commands::facet::Facet),
+    Update(commands::update::Update),
+    #[command(subcommand)]
+    Namespaces(commands::namespaces::Namespaces),
     Stats(commands::stats::Stats),
     Optimize(commands::optimize::Optimize),
     #[command(subcommand)]
