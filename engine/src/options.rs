@@ -37,6 +37,11 @@ pub struct Options {
     /// How long a write waits when more records are in memory than segments can be built for,
     /// before it fails with [`Busy`](crate::ErrorKind::Busy). Default 60 s.
     pub busy_timeout: Duration,
+    /// Bytes of the volume that records leave free: below this a write that adds some fails with
+    /// [`DiskFull`](crate::ErrorKind::DiskFull). They are for the log, and for segments of what
+    /// was accepted; removals, flush and `optimize` go on, so that space can be made. Default
+    /// 256 MiB. Not heeded in memory, nor where the system does not tell what is free.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -47,6 +52,7 @@ impl Default for Options {
             memtable_bytes_max: 32 << 20,
             background_merge: true,
             busy_timeout: Duration::from_secs(60),
+            disk_reserve_bytes: 256 << 20,
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Verify(commands::verify::Verify),
     Repair(commands::repair::Repair),
     Export(commands::export::Export),
+    Serve(commands::serve::Serve),
+    Config(commands::config::Config),
 }
 
 #[cfg(test)]

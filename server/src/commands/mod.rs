@@ -1,5 +1,6 @@
 //! One file a command: its arguments, what it does, what it prints.
 
+pub(crate) mod config;
 pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod demo;
@@ -14,6 +15,7 @@ pub(crate) mod query;
 pub(crate) mod remove;
 pub(crate) mod repair;
 pub(crate) mod scroll;
+pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod stats;
 pub(crate) mod update;
@@ -43,5 +45,7 @@ pub(crate) fn run(command: Command, out: &mut Output) -> Result {
         Command::Verify(verify) => verify.run(out),
         Command::Repair(repair) => repair.run(out),
         Command::Export(export) => export.run(out),
+        Command::Serve(serve) => serve.run(),
+        Command::Config(config) => config.run(out),
     }
 }
