@@ -40,6 +40,7 @@ __all__ = [
     "IoError",
     "NotFoundError",
     "Plan",
+    "QuotaExceededError",
     "Record",
     "Scroll",
     "UnsupportedError",
@@ -242,6 +243,12 @@ class Collection:
     def namespaces(self) -> dict[str, int]:
         """The namespaces that have records, and how many each: a dict."""
 
+    def list_namespaces(self) -> list[dict[str, Any]]:
+        """The namespaces that have records, ascending by name, a dict each: name, records, bytes."""
+
+    def remove_namespace(self, name: str) -> int:
+        """Removes a namespace with all its records; returns how many there were."""
+
     def upsert(self, id: _Id, vector: _Vector, metadata: Mapping[str, _Value] | None = None) -> int:
         """Inserts a record, or replaces the one with its id. Returns the number of the commit.
 
@@ -301,6 +308,27 @@ class Collection:
 
     def remove_where(self, filter: _Filter, params: _Params | None = None) -> int:
         """Removes every record that satisfies a filter, as of the moment of the call; returns how
+        many. params: the values of the filter's $names.
+        """
+
+    @overload  # A `str` is iterable too; it is one id.
+    def update(self, id: _Id, patch: Mapping[str, _Value]) -> bool:
+        """Changes a record's metadata: each field of the patch, a dict, is set; one that is None is taken
+        away; a dict inside is a patch of the dict there. True if the record was there, False if
+        not. For a list of ids, changes all of them and returns how many were there.
+        """
+
+    @overload
+    def update(self, id: Iterable[_Id], patch: Mapping[str, _Value]) -> int:
+        """Changes a record's metadata: each field of the patch, a dict, is set; one that is None is taken
+        away; a dict inside is a patch of the dict there. True if the record was there, False if
+        not. For a list of ids, changes all of them and returns how many were there.
+        """
+
+    def update_where(
+        self, filter: _Filter, patch: Mapping[str, _Value], params: _Params | None = None
+    ) -> int:
+        """Changes the metadata of every record that satisfies a filter, as `update` does; returns how
         many. params: the values of the filter's $names.
         """
 
@@ -737,6 +765,9 @@ class ConflictError(Error):
 
 class BusyError(Error):
     """Too much work is pending, or the database is open elsewhere; try again later."""
+
+class QuotaExceededError(Error):
+    """A namespace or collection would hold more, or a call ask for more, than its quota allows."""
 
 class DiskFullError(Error, OSError):
     """The volume is full."""

@@ -170,6 +170,12 @@ class Collection:
     async def namespaces(self) -> dict[str, int]:
         return await asyncio.to_thread(self.blocking.namespaces)
 
+    async def list_namespaces(self) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self.blocking.list_namespaces)
+
+    async def remove_namespace(self, name: str) -> int:
+        return await asyncio.to_thread(self.blocking.remove_namespace, name)
+
     async def upsert(
         self,
         id: _Id,
@@ -228,6 +234,32 @@ class Collection:
         params: _Params | None = None,
     ) -> int:
         return await asyncio.to_thread(self.blocking.remove_where, filter, params=params)
+
+    @overload
+    async def update(self, id: _Id, patch: Mapping[str, _Value]) -> bool: ...
+
+    @overload
+    async def update(
+        self,
+        id: Iterable[_Id],
+        patch: Mapping[str, _Value],
+    ) -> int: ...
+
+    async def update(
+        self,
+        id: Any,
+        patch: Any,
+    ) -> Any:
+        call: Any = self.blocking.update
+        return await asyncio.to_thread(call, id, patch=patch)
+
+    async def update_where(
+        self,
+        filter: _Filter,
+        patch: Mapping[str, _Value],
+        params: _Params | None = None,
+    ) -> int:
+        return await asyncio.to_thread(self.blocking.update_where, filter, patch=patch, params=params)
 
     async def count(
         self,
