@@ -171,6 +171,11 @@ fn scale(metric: Metric, vector: &[f32]) -> f64 {
     if metric != Metric::Cosine {
         return 1.0;
     }
+    unit_scale(vector)
+}
+
+/// What brings `vector` to unit length; 1 for a zero vector.
+pub(crate) fn unit_scale(vector: &[f32]) -> f64 {
     // One sum in a fixed order, in f64: the same on every processor, and it cannot overflow.
     let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if norm > 0.0 { 1.0 / norm } else { 1.0 }
