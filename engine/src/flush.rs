@@ -108,7 +108,7 @@ pub(crate) fn flush_oldest(
             state.segments.dir(),
             id,
             &source,
-            &collection.options.write_options(),
+            &collection.write_options(),
             &Threads(state.options.threads),
             &mut |now: Progress| {
                 keep_going(state, collection)?;

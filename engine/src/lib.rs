@@ -59,7 +59,7 @@ pub use database::Database;
 pub use error::{Error, ErrorKind, Result};
 pub use facet::{Facet, FacetCount, FacetCounts};
 pub use optimize::OptimizeReport;
-pub use options::{CollectionOptions, Durability, Options, limits};
+pub use options::{CollectionOptions, Durability, IndexOption, Options, limits};
 pub use query::{Query, QueryResult};
 pub use record::{Hit, Include, Record, StoredRecord};
 pub use repair::RepairReport;

@@ -131,7 +131,7 @@ fn merge(
             state.segments.dir(),
             id,
             &source,
-            &collection.options.write_options(),
+            &collection.write_options(),
             &Threads(state.options.threads),
             &mut |now: Progress| {
                 keep_going(state, collection)?;

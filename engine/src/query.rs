@@ -4,8 +4,7 @@ use std::ops::Deref;
 
 use serde_json::Value;
 use vecstore_query::{
-    ComparedSegment, Costs, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, compare,
-    run,
+    ComparedSegment, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, compare, run,
 };
 
 use crate::collection::Collection;
@@ -152,8 +151,7 @@ impl<'a> Query<'a> {
         let request = self.request(vector, filter);
         let parts = views(version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
-        let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
-        let answer = run(&request, &refs, costs)?;
+        let answer = run(&request, &refs, &shard.costs())?;
         let metric = shard.options.metric();
         let hits = answer
             .hits
@@ -181,8 +179,7 @@ impl<'a> Query<'a> {
         let version = shard.version();
         let parts = views(&version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
-        let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
-        Ok(compare(&request, &refs, costs)?)
+        Ok(compare(&request, &refs, &shard.costs())?)
     }
 
     /// Checks everything but the vector; returns the filter.
