@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
-use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Progress, Vfs};
+use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Progress, Vfs, create_folder};
 
 use crate::catalogue::{self, CollectionRecord};
 use crate::collection::Collection;
@@ -17,6 +17,7 @@ use crate::kv::{Batch, FjallKv, Kv, MemoryKv, Space, purge};
 use crate::log::Position;
 use crate::optimize::{OptimizeReport, optimize};
 use crate::options::{CollectionOptions, Durability, Options};
+use crate::probe::Probe;
 use crate::record::check_name;
 use crate::repair::{self, RepairReport};
 use crate::snapshot::{self, SnapshotInfo};
@@ -57,6 +58,23 @@ pub struct Database {
 pub(crate) struct Handle {
     pub(crate) state: Arc<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What a database is opened over.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) lock: Option<FolderLock>,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) kv: Box<dyn Kv>,
+    pub(crate) probe: Probe,
+    /// Whether there are threads for work that nobody waits for.
+    pub(crate) background: bool,
+}
+
+impl Ground {
+    pub(crate) fn new(lock: Option<FolderLock>, vfs: Arc<dyn Vfs>, kv: Box<dyn Kv>) -> Self {
+        Ground { lock, vfs, kv, probe: Probe::default(), background: true }
+    }
 }
 
 impl Handle {
@@ -109,12 +127,12 @@ impl Database {
 
     /// Like [`open`](Self::open) with settings.
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Self::open_folder(path.as_ref(), options, true)
+        Self::open_folder(path.as_ref(), options, true, Arc::new(OsVfs), Probe::default())
     }
 
     /// Like [`open_with`](Self::open_with), but [`NotFound`](ErrorKind::NotFound) if there is no database.
     pub fn open_existing(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        Self::open_folder(path.as_ref(), options, false)
+        Self::open_folder(path.as_ref(), options, false, Arc::new(OsVfs), Probe::default())
     }
 
     /// A database in memory; it is gone when the last handle is.
@@ -124,7 +142,8 @@ impl Database {
 
     /// Like [`in_memory`](Self::in_memory) with settings; durability means nothing there.
     pub fn in_memory_with(options: Options) -> Result<Self> {
-        Self::start(None, options, None, Arc::new(MemVfs::default()), Box::new(MemoryKv::default()))
+        let vfs = Arc::new(MemVfs::default());
+        Self::start(None, options, Ground::new(None, vfs, Box::new(MemoryKv::default())))
     }
 
     /// Makes a database that does not open, because its log is damaged, open again with what lies
@@ -141,35 +160,36 @@ impl Database {
             return Err(no_database(path));
         }
         let _lock = lock(path)?;
-        repair::repair(path)
+        repair::repair(Arc::new(OsVfs), path)
     }
 
-    fn open_folder(path: &Path, options: Options, create: bool) -> Result<Self> {
+    pub(crate) fn open_folder(
+        path: &Path,
+        options: Options,
+        create: bool,
+        vfs: Arc<dyn Vfs>,
+        probe: Probe,
+    ) -> Result<Self> {
         options.validate()?;
-        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
         let exists = FjallKv::exists(&*vfs, path)?;
         if !exists {
             if !create {
                 return Err(no_database(path));
             }
-            vfs.create_dir_all(path).map_err(|e| Error::io(path.display(), e))?;
+            create_folder(&*vfs, path).map_err(|e| Error::io(path.display(), e))?;
         }
         let lock = lock(path)?;
         if !exists {
             check_empty(&*vfs, path)?;
         }
         let kv = FjallKv::open(Arc::clone(&vfs), path)?;
-        Self::start(Some(path), options, Some(lock), vfs, Box::new(kv))
+        let ground = Ground::new(Some(lock), vfs, Box::new(kv));
+        Self::start(Some(path), options, Ground { probe, ..ground })
     }
 
-    fn start(
-        path: Option<&Path>,
-        options: Options,
-        lock: Option<FolderLock>,
-        vfs: Arc<dyn Vfs>,
-        kv: Box<dyn Kv>,
-    ) -> Result<Self> {
+    pub(crate) fn start(path: Option<&Path>, options: Options, ground: Ground) -> Result<Self> {
         options.validate()?;
+        let Ground { lock, vfs, kv, probe, background } = ground;
         let root = path.unwrap_or(Path::new(""));
         let segments = SegmentStore::open(Arc::clone(&vfs), root.join("seg"))?;
         let catalogue = catalogue::load(&*kv)?;
@@ -192,8 +212,14 @@ impl Database {
             .flat_map(|collection| collection.segments.values())
             .filter_map(|segment| Some(segment.record.as_ref()?.file.clone()))
             .collect();
-        segments.remove_all_but(&files)?;
         snapshot::remove_unfinished(&*vfs, root)?;
+        // The folders' own names, before anything in them is relied on; also where a process that
+        // did not come this far has made them.
+        vfs.sync_dir(root).map_err(|e| Error::io(root.display(), e))?;
+        segments.remove_all_but(&files)?;
+        // A process before this one may have ended between writing a commit and syncing it: what is
+        // shown from here on must not go with the next power cut.
+        kv.sync()?;
         let mut seq = catalogue.seq;
         let mut collections = BTreeMap::new();
         let mut flushed = BTreeMap::new();
@@ -226,13 +252,14 @@ impl Database {
             background: Signals::default(),
             closed: AtomicBool::new(false),
             process: std::process::id(),
+            probe,
             _lock: lock,
         });
         if state.options.durability != Durability::Sync || state.kv.relaxed() {
             // Before the first commit that is not synced; and when the last such time is over.
             state.note(catalogue.seq)?;
         }
-        let threads = background::start(&state)?;
+        let threads = if background { background::start(&state)? } else { Vec::new() };
         Ok(Database { handle: Arc::new(Handle { state, threads: Mutex::new(threads) }) })
     }
 
@@ -249,7 +276,7 @@ impl Database {
     pub fn create_collection(&self, name: &str, options: CollectionOptions) -> Result<Collection> {
         let state = self.state()?;
         check_name("collection", name)?;
-        options.validate().map_err(|e| Error::invalid(format!("collection `{name}`: {e}")))?;
+        options.validate().map_err(|e| e.at(format_args!("collection `{name}`")))?;
         let mut commit = state.commit.lock();
         commit.check()?;
         if state.collections.read().contains_key(name) {
@@ -309,9 +336,13 @@ impl Database {
         let version = shard.version();
         let mut batch = Batch::default();
         catalogue::remove_collection(&mut batch, shard.id);
+        catalogue::remove_quotas(&mut batch, shard.id, &shard.quotas.read());
         catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
         {
             let head = shard.head.lock();
+            for name in head.removed.keys() {
+                catalogue::forget_removed_namespace(&mut batch, shard.id, name);
+            }
             for part in &version.segments {
                 let tombs = head.tombs.get(&part.id()).map_or(&[][..], Vec::as_slice);
                 catalogue::remove_segment(&mut batch, shard.id, part.id(), tombs);
@@ -326,7 +357,7 @@ impl Database {
         shard.publish(Version::empty(commit.seq, version.active().table.epoch() + 1));
         drop(commit);
         version.segments.iter().for_each(|part| part.file.set_replaced());
-        purge(&*state.kv, Space::Hot, &shard.id.to_be_bytes(), &|_| true)
+        state.purge(Space::Hot, &shard.id.to_be_bytes(), &|_| true)
     }
 
     /// Turns everything that is in memory now into segments. Never needed for durability.

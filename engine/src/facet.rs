@@ -69,7 +69,8 @@ impl<'a> Facet<'a> {
             return Err(Error::invalid(format!(
                 "collection `{}`, facet: limit is 0, use 1 or more",
                 shard.name
-            )));
+            ))
+            .about("limit"));
         }
         let filter = parse_filter(self.filter, &self.params)?;
         let path = FieldPath::from(self.field);
@@ -91,7 +92,8 @@ impl<'a> Facet<'a> {
     }
 }
 
-fn json(value: query::Value) -> Value {
+/// As JSON; a date as its text.
+pub(crate) fn json(value: query::Value) -> Value {
     match value {
         query::Value::Null => Value::Null,
         query::Value::Bool(value) => value.into(),

@@ -1,22 +1,18 @@
 //! Flush: a sealed memtable becomes a segment.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_segments::{Progress, RecordId, RowSource, Segment, SegmentError, write_segment};
+use vecstore_segments::{RecordId, RowSource, SegmentError};
 
-use crate::catalogue::{self, SegmentRecord};
 use crate::commit::seal;
-use crate::kv::{Batch, Space, purge};
+use crate::install::{Inputs, OnProgress, install, wait_for};
+use crate::kv::{Batch, Space};
 use crate::log::Position;
 use crate::memtable::{HotRow, Memtable};
-use crate::optimize::OnProgress;
-use crate::state::{CollectionState, State};
-use crate::version::{SegmentPart, Version};
-use crate::workers::Threads;
-use crate::{Error, ErrorKind, Result, version};
+use crate::state::{CollectionState, Head, State};
+use crate::version::Version;
+use crate::{Result, catalogue, version};
 
 /// Rows of a memtable in the order of a segment.
 #[derive(Debug)]
@@ -72,20 +68,65 @@ impl RowSource for MemtableSource {
     }
 }
 
-/// Seals the memtable that is written to, if it has rows; returns the epoch that is written to from
+/// Seals the memtable that is written to, if anything was written; returns the epoch that is written to from
 /// now on.
 fn seal_active(state: &State, collection: &CollectionState) -> u32 {
     let _commit = state.commit.lock();
     let mut version = Version::clone(&collection.version());
-    let has_rows = version.active().rows > 0;
-    if has_rows {
-        seal(&mut version, &mut collection.head.lock().next_number);
+    let mut head = collection.head.lock();
+    // Removals alone leave frames too.
+    let has_frames = head.next_number > 0;
+    if has_frames {
+        seal(&mut version, &mut head.next_number);
     }
+    drop(head);
     let epoch = version.active().table.epoch();
-    if has_rows {
+    if has_frames {
         collection.publish(version);
     }
     epoch
+}
+
+const STOPPED: &str =
+    "the flush was stopped; what is not in a segment stays in memory and in the log";
+
+/// A sealed memtable that becomes a segment.
+struct SealedMemtable {
+    table: Arc<Memtable>,
+    source: MemtableSource,
+}
+
+impl Inputs for SealedMemtable {
+    fn rows(&self) -> &dyn RowSource {
+        &self.source
+    }
+
+    fn stopped(&self) -> &'static str {
+        STOPPED
+    }
+
+    fn are_in(&self, version: &Version) -> bool {
+        version.memtables.last().is_some_and(|last| Arc::ptr_eq(&last.table, &self.table))
+    }
+
+    fn deleted_meanwhile(&self, _now: &Version) -> RoaringBitmap {
+        self.source.deleted_since()
+    }
+
+    fn take_out(&self, collection: u32, version: &mut Version, _: &mut Head, batch: &mut Batch) {
+        catalogue::put_flushed_epoch(batch, collection, self.table.epoch());
+        version.memtables.pop();
+    }
+
+    fn clean(&self, state: &State, collection: &CollectionState, seq: u64) -> Result<()> {
+        state.background.notify_done();
+        state.background.request();
+        state.note(seq)?;
+        // The frames mean nothing any more.
+        let flushed =
+            |key: &[u8]| Position::from_key(key).is_some_and(|at| at.epoch <= self.table.epoch());
+        state.purge(Space::Hot, &collection.id.to_be_bytes(), &flushed)
+    }
 }
 
 /// Turns the oldest sealed memtable into a segment; false if there is none.
@@ -94,81 +135,15 @@ pub(crate) fn flush_oldest(
     collection: &CollectionState,
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
-    let _one_at_a_time = collection.flushing.lock();
+    let _one_at_a_time = wait_for(&collection.flushing, STOPPED, progress)?;
     let version = collection.version();
     let [_, .., part] = &version.memtables[..] else { return Ok(false) };
-    let source = MemtableSource::new(&version, part);
-    let file = if source.rows() == 0 {
-        None
-    } else {
-        let id = state.allocate_segment();
-        let mut stopped = false;
-        let written = write_segment(
-            &*state.vfs,
-            state.segments.dir(),
-            id,
-            &source,
-            &collection.write_options(),
-            &Threads(state.options.threads),
-            &mut |now: Progress| {
-                keep_going(state, collection)?;
-                stopped = progress(now).is_break();
-                if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            },
-        )
-        .map_err(|error| match error {
-            SegmentError::Cancelled if stopped => Error::new(
-                ErrorKind::Conflict,
-                "the flush was stopped; what is not in a segment stays in memory and in the log",
-            ),
-            error => error.into(),
-        })?;
-        Some((state.segments.open_segment(&Segment::file_name(id))?, written))
+    let inputs = SealedMemtable {
+        table: Arc::clone(&part.table),
+        source: MemtableSource::new(&version, part),
     };
-
-    let mut commit = state.commit.lock();
-    commit.check()?;
-    let mut next = Version::clone(&collection.version());
-    let still_there =
-        next.memtables.last().is_some_and(|last| Arc::ptr_eq(&last.table, &part.table));
-    if !still_there || collection.dropped.load(Ordering::Acquire) {
-        // A restore or a drop came between: the segment was made for nothing.
-        if let Some((file, _)) = file {
-            file.set_replaced();
-        }
-        return Ok(true);
-    }
-    let epoch = part.table.epoch();
-    let mut batch = Batch::default();
-    catalogue::put_flushed_epoch(&mut batch, collection.id, epoch);
-    catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
-    next.memtables.pop();
-    let mut head = collection.head.lock();
-    if let Some((file, written)) = file {
-        let id = file.segment.id();
-        let record = SegmentRecord::new(id, written.rows, written.bytes);
-        catalogue::put_segment(&mut batch, collection.id, id, &record);
-        let deleted = source.deleted_since();
-        if !deleted.is_empty() {
-            catalogue::put_tomb(&mut batch, collection.id, id, commit.seq, &deleted);
-            head.tombs.insert(id, vec![commit.seq]);
-        }
-        next.insert_segment(SegmentPart { file, deleted: Arc::new(deleted) });
-    }
-    drop(head);
-    let committed = state.kv.commit(batch, true);
-    commit.fail(committed)?;
-    collection.publish(next);
-    let seq = commit.seq;
-    drop(commit);
-    state.background.notify_done();
-    state.background.request();
-    state.note(seq)?;
-    drop((source, version));
-
-    // The frames mean nothing any more; if this fails they are removed at the next open.
-    let flushed = |key: &[u8]| Position::from_key(key).is_some_and(|at| at.epoch <= epoch);
-    purge(&*state.kv, Space::Hot, &collection.id.to_be_bytes(), &flushed)?;
+    drop(version);
+    install(state, collection, &inputs, progress)?;
     Ok(true)
 }
 
@@ -190,10 +165,4 @@ pub(crate) fn flush_all(
         collection.check()?;
     }
     Ok(())
-}
-
-/// Stops long work when the database closes or the collection is gone.
-pub(crate) fn keep_going(state: &State, collection: &CollectionState) -> ControlFlow<()> {
-    let stop = state.closed.load(Ordering::Acquire) || collection.dropped.load(Ordering::Acquire);
-    if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

@@ -1,9 +1,12 @@
 //! The memtable as the planner and executor see it.
 
+use std::sync::Arc;
+
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{Accept, Candidate, Found, Metric, Scratch};
 use vecstore_query::{
-    Filter, Matching, PreparedQuery, SegmentView, ValueCounts, ViewKind, ViewStats, compile,
+    FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, ValueCounts,
+    ViewKind, ViewStats, compile,
 };
 use vecstore_segments::{FieldPath, SegmentError};
 
@@ -30,11 +33,9 @@ impl<'a> HotView<'a> {
         namespace: &str,
         options: &'a CollectionOptions,
     ) -> Self {
-        let live = version
-            .visible_rows(part)
-            .filter(|(_, hot)| *hot.namespace == *namespace)
-            .map(|(row, _)| row)
-            .collect();
+        let rows = part.table.rows_of(namespace, part.rows);
+        let live =
+            rows.into_iter().filter(|row| part.table.row(*row).visible(version.seq)).collect();
         HotView { options, part, live }
     }
 
@@ -53,6 +54,59 @@ impl<'a> HotView<'a> {
             counts.add_record(path, &self.hot(row).metadata()?);
         }
         Ok(())
+    }
+
+    /// The values that `rows` have at a path, as (row, number of the value), by row.
+    pub(crate) fn row_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        values: &mut RowValues,
+    ) -> EngineResult<Vec<(u32, u32)>> {
+        let mut found = Vec::new();
+        for row in rows {
+            let numbers = values.of_record(path, &self.hot(row).metadata()?);
+            found.extend(numbers.into_iter().map(|number| (row, number)));
+        }
+        Ok(found)
+    }
+
+    /// Whether this is a view of `part`.
+    pub(crate) fn shows(&self, part: &MemtablePart) -> bool {
+        Arc::ptr_eq(&self.part.table, &part.table)
+    }
+
+    /// The keys of `rows`, in their order: from the field indices of whole runs, and by reading the
+    /// other rows.
+    pub(crate) fn order_keys(
+        &self,
+        order: &FieldOrder,
+        rows: &RoaringBitmap,
+    ) -> EngineResult<Vec<OrderKey>> {
+        let mut keys = vec![OrderKey::default(); rows.len() as usize];
+        let whole_runs = self.part.rows / RUN_ROWS;
+        let mut unread: RoaringBitmap = rows.range(whole_runs * RUN_ROWS..).collect();
+        // Ranks count from 1.
+        let place = |row: u32| rows.rank(row) as usize - 1;
+        for run in 0..whole_runs {
+            let wanted: RoaringBitmap = rows.range(run_rows(run)).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let indexed = self.part.table.fields(run).and_then(|(fields, not_in_it)| {
+                let listed = &wanted - not_in_it;
+                let unlisted = order.index_keys(&fields, &listed, &mut keys, &place)?;
+                Ok((&wanted & not_in_it) | unlisted)
+            });
+            match indexed {
+                Ok(unlisted) => unread |= unlisted,
+                Err(_) => unread |= wanted,
+            }
+        }
+        for row in &unread {
+            keys[place(row)] = order.key(&self.hot(row).metadata()?);
+        }
+        Ok(keys)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -15,6 +15,7 @@ use vecstore_segments::{Metadata, RecordId};
 
 use crate::hot_fields::{RUN_ROWS, RunFields};
 use crate::record::CheckedRecord;
+use crate::stats::Usage;
 use crate::{Error, ErrorKind, Result};
 
 /// Rows of the first chunk; each further one is twice as large as the one before. Every chunk has
@@ -32,8 +33,21 @@ pub(crate) struct Memtable {
     fields: [OnceLock<Box<[RunFields]>>; CHUNKS],
     rows: AtomicUsize,
     bytes: AtomicUsize,
+    /// Rows that are alive.
+    live: AtomicU64,
+    /// The rows of each namespace, so that a small one does not pay for the large ones beside it.
+    namespaces: RwLock<HashMap<Arc<str>, Space>>,
     /// The newest row of each id; older ones are reached through [`HotRow::previous`].
     newest: RwLock<HashMap<Box<[u8]>, u32>>,
+}
+
+/// What a memtable has of one namespace.
+#[derive(Debug, Default)]
+struct Space {
+    /// Ascending.
+    rows: Vec<u32>,
+    live: u64,
+    bytes: u64,
 }
 
 /// One version of a record.
@@ -71,8 +85,13 @@ impl HotRow {
         self.deleted_at.load(Ordering::Acquire) == ALIVE
     }
 
-    pub(crate) fn delete(&self, seq: u64) {
+    fn delete(&self, seq: u64) {
         self.deleted_at.store(seq, Ordering::Release);
+    }
+
+    /// Bytes of vector and metadata.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.vector.len() * 4 + self.json.len()) as u64
     }
 
     pub(crate) fn metadata(&self) -> Result<Metadata> {
@@ -100,6 +119,8 @@ impl Memtable {
             fields: [const { OnceLock::new() }; CHUNKS],
             rows: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            live: AtomicU64::new(0),
+            namespaces: RwLock::new(HashMap::new()),
             newest: RwLock::new(HashMap::new()),
         }
     }
@@ -152,7 +173,8 @@ impl Memtable {
         let at = self.rows.load(Ordering::Relaxed);
         let row = at as u32;
         let key = id_key(namespace, &record.id);
-        self.bytes.fetch_add(record.bytes() + key.len(), Ordering::Relaxed);
+        let bytes = record.bytes() + key.len();
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let previous = self.newest.read().get(&key).copied();
         let CheckedRecord { id, vector, json } = record;
         let hot = HotRow {
@@ -172,7 +194,56 @@ impl Memtable {
         debug_assert!(fresh, "one writer appends at a time");
         self.rows.store(at + 1, Ordering::Release);
         self.newest.write().insert(key, row);
+        let mut namespaces = self.namespaces.write();
+        let space = match namespaces.get_mut(namespace) {
+            Some(space) => space,
+            None => namespaces.entry(Arc::clone(namespace)).or_default(),
+        };
+        space.rows.push(row);
+        space.live += 1;
+        self.live.fetch_add(1, Ordering::Relaxed);
+        space.bytes += bytes as u64;
         row
+    }
+
+    /// Notes that commit `seq` replaces or removes a row that is alive; only the commit leader may
+    /// call this.
+    pub(crate) fn delete(&self, hot: &HotRow, seq: u64) {
+        hot.delete(seq);
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        if let Some(space) = self.namespaces.write().get_mut(&hot.namespace) {
+            space.live -= 1;
+        }
+    }
+
+    /// Removes what is alive of a namespace, as commit `seq`; returns how many rows. Only the commit
+    /// leader may call this.
+    pub(crate) fn delete_namespace(&self, namespace: &str, seq: u64) -> u64 {
+        let mut namespaces = self.namespaces.write();
+        let Some(space) = namespaces.get_mut(namespace) else { return 0 };
+        let alive = space.rows.iter().map(|&row| self.row(row)).filter(|hot| hot.alive());
+        alive.for_each(|hot| hot.delete(seq));
+        self.live.fetch_sub(space.live, Ordering::Relaxed);
+        std::mem::take(&mut space.live)
+    }
+
+    /// The first rows of a namespace, ascending: those below `end`.
+    pub(crate) fn rows_of(&self, namespace: &str, end: u32) -> Vec<u32> {
+        let namespaces = self.namespaces.read();
+        let Some(space) = namespaces.get(namespace) else { return Vec::new() };
+        space.rows[..space.rows.partition_point(|row| *row < end)].to_vec()
+    }
+
+    /// Records of a namespace, or of all, as of the newest commit, one in the making included, and
+    /// about the bytes held for them, replaced versions included. For the commit leader.
+    pub(crate) fn usage(&self, namespace: Option<&str>) -> Usage {
+        let Some(name) = namespace else {
+            let records = self.live.load(Ordering::Relaxed);
+            return Usage { records, bytes: self.bytes() as u64 };
+        };
+        let namespaces = self.namespaces.read();
+        let space = namespaces.get(name);
+        space.map_or_else(Usage::default, |s| Usage { records: s.live, bytes: s.bytes })
     }
 
     /// Where an id stands as of commit `seq`.
@@ -227,9 +298,9 @@ mod tests {
         let namespace: Arc<str> = "".into();
         let key = id_key("", &7.into());
         table.append(&namespace, record(7), 10);
-        table.row(0).delete(20);
+        table.delete(table.row(0), 20);
         table.append(&namespace, record(7), 20);
-        table.row(1).delete(30);
+        table.delete(table.row(1), 30);
 
         assert_eq!(table.lookup(&key, 9), Lookup::Unknown);
         assert_eq!(table.lookup(&key, 10), Lookup::Row(0));
@@ -237,6 +308,7 @@ mod tests {
         assert_eq!(table.lookup(&key, 20), Lookup::Row(1));
         assert_eq!(table.lookup(&key, 30), Lookup::Deleted);
         assert!(table.alive(&key).is_none());
+        assert_eq!(table.usage(Some("")).records, 0);
         assert_eq!(table.lookup(&id_key("x", &7.into()), 30), Lookup::Unknown);
     }
 }

@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde::Serialize;
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_segments::{MergeSource, Progress, RowSource, Segment, SegmentError, write_segment};
+use vecstore_segments::{MergeSource, RowSource};
 
-use crate::catalogue::{self, SegmentRecord};
-use crate::flush::{flush_all, keep_going};
+use crate::catalogue::RemovedNamespace;
+use crate::commit::check_volume;
+use crate::flush::flush_all;
+use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, CompactError};
-use crate::state::{CollectionState, State};
+use crate::state::{CollectionState, Head, State};
 use crate::version::{SegmentPart, Version};
-use crate::workers::Threads;
-use crate::{Error, ErrorKind, Result, stats};
+use crate::{Result, catalogue, stats};
 
 /// What an optimize did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -43,9 +43,6 @@ impl OptimizeReport {
     }
 }
 
-/// Who is told how far long work is, and may stop it.
-pub(crate) type OnProgress<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
-
 /// Flushes the collections, merges the segments of each into one without deleted rows, and gives back
 /// the space of the log.
 pub(crate) fn optimize(
@@ -56,10 +53,12 @@ pub(crate) fn optimize(
     let started = Instant::now();
     let mut report =
         OptimizeReport { bytes_before: stats::disk_bytes(state)?, ..Default::default() };
+    let mut forgotten = false;
     for collection in collections {
         report.add(&optimize_collection(state, collection, progress)?);
+        forgotten |= forget_removed_namespaces(state, collection)?;
     }
-    compact_log(state)?;
+    compact_log(state, forgotten)?;
     report.bytes_after = stats::disk_bytes(state)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
@@ -71,7 +70,7 @@ fn optimize_collection(
     progress: &mut OnProgress<'_>,
 ) -> Result<OptimizeReport> {
     flush_all(state, collection, progress)?;
-    let _one_at_a_time = collection.merging.lock();
+    let _one_at_a_time = wait_for(&collection.merging, STOPPED, progress)?;
     let segments = collection.version().segments.clone();
     let mut report = OptimizeReport { segments_before: segments.len(), ..Default::default() };
     let nothing_to_gain = match &segments[..] {
@@ -86,11 +85,45 @@ fn optimize_collection(
     Ok(report)
 }
 
-/// Gives back the space of the log if that is much.
-fn compact_log(state: &State) -> Result<()> {
+/// Drops the entries of removed namespaces of which nothing is left; whether there were any.
+fn forget_removed_namespaces(state: &State, collection: &CollectionState) -> Result<bool> {
+    let mut commit = state.commit.lock();
+    commit.check()?;
+    collection.check()?;
+    let version = collection.version();
+    let mut head = collection.head.lock();
+    let active = version.active().table.epoch();
+    let nothing_logged = head.next_number == 0;
+    let is_gone = |name: &str, removed: &RemovedNamespace| {
+        let mut segments = version.segments.iter().map(|part| &part.file.segment);
+        // An epoch that begins only now has no frame that is older than the removal.
+        let is_later = |epoch: u32| epoch > removed.epoch || (epoch == active && nothing_logged);
+        version.memtables.iter().all(|part| is_later(part.table.epoch()))
+            && segments.all(|s| s.id() >= removed.next_segment || s.namespace(name).is_none())
+    };
+    let gone: Vec<Arc<str>> = (head.removed.iter())
+        .filter(|(name, removed)| is_gone(name, removed))
+        .map(|(name, _)| Arc::clone(name))
+        .collect();
+    if gone.is_empty() {
+        return Ok(false);
+    }
+    let mut batch = Batch::default();
+    for name in &gone {
+        catalogue::forget_removed_namespace(&mut batch, collection.id, name);
+        head.removed.remove(name);
+    }
+    let committed = state.kv.commit(batch, true);
+    commit.fail(committed)?;
+    Ok(true)
+}
+
+/// Gives back the space of the log if that is much, or, `whatever` it is, so that nothing is left in
+/// it of what was removed.
+fn compact_log(state: &State, whatever: bool) -> Result<()> {
     /// Below this the log is left alone.
     const LOG_BYTES_KEPT: u64 = 1 << 20;
-    if state.kv.bytes()? <= LOG_BYTES_KEPT {
+    if !whatever && state.kv.bytes()? <= LOG_BYTES_KEPT {
         return Ok(());
     }
     let _one_at_a_time = state.compacting.lock();
@@ -104,110 +137,82 @@ fn compact_log(state: &State) -> Result<()> {
     }
 }
 
+const STOPPED: &str = "optimize was stopped; nothing was changed";
+
+/// Segments that become one.
+struct MergeInputs {
+    parts: Vec<SegmentPart>,
+    source: MergeSource,
+}
+
+impl Inputs for MergeInputs {
+    fn rows(&self) -> &dyn RowSource {
+        &self.source
+    }
+
+    fn stopped(&self) -> &'static str {
+        STOPPED
+    }
+
+    fn are_in(&self, version: &Version) -> bool {
+        self.parts.iter().all(|part| {
+            version.segment(part.id()).is_some_and(|now| Arc::ptr_eq(&now.file, &part.file))
+        })
+    }
+
+    fn deleted_meanwhile(&self, now: &Version) -> RoaringBitmap {
+        let mut deleted = RoaringBitmap::new();
+        for (number, before) in self.parts.iter().enumerate() {
+            if let Some(after) = now.segment(before.id()) {
+                let since = &*after.deleted - &*before.deleted;
+                deleted.extend(since.iter().filter_map(|row| self.source.new_row(number, row)));
+            }
+        }
+        deleted
+    }
+
+    fn take_out(&self, collection: u32, version: &mut Version, head: &mut Head, batch: &mut Batch) {
+        let ids: BTreeSet<u64> = self.parts.iter().map(SegmentPart::id).collect();
+        for &id in &ids {
+            let tombs = head.tombs.remove(&id).unwrap_or_default();
+            catalogue::remove_segment(batch, collection, id, &tombs);
+        }
+        version.segments.retain(|part| !ids.contains(&part.id()));
+    }
+
+    fn clean(&self, state: &State, _collection: &CollectionState, _seq: u64) -> Result<()> {
+        self.parts.iter().for_each(|part| part.file.set_replaced());
+        state.background.notify_done();
+        Ok(())
+    }
+}
+
 /// Merges the given segments into one and returns the number of rows dropped. The caller holds
 /// `collection.merging`.
-///
-/// Writers are not held up: deletions that arrive while the new segment is built are translated
-/// to its rows in the last step.
 fn merge(
     state: &State,
     collection: &CollectionState,
-    inputs: Vec<SegmentPart>,
+    parts: Vec<SegmentPart>,
     progress: &mut OnProgress<'_>,
 ) -> Result<u64> {
-    let rows_before: u64 = inputs.iter().map(|part| u64::from(part.file.segment.rows())).sum();
-    let sources = inputs
+    check_volume(state, merge_bytes(&parts) + state.options.disk_reserve_bytes / 2)?;
+    let rows_before: u64 = parts.iter().map(|part| u64::from(part.file.segment.rows())).sum();
+    let sources = parts
         .iter()
         .map(|part| (Arc::clone(&part.file.segment), Arc::clone(&part.deleted)))
         .collect();
-    let source = MergeSource::new(sources)?;
-    let file = if source.rows() == 0 {
-        None
-    } else {
-        let id = state.allocate_segment();
-        let mut stopped = false;
-        let written = write_segment(
-            &*state.vfs,
-            state.segments.dir(),
-            id,
-            &source,
-            &collection.write_options(),
-            &Threads(state.options.threads),
-            &mut |now: Progress| {
-                keep_going(state, collection)?;
-                stopped = progress(now).is_break();
-                if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            },
-        )
-        .map_err(|error| match error {
-            SegmentError::Cancelled if stopped => {
-                Error::new(ErrorKind::Conflict, "optimize was stopped; nothing was changed")
-            }
-            error => error.into(),
-        })?;
-        Some((state.segments.open_segment(&Segment::file_name(id))?, written))
-    };
-
-    let mut commit = state.commit.lock();
-    commit.check()?;
-    let mut next = Version::clone(&collection.version());
-    let ids: BTreeSet<u64> = inputs.iter().map(SegmentPart::id).collect();
-    let all_there = inputs
-        .iter()
-        .all(|part| next.segment(part.id()).is_some_and(|now| Arc::ptr_eq(&now.file, &part.file)));
-    if !all_there || collection.dropped.load(Ordering::Acquire) {
-        // A restore or a drop came between: the segment was made for nothing.
-        if let Some((file, _)) = file {
-            file.set_replaced();
-        }
-        return Ok(0);
-    }
-    let mut batch = Batch::default();
-    let mut head = collection.head.lock();
-    for &id in &ids {
-        let tombs = head.tombs.remove(&id).unwrap_or_default();
-        catalogue::remove_segment(&mut batch, collection.id, id, &tombs);
-    }
-    catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
-    let mut output = None;
-    if let Some((file, written)) = file {
-        let id = file.segment.id();
-        let record = SegmentRecord::new(id, written.rows, written.bytes);
-        catalogue::put_segment(&mut batch, collection.id, id, &record);
-        let deleted = deleted_meanwhile(&inputs, &next, &source);
-        if !deleted.is_empty() {
-            catalogue::put_tomb(&mut batch, collection.id, id, commit.seq, &deleted);
-            head.tombs.insert(id, vec![commit.seq]);
-        }
-        output = Some(SegmentPart { file, deleted: Arc::new(deleted) });
-    }
-    drop(head);
-    let rows_after = u64::from(source.rows());
-    next.segments.retain(|part| !ids.contains(&part.id()));
-    if let Some(part) = output {
-        next.insert_segment(part);
-    }
-    let committed = state.kv.commit(batch, true);
-    commit.fail(committed)?;
-    collection.publish(next);
-    drop(commit);
-    for part in &inputs {
-        part.file.set_replaced();
-    }
-    state.background.notify_done();
-    Ok(rows_before - rows_after)
+    let inputs = MergeInputs { source: MergeSource::new(sources)?, parts };
+    let installed = install(state, collection, &inputs, progress)?;
+    Ok(if installed { rows_before - u64::from(inputs.source.rows()) } else { 0 })
 }
 
-/// Rows of the new segment whose record was deleted while it was built.
-fn deleted_meanwhile(inputs: &[SegmentPart], now: &Version, source: &MergeSource) -> RoaringBitmap {
-    let mut deleted = RoaringBitmap::new();
-    for (number, before) in inputs.iter().enumerate() {
-        if let Some(after) = now.segment(before.id()) {
-            let since = &*after.deleted - &*before.deleted;
-            deleted.extend(since.iter().filter_map(|row| source.new_row(number, row)));
-        }
-    }
-    deleted
+/// What the merged segment will take, about: the live part of the others and a tenth.
+fn merge_bytes(parts: &[SegmentPart]) -> u64 {
+    let live = |part: &SegmentPart| {
+        let rows = u64::from(part.file.segment.rows()).max(1);
+        u128::from(part.file.segment.bytes()) * u128::from(part.live()) / u128::from(rows)
+    };
+    (parts.iter().map(live).sum::<u128>() * 11 / 10) as u64
 }
 
 /// Merges some segments if there is something to gain; false if there is not.

@@ -38,6 +38,11 @@ pub struct Options {
     /// How long a write waits when more records are in memory than segments can be built for,
     /// before it fails with [`Busy`](crate::ErrorKind::Busy). Default 60 s.
     pub busy_timeout: Duration,
+    /// Bytes of the volume that records leave free: below this a write that adds some fails with
+    /// [`DiskFull`](crate::ErrorKind::DiskFull). They are for the log, and for segments of what
+    /// was accepted; removals, flush and `optimize` go on, so that space can be made. Default
+    /// 256 MiB. Not heeded in memory, nor where the system does not tell what is free.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -48,6 +53,7 @@ impl Default for Options {
             memtable_bytes_max: 32 << 20,
             background_merge: true,
             busy_timeout: Duration::from_secs(60),
+            disk_reserve_bytes: 256 << 20,
         }
     }
 }
@@ -187,18 +193,34 @@ impl CollectionOptions {
         self.index
     }
 
+    /// Graph links a row; see [`m`](Self::m).
+    #[must_use]
+    pub fn graph_m(&self) -> usize {
+        self.m
+    }
+
+    /// Candidates kept while a row is linked; see [`ef_construction`](Self::ef_construction).
+    #[must_use]
+    pub fn graph_ef_construction(&self) -> usize {
+        self.ef_construction
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
-        let range = |name: &str, value: usize, low: usize, high: usize| {
+        let range = |name: &'static str, value: usize, low: usize, high: usize| {
             if (low..=high).contains(&value) {
                 Ok(())
             } else {
-                Err(Error::invalid(format!("{name}: {value} is not within {low} to {high}")))
+                Err(Error::invalid(format!("{name}: {value} is not within {low} to {high}"))
+                    .about(name))
             }
         };
         range("dim", self.dim, 1, Self::DIM_MAX)?;
         range("m", self.m, 4, 128)?;
         range("ef_construction", self.ef_construction, 16, 2_048)?;
-        self.metric.parse::<Metric>().map(drop).map_err(|e| Error::invalid(e.to_string()))
+        self.metric
+            .parse::<Metric>()
+            .map(drop)
+            .map_err(|e| Error::invalid(e.to_string()).about("metric"))
     }
 
     /// `costs` are those of this machine.

@@ -1,11 +1,14 @@
 //! Asking for the nearest records.
 
+use std::fmt::{self, Display};
 use std::ops::Deref;
 
 use serde_json::Value;
 use vecstore_query::{
-    ComparedSegment, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, compare, run,
+    ComparedSegment, Effort, ExecutedPlan, FILTER_BYTES_MAX, Filter, Params, Request, SegmentView,
+    compare, run, run_until,
 };
+use vecstore_segments::SegmentError;
 
 use crate::collection::Collection;
 use crate::options::limits;
@@ -13,21 +16,33 @@ use crate::record::{Hit, Include, check_vector};
 use crate::state::CollectionState;
 use crate::version::Version;
 use crate::views::views;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A query in the making; see [`Collection::query`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a query does nothing until `run` or `explain`"]
 pub struct Query<'a> {
-    collection: &'a Collection,
-    vector: &'a [f32],
-    k: usize,
+    pub(crate) collection: &'a Collection,
+    pub(crate) vector: &'a [f32],
+    pub(crate) k: usize,
     filter: Option<&'a str>,
     params: Params,
     effort: Option<Effort>,
     contradiction: bool,
-    score_threshold: Option<f32>,
-    include: Include,
+    pub(crate) score_threshold: Option<f32>,
+    pub(crate) include: Include,
+    stop: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+impl fmt::Debug for Query<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("collection", &self.collection.name())
+            .field("k", &self.k)
+            .field("filter", &self.filter)
+            .field("effort", &self.effort)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The nearest records, best first.
@@ -68,6 +83,7 @@ impl<'a> Query<'a> {
             contradiction: false,
             score_threshold: None,
             include: Include::default(),
+            stop: None,
         }
     }
 
@@ -77,7 +93,9 @@ impl<'a> Query<'a> {
         self
     }
 
-    /// Only records whose metadata satisfies this, for example `pos = 'n' AND gloss_len < 80`.
+    /// Only records whose metadata satisfies this, for example `pos = 'n' AND gloss_len < 80`. The
+    /// same as JSON is `{"and": [{"field": "pos", "op": "=", "value": "n"}, …]}`; every filter of
+    /// this crate may be written so.
     pub fn filter(mut self, filter: &'a str) -> Self {
         self.filter = Some(filter);
         self
@@ -111,7 +129,9 @@ impl<'a> Query<'a> {
         self
     }
 
-    /// Only records with at least this score.
+    /// Only records with at least this score, still no more than `k` of them: with
+    /// [`limits::K_MAX`] a search for everything near enough. If there are exactly `k` hits there
+    /// may be more.
     pub fn score_threshold(mut self, score: f32) -> Self {
         self.score_threshold = Some(score);
         self
@@ -120,6 +140,14 @@ impl<'a> Query<'a> {
     /// What to return of each record. Default: metadata.
     pub fn include(mut self, include: Include) -> Self {
         self.include = include;
+        self
+    }
+
+    /// Asked between the parts of the search, each a segment: once it says true the query ends
+    /// with [`Cancelled`](crate::ErrorKind::Cancelled). For deadlines, and for callers that may
+    /// go away.
+    pub fn stop_when(mut self, stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        self.stop = Some(stop);
         self
     }
 
@@ -151,19 +179,33 @@ impl<'a> Query<'a> {
         let request = self.request(vector, filter);
         let parts = views(version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
-        let answer = run(&request, &refs, &shard.costs())?;
+        let costs = &shard.costs();
+        let answer = match self.stop {
+            None => run(&request, &refs, costs)?,
+            Some(stop) => {
+                run_until(&request, &refs, costs, &|| stop()).map_err(|error| match error {
+                    SegmentError::Cancelled => {
+                        Error::new(ErrorKind::Cancelled, "the query was stopped")
+                    }
+                    error => error.into(),
+                })?
+            }
+        };
         let metric = shard.options.metric();
+        for hit in &answer.hits {
+            parts[hit.view].found(hit.row).prefetch_id();
+        }
         let hits = answer
             .hits
             .iter()
             .map(|hit| {
-                let record = parts[hit.view].found(hit.row).record(&self.include)?;
+                let found = parts[hit.view].found(hit.row);
                 Ok(Hit {
-                    id: record.id,
+                    id: found.id()?,
                     score: metric.score(hit.distance),
                     distance: hit.distance,
-                    metadata: record.metadata,
-                    vector: record.vector,
+                    metadata: found.metadata(&self.include)?,
+                    vector: found.vector(&self.include)?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -183,16 +225,17 @@ impl<'a> Query<'a> {
     }
 
     /// Checks everything but the vector; returns the filter.
-    pub(crate) fn check(&self, what: &str) -> Result<Option<Filter>> {
+    pub(crate) fn check(&self, what: impl Display) -> Result<Option<Filter>> {
         self.check_numbers(what)?;
+        self.check_results(self.k)?;
         parse_filter(self.filter, &self.params)
     }
 
     /// Checks everything that was asked for; returns the filter.
-    fn check_all(&self, shard: &CollectionState) -> Result<Option<Filter>> {
-        let what = format!("collection `{}`, query", shard.name);
-        check_vector(self.vector, &shard.options, &what)?;
-        self.check(&what)
+    pub(crate) fn check_all(&self, shard: &CollectionState) -> Result<Option<Filter>> {
+        let what = format_args!("collection `{}`, query", shard.name);
+        check_vector(self.vector, &shard.options, what)?;
+        self.check(what)
     }
 
     fn request<'r>(&self, vector: &'r [f32], filter: Option<&'r Filter>) -> Request<'r> {
@@ -205,35 +248,62 @@ impl<'a> Query<'a> {
         }
     }
 
-    fn check_numbers(&self, what: &str) -> Result<()> {
-        let invalid = |problem: String| Err(Error::invalid(format!("{what}: {problem}")));
+    /// Checks that so many records may be asked for.
+    pub(crate) fn check_results(&self, k: usize) -> Result<()> {
+        let shard = self.collection.checked()?;
+        let namespace = self.collection.namespace_name();
+        shard.quotas.read().check_results(&shard.name, namespace, k)
+    }
+
+    fn check_numbers(&self, what: impl Display) -> Result<()> {
+        let invalid = |field: &'static str, problem: String| {
+            Err(Error::invalid(format!("{what}: {problem}")).about(field))
+        };
         if self.k == 0 || self.k > limits::K_MAX {
-            return invalid(format!("k is {}, use 1 to {}", self.k, limits::K_MAX));
+            return invalid("k", format!("k is {}, use 1 to {}", self.k, limits::K_MAX));
         }
         if self.contradiction {
-            return invalid("give only one of ef, recall and exact".to_owned());
+            return invalid("ef", "give only one of ef, recall and exact".to_owned());
         }
         if self.score_threshold.is_some_and(f32::is_nan) {
-            return invalid("score_threshold is not a number".to_owned());
+            return invalid("score_threshold", "score_threshold is not a number".to_owned());
         }
         match self.effort {
             Some(Effort::Ef(ef)) if ef == 0 || ef > limits::EF_MAX => {
-                invalid(format!("ef is {ef}, use 1 to {}", limits::EF_MAX))
+                invalid("ef", format!("ef is {ef}, use 1 to {}", limits::EF_MAX))
             }
             Some(Effort::Recall(recall)) if !(recall > 0.0 && recall <= 1.0) => {
-                invalid(format!("recall is {recall}, use a number above 0 and at most 1"))
+                invalid("recall", format!("recall is {recall}, use a number above 0 and at most 1"))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Parses a filter; parameters without a filter are an error.
+/// Parses a filter: an expression, or the same as JSON, which begins with a brace as no expression
+/// does. Parameters without a place for them are an error.
 pub(crate) fn parse_filter(text: Option<&str>, params: &Params) -> Result<Option<Filter>> {
     match (text, params.keys().next()) {
+        (Some(text), bound) if text.trim_start().starts_with('{') => {
+            if let Some(name) = bound {
+                return Err(Error::invalid(format!(
+                    "parameter `{name}` is bound, but a filter in JSON has its values in itself"
+                )));
+            }
+            if text.len() > FILTER_BYTES_MAX {
+                return Err(Error::invalid(format!(
+                    "the filter has {} bytes, at most {FILTER_BYTES_MAX} are allowed",
+                    text.len()
+                )));
+            }
+            let json = serde_json::from_str(text)
+                .map_err(|error| Error::invalid(format!("the filter is not JSON: {error}")))?;
+            Ok(Some(Filter::from_json(&json)?))
+        }
         (Some(text), _) => Ok(Some(Filter::parse(text, params)?)),
         (None, Some(name)) => {
-            Err(Error::invalid(format!("parameter `{name}` is bound, but there is no filter")))
+            Err(Error::invalid(format!("parameter `{name}` is bound, but there is no filter"))
+                .about("params"))
         }
         (None, None) => Ok(None),
     }

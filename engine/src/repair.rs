@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use vecstore_segments::OsVfs;
+use vecstore_segments::Vfs;
 
 use crate::kv::{Batch, FjallKv, Kv, Space};
 use crate::{Result, catalogue, log};
@@ -26,9 +26,9 @@ pub struct RepairReport {
 }
 
 /// Cuts the log in the folder `path`, whose lock the caller holds.
-pub(crate) fn repair(path: &Path) -> Result<RepairReport> {
-    let cut = FjallKv::repair(&OsVfs, path)?;
-    let kv = FjallKv::open(Arc::new(OsVfs), path)?;
+pub(crate) fn repair(vfs: Arc<dyn Vfs>, path: &Path) -> Result<RepairReport> {
+    let cut = FjallKv::repair(&*vfs, path)?;
+    let kv = FjallKv::open(vfs, path)?;
     let seq = catalogue::load(&kv)?.seq;
     if cut.place.is_some() {
         drop_commits_after(&kv, seq)?;

@@ -9,9 +9,12 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use vecstore_query::Costs;
 use vecstore_segments::{FolderLock, Vfs, WriteOptions};
 
+use crate::catalogue::RemovedNamespace;
 use crate::commit::Queue;
-use crate::kv::Kv;
+use crate::kv::{Kv, Space, purge};
 use crate::options::{CollectionOptions, Durability, Options};
+use crate::probe::Probe;
+use crate::quota::Quotas;
 use crate::store::SegmentStore;
 use crate::version::Version;
 use crate::{Error, ErrorKind, Result};
@@ -37,6 +40,7 @@ pub(crate) struct State {
     pub(crate) background: Signals,
     pub(crate) closed: AtomicBool,
     pub(crate) process: u32,
+    pub(crate) probe: Probe,
     /// Released last.
     pub(crate) _lock: Option<FolderLock>,
 }
@@ -86,6 +90,7 @@ pub(crate) struct CollectionState {
     pub(crate) name: String,
     pub(crate) options: CollectionOptions,
     version: RwLock<Arc<Version>>,
+    pub(crate) quotas: RwLock<Quotas>,
     /// Only used by whoever holds [`State::commit`].
     pub(crate) head: Mutex<Head>,
     /// One flush at a time.
@@ -98,11 +103,13 @@ pub(crate) struct CollectionState {
     costs: OnceLock<Costs>,
 }
 
-/// Where the next log frame goes, and which deletion entries exist.
+/// Where the next log frame goes, and which entries of deletions and removals exist.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) next_number: u32,
     pub(crate) tombs: HashMap<u64, Vec<u64>>,
+    /// Namespaces that have an entry of their removal.
+    pub(crate) removed: BTreeMap<Arc<str>, RemovedNamespace>,
 }
 
 impl CollectionState {
@@ -118,6 +125,7 @@ impl CollectionState {
             name,
             options,
             version: RwLock::new(Arc::new(version)),
+            quotas: RwLock::default(),
             head: Mutex::new(head),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
@@ -180,6 +188,21 @@ impl State {
     /// Notes that commit `seq` is on disk.
     pub(crate) fn note(&self, seq: u64) -> Result<()> {
         self.kv.note(seq, self.options.durability != Durability::Sync)
+    }
+
+    /// Removes keys that no longer mean anything; see [`purge`].
+    pub(crate) fn purge(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        dead: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<()> {
+        let purged = purge(&*self.kv, space, prefix, dead);
+        if purged.is_err() {
+            // Nothing is committed after a batch that failed, whatever was in it.
+            return self.commit.lock().fail(purged);
+        }
+        purged
     }
 
     pub(crate) fn all_collections(&self) -> Vec<Arc<CollectionState>> {

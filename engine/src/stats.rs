@@ -95,6 +95,18 @@ pub struct FieldStats {
     pub dates: u64,
 }
 
+/// A namespace of a collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamespaceInfo {
+    /// Its name; `""` is the default one.
+    pub name: String,
+    /// Its records.
+    pub records: u64,
+    /// About the bytes it takes: its share of each segment file, by rows, and its records that are not
+    /// in one yet.
+    pub bytes: u64,
+}
+
 /// What [`Database::verify`](crate::Database::verify) found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
@@ -152,7 +164,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
         name: shard.name.clone(),
         dim: shard.options.dim(),
         metric: shard.options.metric().name().to_owned(),
-        records: namespaces.values().sum(),
+        records: namespaces.values().map(|usage| usage.records).sum(),
         namespaces: namespaces.len() as u64,
         memtable_records: memtable_records as u64,
         memtable_bytes: version.memtables.iter().map(|part| part.table.bytes() as u64).sum(),
@@ -203,14 +215,35 @@ fn fields(segment: &Segment) -> Vec<FieldStats> {
         .collect()
 }
 
-/// Records of every namespace that has some.
-pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, u64> {
-    let mut records: BTreeMap<String, u64> = BTreeMap::new();
+/// Records and bytes of a namespace, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Usage {
+    pub(crate) fn add(&mut self, records: u64, bytes: u64) {
+        self.records += records;
+        self.bytes += bytes;
+    }
+}
+
+/// The bytes of so many of a segment's rows.
+pub(crate) fn share(segment: &Segment, rows: u64) -> u64 {
+    let share = u128::from(segment.bytes()) * u128::from(rows);
+    // No more than the file has.
+    (share / u128::from(segment.rows().max(1))) as u64
+}
+
+/// Every namespace that has records, by name.
+pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, Usage> {
+    let mut all: BTreeMap<String, Usage> = BTreeMap::new();
     for part in &version.memtables {
         for (_, hot) in version.visible_rows(part) {
-            match records.get_mut(&*hot.namespace) {
-                Some(count) => *count += 1,
-                None => drop(records.insert(hot.namespace.to_string(), 1)),
+            match all.get_mut(&*hot.namespace) {
+                Some(usage) => usage.add(1, hot.bytes()),
+                None => all.entry(hot.namespace.to_string()).or_default().add(1, hot.bytes()),
             }
         }
     }
@@ -218,11 +251,12 @@ pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, u64> {
         for namespace in part.file.segment.namespaces() {
             let live = part.live_in(namespace);
             if live > 0 {
-                *records.entry(namespace.name.clone()).or_default() += live;
+                let usage = all.entry(namespace.name.clone()).or_default();
+                usage.add(live, share(&part.file.segment, live));
             }
         }
     }
-    records
+    all
 }
 
 pub(crate) fn verify(state: &State) -> Result<VerifyReport> {

@@ -6,6 +6,7 @@ mod explain;
 mod filter;
 mod nearest;
 mod numbering;
+mod order;
 mod plan;
 mod request;
 mod sealed;
@@ -14,16 +15,17 @@ mod values;
 mod view;
 
 pub use costs::Costs;
-pub use execute::{AlternativeRun, Answer, ComparedSegment, Hit, compare, run};
+pub use execute::{AlternativeRun, Answer, ComparedSegment, Hit, compare, run, run_until};
 pub use explain::{ExecutedPlan, ExecutedSegment};
 pub use filter::{
     Comparison, Compiled, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Field, Filter, FilterError,
     FilterErrorKind, FilterJsonError, Orderable, Params, Value, compile, field,
 };
+pub use order::{FieldOrder, OrderKey};
 pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};
 pub use request::{Effort, Request};
 pub use sealed::SealedView;
-pub use values::ValueCounts;
+pub use values::{RowValues, ValueCounts};
 pub use view::{
     ClusterStats, Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats,
 };

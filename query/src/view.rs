@@ -145,8 +145,8 @@ pub trait SegmentView: Sync {
         // A view without clusters finds nothing in them, and what falls back then is the scan.
         Ok(Found::default())
     }
-    /// Asks the processor to load the row's vector, whose distance will be asked for soon; a hint
-    /// without effect on results.
+    /// Asks the processor to load the row's vector, whose distance will be asked for soon, and where
+    /// its id lies; a hint without effect on results.
     fn prefetch(&self, _row: u32) {}
     /// Exact distance to a row.
     fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError>;

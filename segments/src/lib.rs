@@ -17,7 +17,7 @@ mod vfs;
 mod writer;
 
 pub use choice::{IndexChoice, IndexKind, IndexOption, MeasuredCosts, StepCosts};
-pub use durable::write_file;
+pub use durable::{create_folder, write_file};
 pub use error::SegmentError;
 pub use id::{InvalidId, RecordId};
 pub use lock::{FolderLock, LockError};

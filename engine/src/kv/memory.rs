@@ -12,7 +12,7 @@ type Key = (&'static str, Vec<u8>);
 
 /// Keys and values in memory; durable for as long as the process runs.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryKv {
+pub struct MemoryKv {
     keys: Mutex<BTreeMap<Key, Vec<u8>>>,
 }
 

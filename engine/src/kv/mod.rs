@@ -10,13 +10,13 @@ mod memory;
 use std::fmt::Debug;
 
 pub(crate) use self::fjall::{FjallKv, ID_KEY};
-pub(crate) use memory::MemoryKv;
+pub use memory::MemoryKv;
 
 use crate::{Error, Result};
 
 /// The four fixed keyspaces, shared by all collections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Space {
+pub enum Space {
     /// Collections, counters.
     Meta,
     /// Segment manifest records.
@@ -28,7 +28,8 @@ pub(crate) enum Space {
 }
 
 impl Space {
-    pub(crate) const ALL: [Space; 4] = [Space::Meta, Space::Segments, Space::Hot, Space::Tombs];
+    /// All of them.
+    pub const ALL: [Space; 4] = [Space::Meta, Space::Segments, Space::Hot, Space::Tombs];
 
     fn name(self) -> &'static str {
         match self {
@@ -42,7 +43,7 @@ impl Space {
 
 /// Changes that take effect together or not at all.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub struct Batch {
     changes: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
 }
 
@@ -65,16 +66,22 @@ impl Batch {
     pub(crate) fn len(&self) -> usize {
         self.changes.len()
     }
+
+    /// Each change, in the order they were added: keyspace, key, and the value that is set or
+    /// `None` if the key is removed.
+    pub fn changes(&self) -> impl Iterator<Item = (Space, &[u8], Option<&[u8]>)> {
+        self.changes.iter().map(|(space, key, value)| (*space, &key[..], value.as_deref()))
+    }
 }
 
 /// Called with each key and value of a scan, ascending by key.
-pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 
 /// An ordered store of byte strings with atomic batches.
 ///
 /// After an error from `commit` the state is unknown until the database is opened again: the
 /// caller must not commit any more.
-pub(crate) trait Kv: Send + Sync + Debug {
+pub trait Kv: Send + Sync + Debug {
     /// Applies a batch; with `durable` it survives a power cut when this returns.
     fn commit(&self, batch: Batch, durable: bool) -> Result<()>;
     /// Visits all keys that begin with `prefix`.
@@ -109,7 +116,7 @@ pub(crate) trait Kv: Send + Sync + Debug {
 
 /// A compaction that failed.
 #[derive(Debug)]
-pub(crate) enum CompactError {
+pub enum CompactError {
     /// The store is as it was.
     Unchanged(Error),
     /// Whether the old or the new store is in force is known when the database is opened again: the

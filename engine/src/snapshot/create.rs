@@ -9,7 +9,8 @@ use vecstore_segments::{RowSource, Segment, write_file, write_segment};
 
 use super::{SnapshotInfo, exists, folder, manifest, snapshots_dir};
 use crate::catalogue::{self, CollectionRecord, SegmentRecord};
-use crate::flush::{MemtableSource, flush_all, keep_going};
+use crate::flush::{MemtableSource, flush_all};
+use crate::install::keep_going;
 use crate::kv::Batch;
 use crate::record::check_name;
 use crate::state::{CollectionState, State};
@@ -62,6 +63,7 @@ fn make(state: &State, name: &str, dir: &Path) -> Result<SnapshotInfo> {
     for (version, shard) in &pinned {
         let record = CollectionRecord { name: shard.name.clone(), options: shard.options.clone() };
         catalogue::put_collection(&mut batch, shard.id, &record);
+        catalogue::put_quotas(&mut batch, shard.id, &shard.quotas.read());
         for part in &version.segments {
             let segment = &part.file.segment;
             let id = segment.id();
@@ -83,7 +85,9 @@ fn make(state: &State, name: &str, dir: &Path) -> Result<SnapshotInfo> {
     catalogue::put_next_collection(&mut batch, next_collection);
     catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
     vfs.sync_dir(dir).map_err(|e| Error::io(dir.display(), e))?;
+    state.probe.reached("snapshot: linked");
     write_file(vfs, &dir.join(manifest::FILE), &manifest::encode(&info, &batch)?)?;
+    state.probe.reached("snapshot: manifest written");
     let parent = snapshots_dir(state);
     vfs.sync_dir(&parent).map_err(|e| Error::io(parent.display(), e))?;
     Ok(info)

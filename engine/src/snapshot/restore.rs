@@ -23,6 +23,7 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     let dir = existing(state, name)?;
     let (_, catalogue) = manifest::read(&*state.vfs, &dir)?;
     let linked = link_back(state, &dir, &catalogue)?;
+    state.probe.reached("restore: linked");
 
     let mut commit = state.commit.lock();
     commit.check()?;
@@ -30,7 +31,8 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
         state.all_collections().into_iter().map(|shard| (shard.id, shard)).collect();
     // A collection that was dropped since may have left frames that must not come back.
     for id in catalogue.collections.keys().filter(|id| !current.contains_key(id)) {
-        purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true)?;
+        let purged = purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true);
+        commit.fail(purged)?;
     }
     let seq = commit.seq + 1;
     let epochs: BTreeMap<u32, u32> =
@@ -43,8 +45,11 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     state.next_segment.fetch_max(catalogue.next_segment, Ordering::Relaxed);
     catalogue::put_next_collection(&mut batch, next_collection);
     catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
+    // From here on the catalogue may have them, also if the commit seems to fail.
+    linked.values().for_each(|(_, file)| file.set_in_use());
     let committed = state.kv.commit(batch, true);
     commit.fail(committed)?;
+    state.probe.reached("restore: committed");
     commit.seq = seq;
     commit.next_collection = next_collection;
     publish(state, seq, catalogue, linked, &current, &epochs);
@@ -52,7 +57,7 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     state.background.notify_done();
     for (id, epoch) in epochs {
         let old = |key: &[u8]| Position::from_key(key).is_some_and(|at| at.epoch <= epoch);
-        purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &old)?;
+        state.purge(Space::Hot, &id.to_be_bytes(), &old)?;
     }
     Ok(())
 }
@@ -86,7 +91,12 @@ fn link_back(state: &State, dir: &Path, catalogue: &Catalogue) -> Result<Linked>
 fn remove_current(batch: &mut Batch, current: &BTreeMap<u32, Arc<CollectionState>>) {
     for (&id, shard) in current {
         catalogue::remove_collection(batch, id);
+        catalogue::remove_quotas(batch, id, &shard.quotas.read());
         let head = shard.head.lock();
+        // What the snapshot has of a namespace that was removed since is to be seen again.
+        for name in head.removed.keys() {
+            catalogue::forget_removed_namespace(batch, id, name);
+        }
         for part in &shard.version().segments {
             let tombs = head.tombs.get(&part.id()).map_or(&[][..], Vec::as_slice);
             catalogue::remove_segment(batch, id, part.id(), tombs);
@@ -102,6 +112,7 @@ fn put_restored(
 ) {
     for (&id, collection) in &catalogue.collections {
         catalogue::put_collection(batch, id, &collection.record);
+        catalogue::put_quotas(batch, id, &collection.quotas);
         // What is in the log now belongs to the state that is replaced.
         catalogue::put_flushed_epoch(batch, id, epochs.get(&id).copied().unwrap_or(0));
         for (&segment, entry) in &collection.segments {
@@ -127,12 +138,11 @@ fn publish(
     let mut collections = BTreeMap::new();
     let restored: BTreeSet<u32> = catalogue.collections.keys().copied().collect();
     for (id, collection) in catalogue.collections {
-        let CataloguedCollection { record, segments, .. } = collection;
+        let CataloguedCollection { record, segments, quotas, .. } = collection;
         let mut version = Version::empty(seq, epochs.get(&id).copied().unwrap_or(0) + 1);
         let mut head = Head::default();
         for (segment, entry) in segments {
             let Some((_, file)) = linked.remove(&segment) else { continue };
-            file.set_in_use();
             if !entry.deleted.is_empty() {
                 head.tombs.insert(segment, vec![tomb_seq]);
             }
@@ -154,6 +164,7 @@ fn publish(
                 head,
             )),
         };
+        *shard.quotas.write() = quotas;
         collections.insert(record.name, shard);
     }
     for (_, shard) in current.iter().filter(|(id, _)| !restored.contains(id)) {

@@ -7,6 +7,7 @@
 
 mod choice;
 mod exact;
+mod norm;
 mod portable;
 mod prefetch;
 
@@ -25,6 +26,7 @@ mod vnni;
 pub use choice::KernelChoice;
 pub(crate) use choice::WithKernel;
 pub use exact::ExactQuery;
+pub use norm::squared_norm;
 pub use prefetch::prefetch;
 
 use nibbles::{LANES, LINE_COMPONENTS};

@@ -119,14 +119,19 @@ impl Segment {
         &self,
         namespace: &NamespaceRows,
     ) -> Result<Option<(&IndexEntry, &IndexHead)>, SegmentError> {
-        let number = self.namespace_number(&namespace.name);
-        let Some(index) = number.and_then(|i| self.index_numbers[i]) else { return Ok(None) };
+        let Some(number) = namespace.index_number else { return Ok(None) };
+        let number = number as usize;
         let read = || {
-            let entry = &self.index_table()?[index as usize];
-            let head = self.index_heads[index as usize].get_or_init(|| self.decode_head(entry));
-            Ok((entry, head.as_ref().map_err(Flaw::clone)?))
+            // Not there if the namespace is one of another segment, with more indexes.
+            let (Some(entry), Some(head)) =
+                (self.index_table()?.get(number), self.index_heads.get(number))
+            else {
+                return Ok(None);
+            };
+            let head = head.get_or_init(|| self.decode_head(entry));
+            Ok(Some((entry, head.as_ref().map_err(Flaw::clone)?)))
         };
-        read().map(Some).map_err(|flaw: Flaw| flaw.of(&self.path))
+        read().map_err(|flaw: Flaw| flaw.of(&self.path))
     }
 
     fn index_table(&self) -> Result<&[IndexEntry], Flaw> {
@@ -151,7 +156,7 @@ impl Segment {
 
     /// The table's entry of a namespace's index, if it has one that can be read.
     pub(super) fn index_entry(&self, namespace: &str) -> Option<&IndexEntry> {
-        let number = self.index_numbers[self.namespace_number(namespace)?]?;
+        let number = self.namespace(namespace)?.index_number?;
         self.index_entries.get()?.as_ref().ok()?.get(number as usize)
     }
 

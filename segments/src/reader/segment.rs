@@ -30,8 +30,6 @@ pub struct Segment {
     contents: Contents,
     checks: BlockChecks,
     namespaces: Vec<NamespaceRows>,
-    /// Number of the index of each namespace.
-    pub(super) index_numbers: Vec<Option<u32>>,
     pub(super) block_entries: OnceLock<Result<Vec<BlockEntry>, Flaw>>,
     pub(super) quantizer: OnceLock<Result<Quantizer, Flaw>>,
     pub(super) index_entries: OnceLock<Result<Vec<IndexEntry>, Flaw>>,
@@ -49,6 +47,8 @@ pub struct NamespaceRows {
     pub rows: Range<u32>,
     /// Whether it has an index of its own, a graph or clusters.
     pub indexed: bool,
+    /// Number of that index in the segment.
+    pub(super) index_number: Option<u32>,
 }
 
 /// The graph of one namespace; its rows are numbered from the namespace's first row.
@@ -88,13 +88,13 @@ impl Segment {
             header,
             contents,
             checks: BlockChecks::new(block_crcs),
-            index_numbers: namespaces.iter().map(|n| n.index).collect(),
             namespaces: namespaces
                 .into_iter()
                 .map(|n| NamespaceRows {
                     name: n.name,
                     rows: n.first_row..n.first_row + n.rows,
                     indexed: n.index.is_some(),
+                    index_number: n.index,
                 })
                 .collect(),
             block_entries: OnceLock::new(),
@@ -163,11 +163,13 @@ impl Segment {
     /// One namespace.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Option<&NamespaceRows> {
-        self.namespace_number(name).map(|i| &self.namespaces[i])
-    }
-
-    pub(super) fn namespace_number(&self, name: &str) -> Option<usize> {
-        self.namespaces.binary_search_by(|n| n.name.as_str().cmp(name)).ok()
+        if name.is_empty() {
+            // It comes first. Comparing empty texts can be slow: they have no address, and a
+            // vectorised comparison that reads nothing from there takes a fault all the same.
+            return self.namespaces.first().filter(|first| first.name.is_empty());
+        }
+        let found = self.namespaces.binary_search_by(|n| n.name.as_str().cmp(name));
+        found.ok().map(|number| &self.namespaces[number])
     }
 
     /// Commit sequence number of a row.
