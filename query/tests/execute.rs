@@ -179,7 +179,9 @@ fn leaves_are_read_and_reranked_as_they_were_measured() {
         assert_eq!(rows(&answer), [first, first + 1, first + 2]);
         let ran = &answer.executed.segments[0];
         assert_eq!(ran.ran.rerank(), Some(rerank), "{:?}", ran.ran);
-        assert_eq!((ran.candidates, answer.executed.reranked), (rerank as u64, rerank as u64));
+        assert_eq!(ran.candidates, rerank as u64);
+        // Fewer where codes show by themselves that the rest lies behind.
+        assert!((3..=rerank as u64).contains(&answer.executed.reranked));
         assert!(ran.fallback.is_none() && answer.complete);
         let json = answer.executed.to_json();
         assert_eq!(json["segments"][0]["ran"]["strategy"], "clusters");
