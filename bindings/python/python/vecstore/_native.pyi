@@ -532,7 +532,7 @@ class Collection:
     def stats(self) -> dict[str, Any]:
         """Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
         records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
-        deleted, bytes, sections, graphs, fields, degraded), trouble.
+        deleted, bytes, sections, indexes, fields, degraded), trouble.
         """
 
 @final
