@@ -13,6 +13,8 @@ use vecstore_tests::process::{MOMENTS, Writer, check};
 use vecstore_tests::{Random, is_long};
 
 const THREADS: usize = 3;
+/// After so many a new database is begun: reading all of a large one takes longer than it shows.
+const ROUNDS_A_DATABASE: u64 = 16;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_writer");
 
 fn rounds() -> u64 {
@@ -25,17 +27,21 @@ fn kill_9_loses_nothing_acknowledged_and_leaves_nothing_half_done() {
     let seed = std::env::var("VECSTORE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     println!("VECSTORE_SEED={seed}");
     let mut random = Random::new(seed);
-    let dir = tempfile::tempdir().unwrap();
+    let mut dir = tempfile::tempdir().unwrap();
     let mut done = vec![0; THREADS];
     let (mut acknowledged, mut in_flight) = (0, 0);
     let mut deaths: BTreeMap<&str, u64> = MOMENTS.iter().map(|&moment| (moment, 0)).collect();
     for round in 0..rounds() {
+        if round > 0 && round % ROUNDS_A_DATABASE == 0 {
+            dir = tempfile::tempdir().unwrap();
+            done.fill(0);
+        }
         let moment = MOMENTS[round as usize / 2 % MOMENTS.len()];
         let die_at = (round % 2 == 1).then(|| format!("{moment}#{}", 1 + random.below(2)));
         let mut writer = Writer::start(PROGRAM, dir.path(), &done, die_at.as_deref());
         if die_at.is_none() {
             std::thread::sleep(Duration::from_millis(random.below(150)));
-        } else if writer.ends_within(Duration::from_millis(500)) {
+        } else if writer.ends_within(Duration::from_millis(250)) {
             *deaths.entry(moment).or_default() += 1;
         }
         let acked = writer.kill();
