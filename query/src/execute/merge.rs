@@ -117,6 +117,9 @@ pub(super) fn merge(
 struct Codes {
     /// Whether this was a scan. A walk's recall was measured, reranking included.
     is_scan: bool,
+    /// Whether all candidates are reranked, as they were when the recall was measured: codes of four
+    /// bits are too far off for the error seen on a few of them to speak for the others.
+    is_coarse: bool,
     /// Smallest code distance of a row that got no exact one; infinite if all rows did.
     nearest_left: f32,
     /// Candidates reranked.
@@ -131,6 +134,7 @@ impl Codes {
         let last = searched.candidates.last().filter(|_| truncated);
         Codes {
             is_scan: searched.ran == Strategy::ScanRows,
+            is_coarse: matches!(searched.ran, Strategy::Clusters { .. }),
             nearest_left: last.map_or(f32::INFINITY, |last| last.distance),
             reranked: 0,
             error: 0.0,
@@ -146,7 +150,8 @@ impl Codes {
     /// Whether a candidate is so far behind the last hit that its exact distance makes no
     /// difference.
     fn is_beyond(&self, candidate: &Hit, last: f32) -> bool {
-        self.reranked >= RERANKED_MIN && candidate.distance - ERRORS_APART * self.error > last
+        let told = self.reranked >= RERANKED_MIN && !self.is_coarse;
+        told && candidate.distance - ERRORS_APART * self.error > last
     }
 
     /// Notes a candidate that gets no exact distance.
