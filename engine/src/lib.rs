@@ -32,8 +32,6 @@ mod database;
 mod error;
 mod facet;
 mod flush;
-mod hot_fields;
-mod hot_view;
 mod install;
 mod kv;
 mod log;

@@ -13,7 +13,6 @@ use crate::options::limits;
 use crate::record::{Hit, Include, check_vector};
 use crate::state::CollectionState;
 use crate::version::Version;
-use crate::views::views;
 use crate::{Error, Result};
 
 /// A query in the making; see [`Collection::query`].
@@ -150,7 +149,7 @@ impl<'a> Query<'a> {
         version: &Version,
     ) -> Result<(QueryResult, ExecutedPlan)> {
         let request = self.request(vector, filter);
-        let parts = views(version, self.collection.namespace_name(), &shard.options);
+        let parts = self.collection.views(version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
         let answer = run(&request, &refs, costs)?;
@@ -179,7 +178,7 @@ impl<'a> Query<'a> {
         let filter = self.check_all(shard)?;
         let request = self.request(self.vector, filter.as_ref());
         let version = shard.version();
-        let parts = views(&version, self.collection.namespace_name(), &shard.options);
+        let parts = self.collection.views(&version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
         Ok(compare(&request, &refs, costs)?)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalogue::CataloguedCollection;
 use crate::kv::Kv;
 use crate::log::{self, Change, Position};
-use crate::memtable::{Memtable, id_key};
+use crate::memtable::Memtable;
 use crate::record::CheckedRecord;
 use crate::state::{CollectionState, Head};
 use crate::store::SegmentStore;
@@ -74,9 +74,7 @@ fn replay(
     log::replay(kv, collection, flushed_epoch, &mut |at, frame| {
         last = Some(at);
         *seq = frame.seq.max(*seq);
-        if let Some(previous) = table.alive(&id_key(&frame.namespace, &frame.id)) {
-            previous.delete(frame.seq);
-        }
+        table.delete(&frame.namespace, &frame.id, frame.seq);
         let Change::Upsert { vector, json } = frame.change else { return Ok(()) };
         if vector.len() != options.dim() {
             return Err(Error::new(

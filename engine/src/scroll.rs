@@ -12,7 +12,6 @@ use crate::options::limits;
 use crate::query::parse_filter;
 use crate::record::{Include, StoredRecord};
 use crate::version::Version;
-use crate::views::views;
 use crate::{Error, Result};
 
 /// A scroll in the making; see [`Collection::scroll`].
@@ -123,8 +122,7 @@ impl<'a> Scroll<'a> {
         filter: Option<&Filter>,
         after: Option<&RecordId>,
     ) -> Result<Page> {
-        let options = self.collection.settings();
-        let parts = views(version, self.collection.namespace_name(), options);
+        let parts = self.collection.views(version);
         let mut smallest: BinaryHeap<(RecordId, usize, u32)> = BinaryHeap::new();
         for (number, part) in parts.iter().enumerate() {
             for row in &part.rows(filter)? {

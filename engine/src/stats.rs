@@ -144,8 +144,10 @@ pub(crate) fn disk_bytes(state: &State) -> Result<u64> {
 
 pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
     let version = shard.version();
-    let memtable_records: usize =
-        version.memtables.iter().map(|part| version.visible_rows(part).count()).sum();
+    let memtable_records: u64 = (version.memtables.iter())
+        .flat_map(|part| part.table.namespaces())
+        .map(|namespace| u64::from(namespace.live(version.seq)))
+        .sum();
     let namespaces = namespaces(&version);
     Ok(CollectionStats {
         name: shard.name.clone(),
@@ -153,7 +155,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
         metric: shard.options.metric().name().to_owned(),
         records: namespaces.values().sum(),
         namespaces: namespaces.len() as u64,
-        memtable_records: memtable_records as u64,
+        memtable_records,
         memtable_bytes: version.memtables.iter().map(|part| part.table.bytes() as u64).sum(),
         segments: version
             .segments
@@ -206,10 +208,10 @@ fn fields(segment: &Segment) -> Vec<FieldStats> {
 pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, u64> {
     let mut records: BTreeMap<String, u64> = BTreeMap::new();
     for part in &version.memtables {
-        for (_, hot) in version.visible_rows(part) {
-            match records.get_mut(&*hot.namespace) {
-                Some(count) => *count += 1,
-                None => drop(records.insert(hot.namespace.to_string(), 1)),
+        for namespace in part.table.namespaces() {
+            let live = u64::from(namespace.live(version.seq));
+            if live > 0 {
+                *records.entry(namespace.name().to_string()).or_default() += live;
             }
         }
     }

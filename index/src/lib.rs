@@ -4,6 +4,7 @@
 //! This crate knows no file, no clock and no thread pool of its own. What it reads comes in as
 //! [`Rows`], what it runs in parallel goes through [`Workers`].
 
+mod append_only;
 mod codes;
 mod fields;
 mod graph;
@@ -12,14 +13,15 @@ mod metric;
 mod rows;
 mod workers;
 
+pub use append_only::AppendOnly;
 pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
 pub use fields::{
     Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar, Timestamp,
 };
 pub use graph::{
     Accept, BuildError, Calibration, EfPoint, Found, GRAPH_ROWS_MAX, Graph, GraphBuf, GraphOptions,
-    MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build,
-    calibrate, merge, search, shortfall,
+    Linker, LiveGraph, LiveReader, MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch,
+    Shortfall, UpperLayers, build, calibrate, merge, search, shortfall,
 };
 pub use kernels::{ExactQuery, kernel_name, prefetch};
 pub use metric::{Metric, UnknownMetric};
