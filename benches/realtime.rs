@@ -28,6 +28,8 @@ use data::{read_records, read_vectors};
 
 const K: usize = 10;
 
+/// Measures and prints.
+type Part = fn(&Set) -> Result<(), AnyError>;
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), AnyError> {
@@ -41,7 +43,7 @@ fn main() -> Result<(), AnyError> {
         set.base[0].len(),
         set.queries.len()
     );
-    let all: [(&str, fn(&Set) -> Result<(), AnyError>); 4] =
+    let all: [(&str, Part); 4] =
         [("latency", latency), ("filter", filter), ("flush", flush), ("beside", beside)];
     for (name, part) in all {
         if parts.is_empty() || parts.iter().any(|wanted| wanted == name) {

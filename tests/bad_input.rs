@@ -118,6 +118,31 @@ fn names_and_settings_that_are_not_valid() {
 }
 
 #[test]
+fn the_argument_that_is_wrong_is_named() {
+    let (db, docs) = in_memory(2, Metric::Cosine);
+    let near = [1.0, 0.0];
+    let check = |result: Result<(), Error>, field: Option<&str>| {
+        assert_eq!(result.unwrap_err().field(), field);
+    };
+    let create = |options| db.create_collection("new", options).map(drop);
+    check(create(Collection::options(0, Metric::Dot)), Some("dim"));
+    check(create(Collection::options(2, Metric::Dot).m(3)), Some("m"));
+    check(db.create_collection("a b", Collection::options(2, Metric::Dot)).map(drop), Some("name"));
+    check(docs.namespace("\n").map(drop), Some("namespace"));
+    check(docs.upsert(Record::new("", near)).map(drop), Some("id"));
+    check(docs.upsert(Record::new(1, [1.0])).map(drop), Some("vector"));
+    check(docs.upsert(Record::new(1, near).metadata(json!([]))).map(drop), Some("metadata"));
+    check(docs.query(&near).k(0).run().map(drop), Some("k"));
+    check(docs.query(&near).ef(0).run().map(drop), Some("ef"));
+    check(docs.query(&near).recall(2.0).run().map(drop), Some("recall"));
+    check(docs.query(&near).filter("a =").run().map(drop), Some("filter"));
+    check(docs.query(&near).bind("a", 1).run().map(drop), Some("params"));
+    check(docs.query(&[0.0, 0.0]).run().map(drop), Some("vector"));
+    check(docs.scroll().limit(0).run().map(drop), Some("limit"));
+    check(db.drop_collection("none"), None);
+}
+
+#[test]
 fn folders_that_are_not_databases() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");

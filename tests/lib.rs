@@ -1,6 +1,7 @@
 //! What the tests share: real records, generated vectors, and the plain twins of the fast paths.
 
 pub mod history;
+pub mod simulation;
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -10,6 +11,11 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value};
 use vecstore::{Collection, Database, Metric, Record, RecordId};
 use vecstore_index::ExactQuery;
+
+/// Whether tests that have a long form run it: `VECSTORE_LONG=1`.
+pub fn is_long() -> bool {
+    std::env::var_os("VECSTORE_LONG").is_some_and(|value| value != "0")
+}
 
 /// Vectors of equal length with a JSON object each.
 #[derive(Debug)]

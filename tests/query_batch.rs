@@ -95,3 +95,27 @@ fn flush_and_optimize_stop_when_told_and_lose_nothing() {
         assert_eq!(docs.count(None).unwrap(), ROWS);
     }
 }
+
+#[test]
+fn a_batch_of_queries_tells_how_far_it_is_and_stops_when_told() {
+    let (_db, docs) = in_memory(DIM, Metric::Euclidean);
+    let mut random = Random::new(11);
+    docs.batch_upsert((0..100).map(|id| Record::new(id, random.vector(DIM))).collect()).unwrap();
+    let asked: Vec<f32> = (0..500).flat_map(|_| random.vector(DIM)).collect();
+
+    let mut told = Vec::new();
+    let all = docs.query_batch_with(&asked, |query| query, &mut |done| {
+        told.push(done);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(all.unwrap(), docs.query_batch(&asked, |query| query).unwrap());
+    assert!(!told.is_empty() && told.is_sorted() && told.iter().all(|&done| done <= 500));
+
+    let mut calls = 0;
+    let stopped = docs.query_batch_with(&asked, |query| query, &mut |_| {
+        calls += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(calls, 1);
+}

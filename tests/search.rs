@@ -210,3 +210,30 @@ fn explain_tells_what_ran() {
     assert_eq!(segments.len(), 2, "{json}");
     assert_eq!(json["hits"], 10);
 }
+
+#[test]
+fn a_query_nobody_waits_for_stops_between_segments() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let options = Options { background_merge: false, ..Options::default() };
+    let db = Database::in_memory_with(options).unwrap();
+    let docs = db.create_collection("docs", Collection::options(2, Metric::Dot)).unwrap();
+    for id in 0..4u64 {
+        docs.upsert(Record::new(id, [1.0, id as f32])).unwrap();
+        docs.flush().unwrap();
+    }
+    let asked = AtomicUsize::new(0);
+    let run = |stop_at: usize| {
+        asked.store(0, Ordering::Relaxed);
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) + 1 >= stop_at;
+        docs.query(&[1.0, 1.0]).stop_when(&stop).run().map(|result| result.len())
+    };
+    assert_eq!(run(usize::MAX).unwrap(), 4);
+    let times = asked.load(Ordering::Relaxed);
+    assert!(times >= 8, "asked {times} times");
+    for stop_at in 1..=times {
+        let error = run(stop_at).unwrap_err();
+        assert_eq!(error.kind(), vecstore::ErrorKind::Cancelled);
+        assert_eq!(asked.load(Ordering::Relaxed), stop_at);
+    }
+}

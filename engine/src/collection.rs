@@ -147,7 +147,8 @@ impl Collection {
                 "collection `{}`: the batch has {bytes} bytes, at most {} are allowed; split it",
                 shard.name,
                 limits::BATCH_BYTES_MAX
-            )));
+            ))
+            .about("records"));
         }
         if checked.is_empty() {
             return Ok(shard.version().seq);
@@ -155,13 +156,14 @@ impl Collection {
         Ok(self.write(Operation::Upsert(checked))?.seq)
     }
 
-    fn check_batch(&self, len: usize, what: &str) -> Result<()> {
+    fn check_batch(&self, len: usize, what: &'static str) -> Result<()> {
         if len > limits::BATCH_RECORDS_MAX {
             return Err(Error::invalid(format!(
                 "collection `{}`: the batch has {len} {what}, at most {} are allowed; split it",
                 self.shard.name,
                 limits::BATCH_RECORDS_MAX
-            )));
+            ))
+            .about(what));
         }
         Ok(())
     }

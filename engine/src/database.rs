@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
-use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Progress, Vfs};
+use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Progress, Vfs, create_folder};
 
 use crate::catalogue::{self, CollectionRecord};
 use crate::collection::Collection;
@@ -59,6 +59,23 @@ pub struct Database {
 pub(crate) struct Handle {
     pub(crate) state: Arc<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What a database is opened over.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) lock: Option<FolderLock>,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) kv: Box<dyn Kv>,
+    pub(crate) probe: Probe,
+    /// Whether there are threads for work that nobody waits for.
+    pub(crate) background: bool,
+}
+
+impl Ground {
+    pub(crate) fn new(lock: Option<FolderLock>, vfs: Arc<dyn Vfs>, kv: Box<dyn Kv>) -> Self {
+        Ground { lock, vfs, kv, probe: Probe::default(), background: true }
+    }
 }
 
 impl Handle {
@@ -128,7 +145,7 @@ impl Database {
     /// Like [`in_memory`](Self::in_memory) with settings; durability means nothing there.
     pub fn in_memory_with(options: Options) -> Result<Self> {
         let vfs = Arc::new(MemVfs::default());
-        Self::start(None, options, None, vfs, Box::new(MemoryKv::default()), Probe::default())
+        Self::start(None, options, Ground::new(None, vfs, Box::new(MemoryKv::default())))
     }
 
     /// Makes a database that does not open, because its log is damaged, open again with what lies
@@ -161,25 +178,20 @@ impl Database {
             if !create {
                 return Err(no_database(path));
             }
-            vfs.create_dir_all(path).map_err(|e| Error::io(path.display(), e))?;
+            create_folder(&*vfs, path).map_err(|e| Error::io(path.display(), e))?;
         }
         let lock = lock(path)?;
         if !exists {
             check_empty(&*vfs, path)?;
         }
         let kv = FjallKv::open(Arc::clone(&vfs), path)?;
-        Self::start(Some(path), options, Some(lock), vfs, Box::new(kv), probe)
+        let ground = Ground::new(Some(lock), vfs, Box::new(kv));
+        Self::start(Some(path), options, Ground { probe, ..ground })
     }
 
-    pub(crate) fn start(
-        path: Option<&Path>,
-        options: Options,
-        lock: Option<FolderLock>,
-        vfs: Arc<dyn Vfs>,
-        kv: Box<dyn Kv>,
-        probe: Probe,
-    ) -> Result<Self> {
+    pub(crate) fn start(path: Option<&Path>, options: Options, ground: Ground) -> Result<Self> {
         options.validate()?;
+        let Ground { lock, vfs, kv, probe, background } = ground;
         let root = path.unwrap_or(Path::new(""));
         let segments = SegmentStore::open(Arc::clone(&vfs), root.join("seg"))?;
         let catalogue = catalogue::load(&*kv)?;
@@ -202,8 +214,14 @@ impl Database {
             .flat_map(|collection| collection.segments.values())
             .filter_map(|segment| Some(segment.record.as_ref()?.file.clone()))
             .collect();
-        segments.remove_all_but(&files)?;
         snapshot::remove_unfinished(&*vfs, root)?;
+        // The folders' own names, before anything in them is relied on; also where a process that
+        // did not come this far has made them.
+        vfs.sync_dir(root).map_err(|e| Error::io(root.display(), e))?;
+        segments.remove_all_but(&files)?;
+        // A process before this one may have ended between writing a commit and syncing it: what is
+        // shown from here on must not go with the next power cut.
+        kv.sync()?;
         let mut seq = catalogue.seq;
         let mut collections = BTreeMap::new();
         let mut flushed = BTreeMap::new();
@@ -245,7 +263,7 @@ impl Database {
             // Before the first commit that is not synced; and when the last such time is over.
             state.note(catalogue.seq)?;
         }
-        let threads = background::start(&state, asked)?;
+        let threads = if background { background::start(&state, asked)? } else { Vec::new() };
         Ok(Database { handle: Arc::new(Handle { state, threads: Mutex::new(threads) }) })
     }
 
@@ -262,7 +280,7 @@ impl Database {
     pub fn create_collection(&self, name: &str, options: CollectionOptions) -> Result<Collection> {
         let state = self.state()?;
         check_name("collection", name)?;
-        options.validate().map_err(|e| Error::invalid(format!("collection `{name}`: {e}")))?;
+        options.validate().map_err(|e| e.at(format_args!("collection `{name}`")))?;
         let mut commit = state.commit.lock();
         commit.check()?;
         if state.collections.read().contains_key(name) {

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Closed,
     /// The database was written by a newer version.
     Unsupported,
+    /// The caller no longer wanted the answer; see [`Query::stop_when`](crate::Query::stop_when).
+    Cancelled,
 }
 
 impl ErrorKind {
@@ -46,6 +48,7 @@ impl ErrorKind {
             ErrorKind::Io => "io",
             ErrorKind::Closed => "closed",
             ErrorKind::Unsupported => "unsupported",
+            ErrorKind::Cancelled => "cancelled",
         }
     }
 }
@@ -61,12 +64,13 @@ impl fmt::Display for ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    field: Option<&'static str>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), source: None }
+        Error { kind, message: message.into(), field: None, source: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -78,13 +82,32 @@ impl Error {
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Error { kind, message: message.into(), source: Some(source.into()) }
+        Error { kind, message: message.into(), field: None, source: Some(source.into()) }
     }
 
     /// An input or output failure of `what`; a full volume is told apart.
     pub(crate) fn io(what: impl fmt::Display, source: std::io::Error) -> Self {
         let kind = io_kind(&source);
         Error::caused(kind, format!("{what}: {source}"), source)
+    }
+
+    /// The same error, about one argument.
+    pub(crate) fn about(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// The same error with `place` before its message.
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// The argument that is wrong, by its name in every face: `k`, `filter`, `vector` …; `None`
+    /// if it is not one alone.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static str> {
+        self.field
     }
 
     /// What kind of failure this is.
@@ -127,7 +150,7 @@ impl From<SegmentError> for Error {
 
 impl From<FilterError> for Error {
     fn from(error: FilterError) -> Self {
-        Error::caused(ErrorKind::InvalidArgument, error.to_string(), error)
+        Error::caused(ErrorKind::InvalidArgument, error.to_string(), error).about("filter")
     }
 }
 

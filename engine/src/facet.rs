@@ -68,7 +68,8 @@ impl<'a> Facet<'a> {
             return Err(Error::invalid(format!(
                 "collection `{}`, facet: limit is 0, use 1 or more",
                 shard.name
-            )));
+            ))
+            .about("limit"));
         }
         let filter = parse_filter(self.filter, &self.params)?;
         let path = FieldPath::from(self.field);

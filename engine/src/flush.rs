@@ -6,7 +6,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::RowSource;
 
 use crate::commit::seal;
-use crate::install::{Inputs, OnProgress, install};
+use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, Space};
 use crate::log::Position;
 use crate::memtable::{Memtable, MemtableSource};
@@ -30,6 +30,9 @@ fn seal_active(state: &State, collection: &CollectionState) -> u32 {
     epoch
 }
 
+const STOPPED: &str =
+    "the flush was stopped; what is not in a segment stays in memory and in the log";
+
 /// A sealed memtable that becomes a segment.
 struct SealedMemtable {
     table: Arc<Memtable>,
@@ -42,7 +45,7 @@ impl Inputs for SealedMemtable {
     }
 
     fn stopped(&self) -> &'static str {
-        "the flush was stopped; what is not in a segment stays in memory and in the log"
+        STOPPED
     }
 
     fn are_in(&self, version: &Version) -> bool {
@@ -75,7 +78,7 @@ pub(crate) fn flush_oldest(
     collection: &CollectionState,
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
-    let _one_at_a_time = collection.flushing.lock();
+    let _one_at_a_time = wait_for(&collection.flushing, STOPPED, progress)?;
     let version = collection.version();
     let [_, .., part] = &version.memtables[..] else { return Ok(false) };
     let inputs = SealedMemtable {

@@ -13,9 +13,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_segments::{Progress, RowSource, Segment, SegmentError, Written, write_segment};
+use vecstore_segments::{
+    Progress, RowSource, Segment, SegmentError, Stage, Written, write_segment,
+};
 
 use crate::catalogue::{self, SegmentRecord};
 use crate::kv::Batch;
@@ -101,6 +105,25 @@ pub(crate) fn install(
     inputs.clean(state, collection, seq)?;
     state.probe.reached(CLEANED);
     Ok(true)
+}
+
+/// The lock, when whoever has it is done, unless `progress` says not to wait on: then a
+/// [`Conflict`](ErrorKind::Conflict) that says `stopped`. It is told that nothing is known yet: none
+/// of no rows.
+pub(crate) fn wait_for<'a>(
+    lock: &'a Mutex<()>,
+    stopped: &'static str,
+    progress: &mut OnProgress<'_>,
+) -> Result<MutexGuard<'a, ()>> {
+    const BETWEEN_REPORTS: Duration = Duration::from_millis(100);
+    loop {
+        if let Some(guard) = lock.try_lock_for(BETWEEN_REPORTS) {
+            return Ok(guard);
+        }
+        if progress(Progress { stage: Stage::Rows, done: 0, total: 0 }).is_break() {
+            return Err(Error::new(ErrorKind::Conflict, stopped));
+        }
+    }
 }
 
 /// Writes and opens the new segment. Until it is set in use the file goes with its last reader.

@@ -10,7 +10,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::{MergeSource, RowSource};
 
 use crate::flush::flush_all;
-use crate::install::{Inputs, OnProgress, install};
+use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, CompactError};
 use crate::state::{CollectionState, Head, State};
 use crate::version::{SegmentPart, Version};
@@ -66,7 +66,7 @@ fn optimize_collection(
     progress: &mut OnProgress<'_>,
 ) -> Result<OptimizeReport> {
     flush_all(state, collection, progress)?;
-    let _one_at_a_time = collection.merging.lock();
+    let _one_at_a_time = wait_for(&collection.merging, STOPPED, progress)?;
     let segments = collection.version().segments.clone();
     let mut report = OptimizeReport { segments_before: segments.len(), ..Default::default() };
     let nothing_to_gain = match &segments[..] {
@@ -99,6 +99,8 @@ fn compact_log(state: &State) -> Result<()> {
     }
 }
 
+const STOPPED: &str = "optimize was stopped; nothing was changed";
+
 /// Segments that become one.
 struct MergeInputs {
     parts: Vec<SegmentPart>,
@@ -111,7 +113,7 @@ impl Inputs for MergeInputs {
     }
 
     fn stopped(&self) -> &'static str {
-        "optimize was stopped; nothing was changed"
+        STOPPED
     }
 
     fn are_in(&self, version: &Version) -> bool {

@@ -121,18 +121,34 @@ impl CollectionOptions {
         self.metric.parse().unwrap_or(Metric::Cosine)
     }
 
+    /// Graph links a row; see [`m`](Self::m).
+    #[must_use]
+    pub fn graph_m(&self) -> usize {
+        self.m
+    }
+
+    /// Candidates kept while a row is linked; see [`ef_construction`](Self::ef_construction).
+    #[must_use]
+    pub fn graph_ef_construction(&self) -> usize {
+        self.ef_construction
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
-        let range = |name: &str, value: usize, low: usize, high: usize| {
+        let range = |name: &'static str, value: usize, low: usize, high: usize| {
             if (low..=high).contains(&value) {
                 Ok(())
             } else {
-                Err(Error::invalid(format!("{name}: {value} is not within {low} to {high}")))
+                Err(Error::invalid(format!("{name}: {value} is not within {low} to {high}"))
+                    .about(name))
             }
         };
         range("dim", self.dim, 1, Self::DIM_MAX)?;
         range("m", self.m, 4, 128)?;
         range("ef_construction", self.ef_construction, 16, 2_048)?;
-        self.metric.parse::<Metric>().map(drop).map_err(|e| Error::invalid(e.to_string()))
+        self.metric
+            .parse::<Metric>()
+            .map(drop)
+            .map_err(|e| Error::invalid(e.to_string()).about("metric"))
     }
 
     pub(crate) fn write_options(&self) -> WriteOptions {

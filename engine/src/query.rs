@@ -1,22 +1,24 @@
 //! Asking for the nearest records.
 
+use std::fmt;
 use std::ops::Deref;
 
 use serde_json::Value;
 use vecstore_query::{
     ComparedSegment, Costs, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, compare,
-    run,
+    run, run_until,
 };
+use vecstore_segments::SegmentError;
 
 use crate::collection::Collection;
 use crate::options::limits;
 use crate::record::{Hit, Include, check_vector};
 use crate::state::CollectionState;
 use crate::version::Version;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A query in the making; see [`Collection::query`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a query does nothing until `run` or `explain`"]
 pub struct Query<'a> {
     collection: &'a Collection,
@@ -28,6 +30,18 @@ pub struct Query<'a> {
     contradiction: bool,
     score_threshold: Option<f32>,
     include: Include,
+    stop: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+impl fmt::Debug for Query<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("collection", &self.collection.name())
+            .field("k", &self.k)
+            .field("filter", &self.filter)
+            .field("effort", &self.effort)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The nearest records, best first.
@@ -68,6 +82,7 @@ impl<'a> Query<'a> {
             contradiction: false,
             score_threshold: None,
             include: Include::default(),
+            stop: None,
         }
     }
 
@@ -123,6 +138,14 @@ impl<'a> Query<'a> {
         self
     }
 
+    /// Asked between the parts of the search, each a segment: once it says true the query ends
+    /// with [`Cancelled`](crate::ErrorKind::Cancelled). For deadlines, and for callers that may
+    /// go away.
+    pub fn stop_when(mut self, stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
     /// Finds the records.
     ///
     /// # Errors
@@ -152,7 +175,17 @@ impl<'a> Query<'a> {
         let parts = self.collection.views(version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
-        let answer = run(&request, &refs, costs)?;
+        let answer = match self.stop {
+            None => run(&request, &refs, costs)?,
+            Some(stop) => {
+                run_until(&request, &refs, costs, &|| stop()).map_err(|error| match error {
+                    SegmentError::Cancelled => {
+                        Error::new(ErrorKind::Cancelled, "the query was stopped")
+                    }
+                    error => error.into(),
+                })?
+            }
+        };
         let metric = shard.options.metric();
         let hits = answer
             .hits
@@ -208,22 +241,24 @@ impl<'a> Query<'a> {
     }
 
     fn check_numbers(&self, what: &str) -> Result<()> {
-        let invalid = |problem: String| Err(Error::invalid(format!("{what}: {problem}")));
+        let invalid = |field: &'static str, problem: String| {
+            Err(Error::invalid(format!("{what}: {problem}")).about(field))
+        };
         if self.k == 0 || self.k > limits::K_MAX {
-            return invalid(format!("k is {}, use 1 to {}", self.k, limits::K_MAX));
+            return invalid("k", format!("k is {}, use 1 to {}", self.k, limits::K_MAX));
         }
         if self.contradiction {
-            return invalid("give only one of ef, recall and exact".to_owned());
+            return invalid("ef", "give only one of ef, recall and exact".to_owned());
         }
         if self.score_threshold.is_some_and(f32::is_nan) {
-            return invalid("score_threshold is not a number".to_owned());
+            return invalid("score_threshold", "score_threshold is not a number".to_owned());
         }
         match self.effort {
             Some(Effort::Ef(ef)) if ef == 0 || ef > limits::EF_MAX => {
-                invalid(format!("ef is {ef}, use 1 to {}", limits::EF_MAX))
+                invalid("ef", format!("ef is {ef}, use 1 to {}", limits::EF_MAX))
             }
             Some(Effort::Recall(recall)) if !(recall > 0.0 && recall <= 1.0) => {
-                invalid(format!("recall is {recall}, use a number above 0 and at most 1"))
+                invalid("recall", format!("recall is {recall}, use a number above 0 and at most 1"))
             }
             _ => Ok(()),
         }
@@ -235,7 +270,8 @@ pub(crate) fn parse_filter(text: Option<&str>, params: &Params) -> Result<Option
     match (text, params.keys().next()) {
         (Some(text), _) => Ok(Some(Filter::parse(text, params)?)),
         (None, Some(name)) => {
-            Err(Error::invalid(format!("parameter `{name}` is bound, but there is no filter")))
+            Err(Error::invalid(format!("parameter `{name}` is bound, but there is no filter"))
+                .about("params"))
         }
         (None, None) => Ok(None),
     }

@@ -1,14 +1,17 @@
 //! The same question for many vectors at once, on all cores.
 
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use vecstore_index::Workers;
 
 use crate::collection::Collection;
 use crate::query::{Query, QueryResult};
 use crate::record::check_vector;
 use crate::workers::Threads;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 impl Collection {
     /// The records nearest to each of `n` vectors, all as of one moment: `n` results, in order.
@@ -40,6 +43,18 @@ impl Collection {
         vectors: &'a [f32],
         with: impl FnOnce(Query<'a>) -> Query<'a>,
     ) -> Result<Vec<QueryResult>> {
+        self.query_batch_with(vectors, with, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Like [`query_batch`](Self::query_batch), with progress: the number of vectors that are done,
+    /// told now and then from the calling thread. `Break` stops it with a
+    /// [`Conflict`](ErrorKind::Conflict) as soon as the queries that run then are over.
+    pub fn query_batch_with<'a>(
+        &'a self,
+        vectors: &'a [f32],
+        with: impl FnOnce(Query<'a>) -> Query<'a>,
+        progress: &mut (dyn FnMut(usize) -> ControlFlow<()> + Send),
+    ) -> Result<Vec<QueryResult>> {
         let shard = self.checked()?;
         let dim = shard.options.dim();
         let what = format!("collection `{}`, query", shard.name);
@@ -47,7 +62,8 @@ impl Collection {
             return Err(Error::invalid(format!(
                 "{what}: {} numbers are not a whole number of vectors with {dim} components",
                 vectors.len()
-            )));
+            ))
+            .about("vectors"));
         }
         for (row, vector) in vectors.chunks_exact(dim).enumerate() {
             check_vector(vector, &shard.options, &format!("{what} {row}"))?;
@@ -58,13 +74,25 @@ impl Collection {
         let rows = vectors.len() / dim;
         let found: Vec<OnceLock<Result<QueryResult>>> =
             std::iter::repeat_with(OnceLock::new).take(rows).collect();
+        let (caller, progress) = (std::thread::current().id(), Mutex::new(progress));
+        let (done, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
         Threads(self.threads()).run(rows, &|row| {
+            if stopped.load(Ordering::Relaxed) {
+                return;
+            }
             let vector = &vectors[row * dim..(row + 1) * dim];
             found[row].get_or_init(|| {
                 let (result, _) = query.search(vector, filter.as_ref(), shard, &version)?;
                 Ok(result)
             });
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if std::thread::current().id() == caller && (*progress.lock())(done).is_break() {
+                stopped.store(true, Ordering::Relaxed);
+            }
         });
+        if stopped.into_inner() {
+            return Err(Error::new(ErrorKind::Conflict, format!("{what}: the batch was stopped")));
+        }
         found.into_iter().filter_map(OnceLock::into_inner).collect()
     }
 }

@@ -100,17 +100,19 @@ impl CheckedRecord {
     /// Checks everything a record can be wrong in; `what` begins the error message.
     pub(crate) fn check(record: Record, options: &CollectionOptions, what: &str) -> Result<Self> {
         let Record { id, vector, metadata } = record;
-        id.validate().map_err(|e| Error::invalid(format!("{what}: {e}")))?;
+        id.validate().map_err(|e| Error::invalid(format!("{what}: {e}")).about("id"))?;
         check_vector(&vector, options, &format!("{what}, record `{id}`"))?;
         let Value::Object(metadata) = metadata else {
             return Err(Error::invalid(format!(
                 "{what}, record `{id}`: metadata is {}, expected a JSON object",
                 kind_of(&metadata)
-            )));
+            ))
+            .about("metadata"));
         };
         for (name, value) in &metadata {
             check_value(value, 1).map_err(|problem| {
                 Error::invalid(format!("{what}, record `{id}`, metadata field `{name}`: {problem}"))
+                    .about("metadata")
             })?;
         }
         let json = serde_json::to_vec(&metadata)
@@ -120,7 +122,8 @@ impl CheckedRecord {
                 "{what}, record `{id}`: metadata has {} bytes, at most {} are allowed",
                 json.len(),
                 limits::METADATA_BYTES_MAX
-            )));
+            ))
+            .about("metadata"));
         }
         Ok(CheckedRecord { id, vector: vector.into(), json: json.into() })
     }
@@ -133,32 +136,31 @@ impl CheckedRecord {
 
 /// Checks dimension, finite numbers and (for cosine) a direction.
 pub(crate) fn check_vector(vector: &[f32], options: &CollectionOptions, what: &str) -> Result<()> {
+    vector_problem(vector, options)
+        .map_or(Ok(()), |problem| Err(Error::invalid(format!("{what}: {problem}")).about("vector")))
+}
+
+fn vector_problem(vector: &[f32], options: &CollectionOptions) -> Option<String> {
     if vector.len() != options.dim() {
-        return Err(Error::invalid(format!(
-            "{what}: vector has {} components, expected {}",
-            vector.len(),
-            options.dim()
-        )));
+        return Some(format!("vector has {} components, expected {}", vector.len(), options.dim()));
     }
     if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
-        return Err(Error::invalid(format!(
-            "{what}: component {at} of the vector is {}, every component must be finite",
+        return Some(format!(
+            "component {at} of the vector is {}, every component must be finite",
             vector[at]
-        )));
+        ));
     }
     let norm: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     if options.metric() == Metric::Cosine && norm < f64::from(f32::MIN_POSITIVE) {
-        return Err(Error::invalid(format!(
-            "{what}: the vector is zero, which has no direction (metric cosine)"
-        )));
+        return Some("the vector is zero, which has no direction (metric cosine)".to_owned());
     }
     if norm > f64::from(f32::MAX) {
-        return Err(Error::invalid(format!(
-            "{what}: the vector is too long, its squared length must stay below {:e}",
+        return Some(format!(
+            "the vector is too long, its squared length must stay below {:e}",
             f32::MAX
-        )));
+        ));
     }
-    Ok(())
+    None
 }
 
 fn check_value(value: &Value, depth: usize) -> std::result::Result<(), String> {
@@ -199,7 +201,8 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
             "{what} name `{}` is not allowed: use 1 to {} letters, digits, `.`, `_` or `-`, not beginning with a dot",
             name.escape_default(),
             limits::NAME_BYTES_MAX
-        )));
+        ))
+        .about("name"));
     }
     Ok(())
 }
@@ -212,7 +215,8 @@ pub(crate) fn check_namespace(name: &str) -> Result<()> {
             "namespace `{}` is not allowed: use at most {} bytes without control characters",
             name.escape_default(),
             limits::NAME_BYTES_MAX
-        )));
+        ))
+        .about("namespace"));
     }
     Ok(())
 }

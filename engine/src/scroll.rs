@@ -110,7 +110,8 @@ impl<'a> Scroll<'a> {
                 shard.name,
                 self.limit,
                 limits::PAGE_RECORDS_MAX
-            )));
+            ))
+            .about("limit"));
         }
         Ok((shard.version(), parse_filter(self.filter, &self.params)?))
     }

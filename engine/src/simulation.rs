@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 pub use vecstore_segments::{MemVfs, OsVfs, Region, SegmentError, Vfs, VfsFile, write_file};
 
+use crate::database::Ground;
 pub use crate::kv::{Batch, CompactError, Kv, MemoryKv, Space, Visit};
 pub use crate::probe::OnReached;
 use crate::probe::Probe;
 use crate::{Database, Error, Options, RepairReport, Result, repair};
 
-/// Opens the database in `root`, a folder of `vfs`, whose log and catalogue are in `kv`.
+/// Opens the database in `root`, a folder of `vfs`, whose log and catalogue are in `kv`. It does
+/// nothing of its own accord: the same calls have the same effects.
 pub fn open(root: &Path, options: Options, vfs: Arc<dyn Vfs>, kv: Box<dyn Kv>) -> Result<Database> {
-    Database::start(Some(root), options, None, vfs, kv, Probe::default())
+    let ground = Ground { background: false, ..Ground::new(None, vfs, kv) };
+    Database::start(Some(root), options, ground)
 }
 
 /// Like [`Database::open_with`]; `reached` is called with the name of each moment that is reached

@@ -14,7 +14,7 @@ mod values;
 mod view;
 
 pub use costs::Costs;
-pub use execute::{AlternativeRun, Answer, ComparedSegment, Hit, compare, run};
+pub use execute::{AlternativeRun, Answer, ComparedSegment, Hit, compare, run, run_until};
 pub use explain::{ExecutedPlan, ExecutedSegment};
 pub use filter::{
     Comparison, Compiled, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Field, Filter, FilterError,

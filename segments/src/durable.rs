@@ -1,8 +1,22 @@
-//! Small files that are replaced as a whole.
+//! Small files that are replaced as a whole, and folders that stay.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::{SegmentError, Vfs};
+
+/// Creates a folder and those above it, each of which survives a power cut; fine if it exists.
+pub fn create_folder(vfs: &dyn Vfs, path: &Path) -> io::Result<()> {
+    let is_missing = |folder: &&Path| {
+        let found = vfs.list(folder);
+        !folder.as_os_str().is_empty()
+            && found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    vfs.create_dir_all(path)?;
+    // A name is kept by the folder it is in. From above, so that no folder is kept but its name lost.
+    missing.iter().rev().filter_map(|folder| folder.parent()).try_for_each(|f| vfs.sync_dir(f))
+}
 
 /// Writes `bytes` to `path` so that after a crash the file is either as it was or complete:
 /// temporary name, sync, rename, sync of the folder.

@@ -15,7 +15,7 @@ mod reader;
 mod vfs;
 mod writer;
 
-pub use durable::write_file;
+pub use durable::{create_folder, write_file};
 pub use error::SegmentError;
 pub use id::{InvalidId, RecordId};
 pub use lock::{FolderLock, LockError};

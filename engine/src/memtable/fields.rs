@@ -1,7 +1,7 @@
 //! Field indices of a memtable, so that a filter does not parse the JSON of every row again.
 //!
-//! They are made in the background, once a filter was used: to index a run takes ten times as long
-//! as to match its rows one by one. A filter uses those that are there and reads the other rows.
+//! They are made in the background, once a filter was used: to index a run takes longer than to match
+//! its rows one by one. A filter uses those that are there and reads the other rows.
 
 use std::ops::Range;
 

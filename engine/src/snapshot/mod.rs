@@ -58,6 +58,8 @@ pub(crate) fn remove(state: &State, name: &str) -> Result<()> {
     let dir = existing(state, name)?;
     let manifest = dir.join(manifest::FILE);
     state.vfs.remove_file(&manifest).map_err(|e| Error::io(manifest.display(), e))?;
+    // Before the segments go: a snapshot that a power cut brings back must be whole.
+    state.vfs.sync_dir(&dir).map_err(|e| Error::io(dir.display(), e))?;
     state.vfs.remove_dir_all(&dir).map_err(|e| Error::io(dir.display(), e))
 }
 

@@ -45,6 +45,8 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
     state.next_segment.fetch_max(catalogue.next_segment, Ordering::Relaxed);
     catalogue::put_next_collection(&mut batch, next_collection);
     catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
+    // From here on the catalogue may have them, also if the commit seems to fail.
+    linked.values().for_each(|(_, file)| file.set_in_use());
     let committed = state.kv.commit(batch, true);
     commit.fail(committed)?;
     state.probe.reached("restore: committed");
@@ -135,7 +137,6 @@ fn publish(
         let mut head = Head::default();
         for (segment, entry) in segments {
             let Some((_, file)) = linked.remove(&segment) else { continue };
-            file.set_in_use();
             if !entry.deleted.is_empty() {
                 head.tombs.insert(segment, vec![tomb_seq]);
             }

@@ -47,19 +47,34 @@ pub fn run(
     views: &[&dyn SegmentView],
     costs: &Costs,
 ) -> Result<Answer, SegmentError> {
+    run_until(request, views, costs, &|| false)
+}
+
+/// As [`run`], and asks `stop` before each view is filtered or searched: once it says true, the
+/// answer is [`SegmentError::Cancelled`].
+pub fn run_until(
+    request: &Request<'_>,
+    views: &[&dyn SegmentView],
+    costs: &Costs,
+    stop: &dyn Fn() -> bool,
+) -> Result<Answer, SegmentError> {
+    let go_on = || if stop() { Err(SegmentError::Cancelled) } else { Ok(()) };
     let watch = Stopwatch::start();
     let metric = views.first().map_or(Metric::Cosine, |view| view.metric());
     let query =
         PreparedQuery { vector: request.vector, exact: ExactQuery::new(metric, request.vector) };
 
-    let bound: Vec<Bound> =
-        views.iter().map(|&view| Bound::new(view, request.filter)).collect::<Result<_, _>>()?;
+    let bound: Vec<Bound> = views
+        .iter()
+        .map(|&view| go_on().and_then(|()| Bound::new(view, request.filter)))
+        .collect::<Result<_, _>>()?;
     let (stats, matching): (Vec<_>, Vec<_>) =
         bound.iter().map(|b| (b.stats.clone(), b.matching)).unzip();
     let plan = plan(request, &stats, &matching, costs);
 
     let mut searched: Vec<Searched> = Vec::with_capacity(views.len());
     for &(index, ref segment) in &plan.segments {
+        go_on()?;
         let (view, bound) = (views[index], &bound[index]);
         searched.push(search::search_view(view, bound, segment, &plan, &query)?);
     }

@@ -43,6 +43,8 @@ impl Vfs for OsVfs {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        // The parent of a relative name is the empty path.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         // Elsewhere a folder cannot be opened as a file, and its names need no call of their own.
         if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
     }

@@ -87,6 +87,8 @@ impl FjallKv {
                 let mut batch = Batch::default();
                 batch.put(Space::Meta, ID_KEY.to_vec(), said.id.to_le_bytes().to_vec());
                 first.commit(dir, batch, true)?;
+                // The folder that it names, before the file that names it.
+                vfs.sync_dir(dir).map_err(|e| Error::io(dir.display(), e))?;
                 said.write(&*vfs, dir)?;
                 (said, None, first)
             }
@@ -282,6 +284,10 @@ impl Kv for FjallKv {
             return Err(CompactError::Unchanged(error));
         }
         let mut said = self.said.lock();
+        // The folder that it names, before the file that names it.
+        self.vfs
+            .sync_dir(&self.dir)
+            .map_err(|e| CompactError::Unchanged(Error::io(self.dir.display(), e)))?;
         let switched = Current { generation: next.number, ..said.clone() };
         switched.write(&*self.vfs, &self.dir).map_err(CompactError::Unknown)?;
         *said = switched;

@@ -33,9 +33,9 @@ impl Stage {
 
     /// What is to be expected with more rows than were measured.
     ///
-    /// A graph that has doubled misses about a quarter more at the same `ef` (WordNet, GloVe), and
-    /// takes a tenth more distances. A square root for the misses is more than that, so that the
-    /// promise holds for vectors that are harder.
+    /// The more rows, the more is missed at the same `ef`. A square root of the growth is on the
+    /// safe side: the tests ask for recall just before a graph is measured again. Distances, which
+    /// only price a plan, grow little.
     pub(super) fn calibration_for(&self, rows: u32) -> Calibration {
         let growth = (rows as f32 / self.rows.max(1) as f32).max(1.0);
         let grown = |point: &EfPoint| EfPoint {
