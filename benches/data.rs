@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 /// Cosine similarity, plainly.
-#[allow(dead_code, reason = "not every program compares")]
+#[allow(dead_code, reason = "not every program has something to compare")]
 pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let (mut dot, mut norm_a, mut norm_b) = ([0.0_f32; 16], [0.0_f32; 16], [0.0_f32; 16]);
     for (a, b) in a.chunks(16).zip(b.chunks(16)) {

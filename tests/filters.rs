@@ -239,3 +239,51 @@ fn a_filter_far_from_the_query_finds_the_right_rows() {
         }
     }
 }
+
+/// Every strategy runs, the chosen one first, and each finds what it promises.
+#[test]
+fn alternatives_are_all_executed() {
+    let (_db, docs) = in_memory(32, Metric::Cosine);
+    let mut random = Random::new(12);
+    let records = (0..5_000_u64)
+        .map(|id| Record::new(id, random.vector(32)).metadata(json!({"n": id % 100})))
+        .collect();
+    docs.batch_upsert(records).unwrap();
+    docs.flush().unwrap();
+    docs.upsert(Record::new(9_999, random.vector(32)).metadata(json!({"n": 1}))).unwrap();
+    for (filter, matching) in [("n < 50", 2_500), ("n = 1", 50), ("n > 500", 0)] {
+        let query = random.vector(32);
+        let ask = || docs.query(&query).k(10).filter(filter);
+        let (_, plan) = ask().explain().unwrap();
+        let compared = ask().explain_alternatives().unwrap();
+        assert_eq!(compared.len(), 2, "a memtable and a segment: {compared:?}");
+        for segment in &compared {
+            let planned =
+                plan.segments.iter().find(|other| other.plan.kind == segment.kind).unwrap();
+            assert_eq!(segment.matching, planned.plan.matching, "{filter}");
+            assert_eq!(segment.runs[0].strategy, planned.plan.strategy, "{filter}");
+            assert!(segment.regret() >= 1.0 && segment.regret().is_finite(), "{filter}");
+            let names: Vec<&str> = segment.runs.iter().map(|run| run.strategy.name()).collect();
+            if segment.matching == 0 {
+                assert_eq!(names, ["empty"], "{filter}");
+                continue;
+            }
+            assert!(names.contains(&"full_scan"), "{filter}: {names:?}");
+            for run in &segment.runs {
+                let exact = run.strategy.name() == "full_scan";
+                assert!(run.recall >= if exact { 1.0 } else { 0.9 }, "{filter}: {run:?}");
+                assert!(run.took_us > 0.0, "{filter}: {run:?}");
+            }
+            let text = segment.to_string();
+            assert!(text.contains("chosen") && text.contains("regret"), "{text}");
+            let json = segment.to_json();
+            assert_eq!(json["runs"].as_array().map(Vec::len), Some(segment.runs.len()));
+            assert_eq!(json["regret"], json!(segment.regret()));
+        }
+        let sealed =
+            compared.iter().find(|c| c.kind != vecstore_query::ViewKind::Memtable).unwrap();
+        assert_eq!(sealed.matching, matching, "{filter}");
+    }
+    let refused = docs.query(&[0.0; 3]).explain_alternatives().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
+}

@@ -19,6 +19,10 @@ pub enum Step {
     Remove(Vec<RecordId>),
     /// A filter whose records are removed.
     RemoveWhere(u64),
+    /// A filter whose records get new text.
+    UpdateWhere(u64),
+    /// The whole namespace.
+    RemoveNamespace,
 }
 
 /// The namespace a thread writes to.
@@ -27,10 +31,12 @@ pub fn namespace(thread: usize) -> String {
 }
 
 /// What operation `n` of a thread does: mostly batches of new records with one that is replaced
-/// again and again, sometimes removals of earlier batches.
+/// again and again, sometimes updates and removals of earlier batches, and now and then of all.
 pub fn plan(thread: usize, n: u64) -> Step {
     let id = |batch: u64, at: u64| RecordId::from(format!("{batch}-{at}"));
     match n % 8 {
+        _ if n % 32 == 31 => Step::RemoveNamespace,
+        6 if n % 16 == 14 => Step::UpdateWhere(n - 2),
         5 => Step::Remove((0..BATCH).map(|at| id(n - 3, at)).collect()),
         7 => Step::RemoveWhere(n - 6),
         _ => {
@@ -53,6 +59,11 @@ impl Step {
             Step::Upsert(records) => docs.batch_upsert(records).map(drop),
             Step::Remove(ids) => docs.remove_many(&ids).map(drop),
             Step::RemoveWhere(n) => docs.remove_where(&format!("operation = {n}")).map(drop),
+            Step::UpdateWhere(n) => {
+                let patch = json!({"text": "new", "updated": true});
+                docs.update_where(&format!("operation = {n}"), patch).map(drop)
+            }
+            Step::RemoveNamespace => docs.remove_namespace(docs.namespace_name()).map(drop),
         }
     }
 
@@ -69,6 +80,14 @@ impl Step {
             Step::RemoveWhere(n) => {
                 contents.retain(|_, (_, metadata)| metadata["operation"] != json!(n));
             }
+            Step::UpdateWhere(n) => {
+                let all = contents.values_mut().map(|(_, metadata)| metadata);
+                for metadata in all.filter(|metadata| metadata["operation"] == json!(n)) {
+                    metadata.insert("text".to_owned(), json!("new"));
+                    metadata.insert("updated".to_owned(), json!(true));
+                }
+            }
+            Step::RemoveNamespace => contents.clear(),
         }
     }
 }

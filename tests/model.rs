@@ -16,6 +16,9 @@ enum Step {
     Upsert(Vec<u64>),
     Remove(u64),
     RemoveWhere(u8),
+    Update(u64, u8),
+    UpdateWhere(u8, u8),
+    RemoveNamespace,
     Flush,
     Optimize,
     Reopen,
@@ -28,6 +31,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => prop::collection::vec(0..IDS, 1..12).prop_map(Step::Upsert),
         3 => (0..IDS).prop_map(Step::Remove),
         1 => (0..4_u8).prop_map(Step::RemoveWhere),
+        1 => (0..IDS, 0..4_u8).prop_map(|(id, group)| Step::Update(id, group)),
+        1 => (0..4_u8, 0..4_u8).prop_map(|(from, to)| Step::UpdateWhere(from, to)),
+        1 => Just(Step::RemoveNamespace),
         2 => Just(Step::Flush),
         1 => Just(Step::Optimize),
         1 => Just(Step::Reopen),
@@ -87,6 +93,28 @@ impl Pair {
                 self.contents.retain(|_, (_, metadata)| metadata["group"] != *group);
                 let removed = docs.remove_where(&format!("group = {group}")).unwrap();
                 assert_eq!(removed as usize, before - self.contents.len());
+            }
+            Step::Update(id, group) => {
+                let record = self.contents.get_mut(&(*id).into());
+                let updated = docs.update(*id, json!({"group": group})).unwrap();
+                assert_eq!(updated, record.is_some(), "update {id}");
+                if let Some((_, metadata)) = record {
+                    metadata.insert("group".to_owned(), json!(group));
+                }
+            }
+            Step::UpdateWhere(from, to) => {
+                let mut count = 0;
+                for (_, metadata) in self.contents.values_mut().filter(|r| r.1["group"] == *from) {
+                    metadata.insert("group".to_owned(), json!(to));
+                    count += 1;
+                }
+                let patch = json!({"group": to});
+                assert_eq!(docs.update_where(&format!("group = {from}"), patch).unwrap(), count);
+            }
+            Step::RemoveNamespace => {
+                let removed = docs.remove_namespace("").unwrap();
+                assert_eq!(removed as usize, self.contents.len());
+                self.contents.clear();
             }
             Step::Flush => docs.flush().unwrap(),
             Step::Optimize => {

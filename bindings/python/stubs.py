@@ -70,7 +70,9 @@ def asynchronous(stub: str) -> str:
         "",
         "    from ._native import (",
         "        BatchHits,",
+        "        Comparison,",
         "        Hits,",
+        "        Plan,",
         "        Record,",
         "        _Filter,",
         "        _Id,",
@@ -84,20 +86,19 @@ def asynchronous(stub: str) -> str:
         "        _Vectors,",
         "    )",
         "",
-        '__all__ = ["Collection", "Database", "open"]',
-        "",
-        "",
+        '__all__ = ["Collection", "Database", "open", "repair"]',
     ]
     for node in ast.parse(stub).body:
-        if isinstance(node, ast.FunctionDef) and node.name == "open":
-            out += function(node, "_native.open", "", "Database")
+        if isinstance(node, ast.FunctionDef):
+            returned = ast.unparse(node.returns)
+            out += ["", "", *function(node, f"_native.{node.name}", "", returned)]
         elif isinstance(node, ast.ClassDef) and node.name in HANDLES:
             out += [
                 "", "", "@final", f"class {node.name}:",
                 f'    """`vecstore.{node.name}`, whose methods are awaited."""', "",
-                f"    def __init__(self, sync: _native.{node.name}) -> None:",
-                f'        """Wraps one that was opened with `vecstore`; `sync` gives it back."""',
-                "        self.sync = sync",
+                f"    def __init__(self, blocking: _native.{node.name}) -> None:",
+                f'        """Wraps one that was opened with `vecstore`; `blocking` gives it back."""',
+                "        self.blocking = blocking",
             ]
             seen = set()
             for method in node.body:
@@ -112,7 +113,7 @@ def asynchronous(stub: str) -> str:
                     "        traceback: TracebackType | None,", "    ) -> None:",
                     "        await self.close()",
                 ]
-            out += ["", "    def __repr__(self) -> str:", '        return f"aio.{self.sync!r}"']
+            out += ["", "    def __repr__(self) -> str:", '        return f"aio.{self.blocking!r}"']
     return "\n".join(out) + "\n"
 
 
@@ -122,7 +123,7 @@ def one_method(owner, method, seen):
         return [
             "", "    @property",
             f"    def {method.name}(self) -> {ast.unparse(method.returns)}:",
-            f"        return self.sync.{method.name}",
+            f"        return self.blocking.{method.name}",
         ]
     if method.name.startswith("_"):
         return []
@@ -146,7 +147,7 @@ def one_method(owner, method, seen):
             lines += [
                 "", f"    async def {method.name}(", "        self,",
                 *(f"        {part}," for part in shown), "    ) -> Any:",
-                f"        call: Any = self.sync.{method.name}",
+                f"        call: Any = self.blocking.{method.name}",
                 f"        return await asyncio.to_thread(call, {', '.join(passed)})",
             ]
         return lines
@@ -154,11 +155,11 @@ def one_method(owner, method, seen):
         lines = [""] + signature(method, "async def", "AsyncIterator[list[Record]]", "    ")
         call = ", ".join(f"{a.arg}={a.arg}" for a in method.args.args[1:])
         return lines + [
-            f"        pages = self.sync.scroll({call})",
+            f"        pages = self.blocking.scroll({call})",
             "        while (page := await asyncio.to_thread(next, pages, None)) is not None:",
             "            yield page",
         ]
-    return [""] + function(method, f"self.sync.{method.name}", "    ", None)
+    return [""] + function(method, f"self.blocking.{method.name}", "    ", None)
 
 
 #: Of every method the last definition, by "Class.method".

@@ -38,19 +38,41 @@ for part in open(sys.argv[1], encoding="utf-8").read().split("```python\n")[1:]:
 PY
 "$work/user/bin/python" -X dev -W error "$package/tests/test_vecstore.py"
 
+step "every name of the Rust API; Ctrl-C and threads"
+"$work/user/bin/python" "$package/tests/test_names.py"
+"$work/user/bin/python" "$package/tests/test_interrupt.py"
+
+step "the examples"
+for example in "$package"/examples/*.py
+do
+    "$work/user/bin/python" -W error "$example" >"$work/shown" || { cat "$work/shown"; exit 1; }
+    echo "$(basename "$example"): $(wc -l <"$work/shown") lines"
+done
+
 step "with pandas, polars and pyarrow: the tests again, and the state machine"
 "$work/user/bin/pip" install -q pandas polars pyarrow tqdm hypothesis mypy
 "$work/user/bin/python" "$package/tests/test_vecstore.py"
 "$work/user/bin/python" "$package/tests/test_machine.py"
+
+step "beside Rust (figures only: another process may be at work here)"
+(cd "$package" && cargo build -q --release --locked -p vecstore-benches --bin twin)
+"$work/user/bin/python" "$package/benches/ratios.py" --report --rounds 3 --ingests 2 \
+    "$package/../../server/data/wordnet-10k"
 
 step "the stubs"
 "$work/user/bin/python" "$package/stubs.py" --check
 "$work/user/bin/mypy" --strict --python-executable "$work/user/bin/python" -p vecstore
 "$work/user/bin/stubtest" vecstore
 
+integration() {
+    cp -r "$package/integrations/$1" "$work/$1"
+    "$work/user/bin/pip" install -q "$work/$1[test]"
+    "$work/user/bin/pip" list 2>/dev/null | grep -i "^$2"
+    "$work/user/bin/python" -m pytest -q -p no:cacheprovider "$work/$1/tests"
+}
+
 step "the vector store suite of langchain-tests"
-integration=$package/integrations/langchain-vecstore
-cp -r "$integration" "$work/langchain"
-"$work/user/bin/pip" install -q "$work/langchain[test]"
-"$work/user/bin/pip" list 2>/dev/null | grep -i '^langchain'
-"$work/user/bin/python" -m pytest -q -p no:cacheprovider "$work/langchain/tests"
+integration langchain-vecstore langchain
+
+step "the store for LlamaIndex"
+integration llama-index-vector-stores-vecstore llama-index

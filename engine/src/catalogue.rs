@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | `meta` | `C` collection `u32` | JSON [`CollectionRecord`] |
 //! | `meta` | `E` collection `u32` | last epoch that is in a segment, `u32` |
+//! | `meta` | `Q` collection `u32` | JSON [`Quota`] of the collection |
+//! | `meta` | `q` collection `u32`, namespace | JSON [`Quota`] of the namespace |
+//! | `meta` | `R` collection `u32`, namespace | JSON [`RemovedNamespace`] |
 //! | `meta` | `next_collection`, `next_segment` | smallest id never used, `u64` |
 //! | `meta` | `seq` | last commit, `u64` |
 //! | `meta` | `database` | the store's own: the database's id, `u128` |
@@ -20,6 +23,7 @@ use vecstore_segments::Segment;
 
 use crate::kv::{Batch, ID_KEY, Kv, Space};
 use crate::options::CollectionOptions;
+use crate::quota::{Quota, Quotas};
 use crate::{Error, ErrorKind, Result};
 
 /// A collection as the catalogue knows it.
@@ -27,6 +31,23 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) struct CollectionRecord {
     pub(crate) name: String,
     pub(crate) options: CollectionOptions,
+}
+
+/// A namespace that was removed as a whole: one entry for all its rows.
+///
+/// What it hides is what was written before it: in the log the frames up to `seq`, and in segments
+/// all of the namespace if the segment's id is below `next_segment`. A segment that was still being
+/// written then has a higher id or none of the rows; where it has some they have deletion entries,
+/// as for any record that is removed while a segment is written. The entry goes once neither the log
+/// nor a segment has anything that it hides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RemovedNamespace {
+    /// The commit.
+    pub(crate) seq: u64,
+    /// The epoch that was written to.
+    pub(crate) epoch: u32,
+    /// The smallest segment id that was not in use.
+    pub(crate) next_segment: u64,
 }
 
 /// A segment as the catalogue knows it.
@@ -61,6 +82,8 @@ pub(crate) struct CataloguedCollection {
     pub(crate) record: CollectionRecord,
     pub(crate) flushed_epoch: u32,
     pub(crate) segments: BTreeMap<u64, CataloguedSegment>,
+    pub(crate) removed: BTreeMap<String, RemovedNamespace>,
+    pub(crate) quotas: Quotas,
 }
 
 /// Everything in the catalogue.
@@ -82,6 +105,17 @@ fn collection_key(collection: u32) -> Vec<u8> {
 
 fn epoch_key(collection: u32) -> Vec<u8> {
     [b"E", &collection.to_be_bytes()[..]].concat()
+}
+
+fn quota_key(collection: u32, namespace: Option<&str>) -> Vec<u8> {
+    match namespace {
+        None => [b"Q", &collection.to_be_bytes()[..]].concat(),
+        Some(name) => [b"q", &collection.to_be_bytes()[..], name.as_bytes()].concat(),
+    }
+}
+
+fn removed_key(collection: u32, namespace: &str) -> Vec<u8> {
+    [b"R", &collection.to_be_bytes()[..], namespace.as_bytes()].concat()
 }
 
 fn segment_key(collection: u32, segment: u64) -> Vec<u8> {
@@ -110,6 +144,51 @@ pub(crate) fn put_seq(batch: &mut Batch, seq: u64) {
 
 pub(crate) fn put_flushed_epoch(batch: &mut Batch, collection: u32, epoch: u32) {
     batch.put(Space::Meta, epoch_key(collection), epoch.to_le_bytes().to_vec());
+}
+
+/// Sets the quota of a collection or of a namespace; one that bounds nothing has no entry.
+pub(crate) fn put_quota(
+    batch: &mut Batch,
+    collection: u32,
+    namespace: Option<&str>,
+    quota: &Quota,
+) {
+    let key = quota_key(collection, namespace);
+    if *quota == Quota::default() {
+        batch.remove(Space::Meta, key);
+    } else {
+        batch.put(Space::Meta, key, to_json(quota));
+    }
+}
+
+/// Adds the quotas of a collection that has none so far.
+pub(crate) fn put_quotas(batch: &mut Batch, collection: u32, quotas: &Quotas) {
+    let own = quotas.namespaces.iter().map(|(name, quota)| (Some(&**name), quota));
+    for (name, quota) in std::iter::once((None, &quotas.collection)).chain(own) {
+        if *quota != Quota::default() {
+            put_quota(batch, collection, name, quota);
+        }
+    }
+}
+
+pub(crate) fn remove_quotas(batch: &mut Batch, collection: u32, quotas: &Quotas) {
+    batch.remove(Space::Meta, quota_key(collection, None));
+    for name in quotas.namespaces.keys() {
+        batch.remove(Space::Meta, quota_key(collection, Some(name)));
+    }
+}
+
+pub(crate) fn put_removed_namespace(
+    batch: &mut Batch,
+    collection: u32,
+    namespace: &str,
+    removed: &RemovedNamespace,
+) {
+    batch.put(Space::Meta, removed_key(collection, namespace), to_json(removed));
+}
+
+pub(crate) fn forget_removed_namespace(batch: &mut Batch, collection: u32, namespace: &str) {
+    batch.remove(Space::Meta, removed_key(collection, namespace));
 }
 
 pub(crate) fn put_segment(
@@ -173,6 +252,8 @@ pub(crate) fn load(kv: &dyn Kv) -> Result<Catalogue> {
                     record: from_json(value)?,
                     flushed_epoch: 0,
                     segments: BTreeMap::new(),
+                    removed: BTreeMap::new(),
+                    quotas: Quotas::default(),
                 };
                 collection.record.options.validate()?;
                 catalogue.collections.insert(u32_be(id)?, collection);
@@ -180,6 +261,19 @@ pub(crate) fn load(kv: &dyn Kv) -> Result<Catalogue> {
             [b'E', id @ ..] => {
                 let epoch = value.try_into().map(u32::from_le_bytes).map_err(|_| damaged())?;
                 epochs.insert(u32_be(id)?, epoch);
+            }
+            // Keys ascend, so the collection of these was read before.
+            [kind @ (b'Q' | b'R' | b'q'), rest @ ..] => {
+                let (id, name) = rest.split_at_checked(4).ok_or_else(damaged)?;
+                let name = std::str::from_utf8(name).map_err(|_| damaged())?;
+                let collection = catalogue.collections.get_mut(&u32_be(id)?).ok_or_else(damaged)?;
+                match kind {
+                    b'Q' => collection.quotas.collection = from_json(value)?,
+                    b'q' => {
+                        collection.quotas.namespaces.insert(name.into(), from_json(value)?);
+                    }
+                    _ => drop(collection.removed.insert(name.to_owned(), from_json(value)?)),
+                }
             }
             _ => return Err(damaged()),
         }

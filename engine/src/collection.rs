@@ -16,8 +16,8 @@ use crate::query::Query;
 use crate::record::{CheckedRecord, Include, Record, StoredRecord, check_namespace};
 use crate::scroll::Scroll;
 use crate::selection::Selection;
-use crate::state::CollectionState;
-use crate::stats::{self, CollectionStats};
+use crate::state::{CollectionState, State};
+use crate::stats::{self, CollectionStats, NamespaceInfo, Usage};
 use crate::version::Version;
 use crate::views::{View, views};
 use crate::{Error, Result};
@@ -88,7 +88,45 @@ impl Collection {
     /// Every namespace that has records, ascending by name, with their number.
     pub fn namespaces(&self) -> Result<Vec<(String, u64)>> {
         let version = self.checked()?.version();
-        Ok(stats::namespaces(&version).into_iter().collect())
+        let all = stats::namespaces(&version).into_iter();
+        Ok(all.map(|(name, usage)| (name, usage.records)).collect())
+    }
+
+    /// Every namespace that has records, ascending by name, with their number and bytes.
+    pub fn list_namespaces(&self) -> Result<Vec<NamespaceInfo>> {
+        let version = self.checked()?.version();
+        let all = stats::namespaces(&version).into_iter();
+        Ok(all
+            .map(|(name, Usage { records, bytes })| NamespaceInfo { name, records, bytes })
+            .collect())
+    }
+
+    /// Removes a namespace: every record it has, at once and however many they are. Returns how many
+    /// those were; 0 if there is no such namespace.
+    ///
+    /// What is logged is one entry; disk space comes back as segments are merged, and after
+    /// [`optimize`](Self::optimize) nothing of the namespace is left on disk but in snapshots.
+    /// The name can be used again at once, and has then only what is written from then on.
+    ///
+    /// ```
+    /// # use vecstore::{Collection, Database, Metric, Record};
+    /// # fn main() -> vecstore::Result<()> {
+    /// # let db = Database::in_memory()?;
+    /// # let docs = db.create_collection("docs", Collection::options(1, Metric::Dot))?;
+    /// let tenant = docs.namespace("tenant-7")?;
+    /// tenant.upsert(Record::new("a", [1.0]))?;
+    /// assert_eq!(docs.remove_namespace("tenant-7")?, 1);
+    /// assert_eq!(tenant.count(None)?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn remove_namespace(&self, name: &str) -> Result<u64> {
+        let done = self.namespace(name)?.write(Operation::RemoveNamespace)?;
+        if done.records > 0 {
+            // There may be segments worth merging now.
+            self.handle.state.background.request();
+        }
+        Ok(done.records)
     }
 
     /// The state of an open database and a collection that was not dropped.
@@ -103,6 +141,10 @@ impl Collection {
         views(version, &self.namespace, &self.shard.options, &self.handle.state.asks)
     }
 
+    pub(crate) fn state(&self) -> &State {
+        &self.handle.state
+    }
+
     /// Threads that one call may use.
     pub(crate) fn threads(&self) -> usize {
         self.handle.state.options.threads
@@ -110,7 +152,7 @@ impl Collection {
 
     pub(crate) fn write(&self, operation: Operation) -> Result<crate::commit::Done> {
         let collection = Arc::clone(self.checked()?);
-        if matches!(operation, Operation::Upsert(_)) {
+        if operation.adds_rows() {
             admit(&self.handle.state, &collection)?;
         }
         let write = Write { collection, namespace: Arc::clone(&self.namespace), operation };
@@ -130,6 +172,7 @@ impl Collection {
     /// records and [`limits::BATCH_BYTES_MAX`] bytes; an empty batch is fine.
     pub fn batch_upsert(&self, records: Vec<Record>) -> Result<u64> {
         let shard = self.checked()?;
+        shard.quotas.read().check_batch(&shard.name, &self.namespace, records.len())?;
         let alone = records.len() == 1;
         self.check_batch(records.len(), "records")?;
         let checked = records
@@ -156,7 +199,7 @@ impl Collection {
         Ok(self.write(Operation::Upsert(checked))?.seq)
     }
 
-    fn check_batch(&self, len: usize, what: &'static str) -> Result<()> {
+    pub(crate) fn check_batch(&self, len: usize, what: &'static str) -> Result<()> {
         if len > limits::BATCH_RECORDS_MAX {
             return Err(Error::invalid(format!(
                 "collection `{}`: the batch has {len} {what}, at most {} are allowed; split it",
@@ -200,7 +243,7 @@ impl Collection {
         Ok(self.write(Operation::Remove(ids.to_vec()))?.records)
     }
 
-    /// The records that satisfy a filter, to be counted or removed; [`Selection::bind`] gives its
+    /// The records that satisfy a filter, to be counted, changed or removed; [`Selection::bind`] gives its
     /// parameters their values.
     ///
     /// ```

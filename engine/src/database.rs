@@ -340,9 +340,13 @@ impl Database {
         let version = shard.version();
         let mut batch = Batch::default();
         catalogue::remove_collection(&mut batch, shard.id);
+        catalogue::remove_quotas(&mut batch, shard.id, &shard.quotas.read());
         catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
         {
             let head = shard.head.lock();
+            for name in head.removed.keys() {
+                catalogue::forget_removed_namespace(&mut batch, shard.id, name);
+            }
             for part in &version.segments {
                 let tombs = head.tombs.get(&part.id()).map_or(&[][..], Vec::as_slice);
                 catalogue::remove_segment(&mut batch, shard.id, part.id(), tombs);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use vecstore_query::FilterError;
+use vecstore_query::{FilterError, FilterJsonError};
 use vecstore_segments::SegmentError;
 
 /// What kind of failure an [`Error`] is. Every face maps these, and only these.
@@ -19,6 +19,9 @@ pub enum ErrorKind {
     Conflict,
     /// Too much work is pending, or another process has the database open; try again later.
     Busy,
+    /// More than the [`Quota`](crate::Quota) of the collection or namespace allows. Nothing was
+    /// changed.
+    QuotaExceeded,
     /// The volume is full.
     DiskFull,
     /// Stored bytes are damaged.
@@ -43,6 +46,7 @@ impl ErrorKind {
             ErrorKind::AlreadyExists => "already_exists",
             ErrorKind::Conflict => "conflict",
             ErrorKind::Busy => "busy",
+            ErrorKind::QuotaExceeded => "quota_exceeded",
             ErrorKind::DiskFull => "disk_full",
             ErrorKind::Corrupt => "corrupt",
             ErrorKind::Io => "io",
@@ -145,6 +149,12 @@ impl From<SegmentError> for Error {
             SegmentError::Cancelled => ErrorKind::Closed,
         };
         Error::caused(kind, error.to_string(), error)
+    }
+}
+
+impl From<FilterJsonError> for Error {
+    fn from(error: FilterJsonError) -> Self {
+        Error::caused(ErrorKind::InvalidArgument, error.to_string(), error)
     }
 }
 

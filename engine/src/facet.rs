@@ -91,7 +91,8 @@ impl<'a> Facet<'a> {
     }
 }
 
-fn json(value: query::Value) -> Value {
+/// As JSON; a date as its text.
+pub(crate) fn json(value: query::Value) -> Value {
     match value {
         query::Value::Null => Value::Null,
         query::Value::Bool(value) => value.into(),

@@ -14,17 +14,20 @@ use crate::state::{CollectionState, Head, State};
 use crate::version::Version;
 use crate::{Result, catalogue};
 
-/// Seals the memtable that is written to, if it has rows; returns the epoch that is written to from
+/// Seals the memtable that is written to, if anything was written; returns the epoch that is written to from
 /// now on.
 fn seal_active(state: &State, collection: &CollectionState) -> u32 {
     let _commit = state.commit.lock();
     let mut version = Version::clone(&collection.version());
-    let has_rows = version.active().rows > 0;
-    if has_rows {
-        seal(&mut version, &mut collection.head.lock().next_number);
+    let mut head = collection.head.lock();
+    // Removals alone leave frames too.
+    let has_frames = head.next_number > 0;
+    if has_frames {
+        seal(&mut version, &mut head.next_number);
     }
+    drop(head);
     let epoch = version.active().table.epoch();
-    if has_rows {
+    if has_frames {
         collection.publish(version);
     }
     epoch

@@ -9,6 +9,7 @@ use serde::Serialize;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::{MergeSource, RowSource};
 
+use crate::catalogue::RemovedNamespace;
 use crate::flush::flush_all;
 use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, CompactError};
@@ -51,10 +52,12 @@ pub(crate) fn optimize(
     let started = Instant::now();
     let mut report =
         OptimizeReport { bytes_before: stats::disk_bytes(state)?, ..Default::default() };
+    let mut forgotten = false;
     for collection in collections {
         report.add(&optimize_collection(state, collection, progress)?);
+        forgotten |= forget_removed_namespaces(state, collection)?;
     }
-    compact_log(state)?;
+    compact_log(state, forgotten)?;
     report.bytes_after = stats::disk_bytes(state)?;
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
@@ -81,11 +84,45 @@ fn optimize_collection(
     Ok(report)
 }
 
-/// Gives back the space of the log if that is much.
-fn compact_log(state: &State) -> Result<()> {
+/// Drops the entries of removed namespaces of which nothing is left; whether there were any.
+fn forget_removed_namespaces(state: &State, collection: &CollectionState) -> Result<bool> {
+    let mut commit = state.commit.lock();
+    commit.check()?;
+    collection.check()?;
+    let version = collection.version();
+    let mut head = collection.head.lock();
+    let active = version.active().table.epoch();
+    let nothing_logged = head.next_number == 0;
+    let is_gone = |name: &str, removed: &RemovedNamespace| {
+        let mut segments = version.segments.iter().map(|part| &part.file.segment);
+        // An epoch that begins only now has no frame that is older than the removal.
+        let is_later = |epoch: u32| epoch > removed.epoch || (epoch == active && nothing_logged);
+        version.memtables.iter().all(|part| is_later(part.table.epoch()))
+            && segments.all(|s| s.id() >= removed.next_segment || s.namespace(name).is_none())
+    };
+    let gone: Vec<Arc<str>> = (head.removed.iter())
+        .filter(|(name, removed)| is_gone(name, removed))
+        .map(|(name, _)| Arc::clone(name))
+        .collect();
+    if gone.is_empty() {
+        return Ok(false);
+    }
+    let mut batch = Batch::default();
+    for name in &gone {
+        catalogue::forget_removed_namespace(&mut batch, collection.id, name);
+        head.removed.remove(name);
+    }
+    let committed = state.kv.commit(batch, true);
+    commit.fail(committed)?;
+    Ok(true)
+}
+
+/// Gives back the space of the log if that is much, or, `whatever` it is, so that nothing is left in
+/// it of what was removed.
+fn compact_log(state: &State, whatever: bool) -> Result<()> {
     /// Below this the log is left alone.
     const LOG_BYTES_KEPT: u64 = 1 << 20;
-    if state.kv.bytes()? <= LOG_BYTES_KEPT {
+    if !whatever && state.kv.bytes()? <= LOG_BYTES_KEPT {
         return Ok(());
     }
     let _one_at_a_time = state.compacting.lock();

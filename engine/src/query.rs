@@ -1,12 +1,12 @@
 //! Asking for the nearest records.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::ops::Deref;
 
 use serde_json::Value;
 use vecstore_query::{
-    ComparedSegment, Costs, Effort, ExecutedPlan, Filter, Params, Request, SegmentView, compare,
-    run, run_until,
+    ComparedSegment, Costs, Effort, ExecutedPlan, FILTER_BYTES_MAX, Filter, Params, Request,
+    SegmentView, compare, run, run_until,
 };
 use vecstore_segments::SegmentError;
 
@@ -21,15 +21,15 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone)]
 #[must_use = "a query does nothing until `run` or `explain`"]
 pub struct Query<'a> {
-    collection: &'a Collection,
-    vector: &'a [f32],
-    k: usize,
+    pub(crate) collection: &'a Collection,
+    pub(crate) vector: &'a [f32],
+    pub(crate) k: usize,
     filter: Option<&'a str>,
     params: Params,
     effort: Option<Effort>,
     contradiction: bool,
-    score_threshold: Option<f32>,
-    include: Include,
+    pub(crate) score_threshold: Option<f32>,
+    pub(crate) include: Include,
     stop: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
@@ -92,7 +92,9 @@ impl<'a> Query<'a> {
         self
     }
 
-    /// Only records whose metadata satisfies this, for example `pos = 'n' AND gloss_len < 80`.
+    /// Only records whose metadata satisfies this, for example `pos = 'n' AND gloss_len < 80`. The
+    /// same as JSON is `{"and": [{"field": "pos", "op": "=", "value": "n"}, …]}`; every filter of
+    /// this crate may be written so.
     pub fn filter(mut self, filter: &'a str) -> Self {
         self.filter = Some(filter);
         self
@@ -126,7 +128,9 @@ impl<'a> Query<'a> {
         self
     }
 
-    /// Only records with at least this score.
+    /// Only records with at least this score, still no more than `k` of them: with
+    /// [`limits::K_MAX`] a search for everything near enough. If there are exactly `k` hits there
+    /// may be more.
     pub fn score_threshold(mut self, score: f32) -> Self {
         self.score_threshold = Some(score);
         self
@@ -187,17 +191,20 @@ impl<'a> Query<'a> {
             }
         };
         let metric = shard.options.metric();
+        for hit in &answer.hits {
+            parts[hit.view].found(hit.row).prefetch_id();
+        }
         let hits = answer
             .hits
             .iter()
             .map(|hit| {
-                let record = parts[hit.view].found(hit.row).record(&self.include)?;
+                let found = parts[hit.view].found(hit.row);
                 Ok(Hit {
-                    id: record.id,
+                    id: found.id()?,
                     score: metric.score(hit.distance),
                     distance: hit.distance,
-                    metadata: record.metadata,
-                    vector: record.vector,
+                    metadata: found.metadata(&self.include)?,
+                    vector: found.vector(&self.include)?,
                 })
             })
             .collect::<Result<_>>()?;
@@ -218,16 +225,17 @@ impl<'a> Query<'a> {
     }
 
     /// Checks everything but the vector; returns the filter.
-    pub(crate) fn check(&self, what: &str) -> Result<Option<Filter>> {
+    pub(crate) fn check(&self, what: impl Display) -> Result<Option<Filter>> {
         self.check_numbers(what)?;
+        self.check_results(self.k)?;
         parse_filter(self.filter, &self.params)
     }
 
     /// Checks everything that was asked for; returns the filter.
-    fn check_all(&self, shard: &CollectionState) -> Result<Option<Filter>> {
-        let what = format!("collection `{}`, query", shard.name);
-        check_vector(self.vector, &shard.options, &what)?;
-        self.check(&what)
+    pub(crate) fn check_all(&self, shard: &CollectionState) -> Result<Option<Filter>> {
+        let what = format_args!("collection `{}`, query", shard.name);
+        check_vector(self.vector, &shard.options, what)?;
+        self.check(what)
     }
 
     fn request<'r>(&self, vector: &'r [f32], filter: Option<&'r Filter>) -> Request<'r> {
@@ -240,7 +248,14 @@ impl<'a> Query<'a> {
         }
     }
 
-    fn check_numbers(&self, what: &str) -> Result<()> {
+    /// Checks that so many records may be asked for.
+    pub(crate) fn check_results(&self, k: usize) -> Result<()> {
+        let shard = self.collection.checked()?;
+        let namespace = self.collection.namespace_name();
+        shard.quotas.read().check_results(&shard.name, namespace, k)
+    }
+
+    fn check_numbers(&self, what: impl Display) -> Result<()> {
         let invalid = |field: &'static str, problem: String| {
             Err(Error::invalid(format!("{what}: {problem}")).about(field))
         };
@@ -265,9 +280,26 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Parses a filter; parameters without a filter are an error.
+/// Parses a filter: an expression, or the same as JSON, which begins with a brace as no expression
+/// does. Parameters without a place for them are an error.
 pub(crate) fn parse_filter(text: Option<&str>, params: &Params) -> Result<Option<Filter>> {
     match (text, params.keys().next()) {
+        (Some(text), bound) if text.trim_start().starts_with('{') => {
+            if let Some(name) = bound {
+                return Err(Error::invalid(format!(
+                    "parameter `{name}` is bound, but a filter in JSON has its values in itself"
+                )));
+            }
+            if text.len() > FILTER_BYTES_MAX {
+                return Err(Error::invalid(format!(
+                    "the filter has {} bytes, at most {FILTER_BYTES_MAX} are allowed",
+                    text.len()
+                )));
+            }
+            let json = serde_json::from_str(text)
+                .map_err(|error| Error::invalid(format!("the filter is not JSON: {error}")))?;
+            Ok(Some(Filter::from_json(&json)?))
+        }
         (Some(text), _) => Ok(Some(Filter::parse(text, params)?)),
         (None, Some(name)) => {
             Err(Error::invalid(format!("parameter `{name}` is bound, but there is no filter"))

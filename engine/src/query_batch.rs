@@ -66,7 +66,7 @@ impl Collection {
             .about("vectors"));
         }
         for (row, vector) in vectors.chunks_exact(dim).enumerate() {
-            check_vector(vector, &shard.options, &format!("{what} {row}"))?;
+            check_vector(vector, &shard.options, format_args!("{what} {row}"))?;
         }
         let query = with(self.query(&[]));
         let filter = query.check(&what)?;

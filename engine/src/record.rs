@@ -1,6 +1,9 @@
 //! Records: what goes in, and what comes out.
 
+use std::fmt::Display;
+
 use serde_json::Value;
+use vecstore_index::squared_norm;
 use vecstore_segments::{Metadata, RecordId};
 
 use crate::options::{CollectionOptions, limits};
@@ -101,7 +104,7 @@ impl CheckedRecord {
     pub(crate) fn check(record: Record, options: &CollectionOptions, what: &str) -> Result<Self> {
         let Record { id, vector, metadata } = record;
         id.validate().map_err(|e| Error::invalid(format!("{what}: {e}")).about("id"))?;
-        check_vector(&vector, options, &format!("{what}, record `{id}`"))?;
+        check_vector(&vector, options, format_args!("{what}, record `{id}`"))?;
         let Value::Object(metadata) = metadata else {
             return Err(Error::invalid(format!(
                 "{what}, record `{id}`: metadata is {}, expected a JSON object",
@@ -134,8 +137,23 @@ impl CheckedRecord {
     }
 }
 
+/// Checks what a patch of metadata can be wrong in by itself.
+pub(crate) fn check_patch(patch: &Metadata, what: &str) -> Result<()> {
+    for (name, value) in patch {
+        check_value(value, 1)
+            .map_err(|problem| Error::invalid(format!("{what}, field `{name}`: {problem}")))?;
+    }
+    Ok(())
+}
+
 /// Checks dimension, finite numbers and (for cosine) a direction.
-pub(crate) fn check_vector(vector: &[f32], options: &CollectionOptions, what: &str) -> Result<()> {
+///
+/// `what` begins the error message; it is only written if there is one.
+pub(crate) fn check_vector(
+    vector: &[f32],
+    options: &CollectionOptions,
+    what: impl Display,
+) -> Result<()> {
     vector_problem(vector, options)
         .map_or(Ok(()), |problem| Err(Error::invalid(format!("{what}: {problem}")).about("vector")))
 }
@@ -144,13 +162,15 @@ fn vector_problem(vector: &[f32], options: &CollectionOptions) -> Option<String>
     if vector.len() != options.dim() {
         return Some(format!("vector has {} components, expected {}", vector.len(), options.dim()));
     }
-    if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
+    let norm = squared_norm(vector);
+    if !norm.is_finite()
+        && let Some(at) = vector.iter().position(|x| !x.is_finite())
+    {
         return Some(format!(
             "component {at} of the vector is {}, every component must be finite",
             vector[at]
         ));
     }
-    let norm: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     if options.metric() == Metric::Cosine && norm < f64::from(f32::MIN_POSITIVE) {
         return Some("the vector is zero, which has no direction (metric cosine)".to_owned());
     }

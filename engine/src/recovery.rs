@@ -1,9 +1,9 @@
 //! Bringing a collection back when the database opens: map its segments, replay its log.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::catalogue::CataloguedCollection;
+use crate::catalogue::{CataloguedCollection, RemovedNamespace};
 use crate::kv::Kv;
 use crate::log::{self, Change, Position};
 use crate::memtable::Memtable;
@@ -22,8 +22,8 @@ pub(crate) fn recover(
     found: CataloguedCollection,
     seq: &mut u64,
 ) -> Result<CollectionState> {
-    let CataloguedCollection { record, flushed_epoch, segments } = found;
-    let mut head = Head { next_number: 0, tombs: HashMap::new() };
+    let CataloguedCollection { record, flushed_epoch, segments, removed, quotas } = found;
+    let mut head = Head::default();
     let mut parts = Vec::with_capacity(segments.len());
     for (segment, entry) in segments {
         let Some(expected) = entry.record else {
@@ -46,17 +46,26 @@ pub(crate) fn recover(
             ));
         }
         head.tombs.insert(segment, entry.tombs);
-        parts.push(SegmentPart { file, deleted: Arc::new(entry.deleted) });
+        let mut deleted = entry.deleted;
+        for (name, _) in removed.iter().filter(|(_, removed)| segment < removed.next_segment) {
+            if let Some(hidden) = file.segment.namespace(name) {
+                deleted.insert_range(hidden.rows.clone());
+            }
+        }
+        parts.push(SegmentPart { file, deleted: Arc::new(deleted) });
     }
-    let (table, next_number) = replay(kv, id, flushed_epoch, &record.options, seq)?;
+    let (table, next_number) = replay(kv, id, flushed_epoch, &removed, &record.options, seq)?;
     head.next_number = next_number;
+    head.removed = removed.into_iter().map(|(name, removed)| (name.into(), removed)).collect();
     let rows = table.rows();
     let version = Version {
         seq: *seq,
         memtables: vec![MemtablePart { table: Arc::new(table), rows }],
         segments: parts,
     };
-    Ok(CollectionState::new(id, record.name, record.options, version, head))
+    let state = CollectionState::new(id, record.name, record.options, version, head);
+    *state.quotas.write() = quotas;
+    Ok(state)
 }
 
 /// One memtable from all epochs that are not in a segment. It continues the last of them, so that
@@ -65,6 +74,7 @@ fn replay(
     kv: &dyn Kv,
     collection: u32,
     flushed_epoch: u32,
+    removed: &BTreeMap<String, RemovedNamespace>,
     options: &crate::CollectionOptions,
     seq: &mut u64,
 ) -> Result<(Memtable, u32)> {
@@ -74,6 +84,9 @@ fn replay(
     log::replay(kv, collection, flushed_epoch, &mut |at, frame| {
         last = Some(at);
         *seq = frame.seq.max(*seq);
+        if removed.get(&frame.namespace).is_some_and(|removed| frame.seq <= removed.seq) {
+            return Ok(());
+        }
         table.delete(&frame.namespace, &frame.id, frame.seq);
         let Change::Upsert { vector, json } = frame.change else { return Ok(()) };
         if vector.len() != options.dim() {

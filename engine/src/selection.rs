@@ -1,4 +1,4 @@
-//! The records that satisfy a filter, to be counted or removed.
+//! The records that satisfy a filter, to be counted, changed or removed.
 
 use serde_json::Value;
 use vecstore_query::{Filter, Params};
@@ -7,10 +7,11 @@ use crate::Result;
 use crate::collection::Collection;
 use crate::commit::Operation;
 use crate::query::parse_filter;
+use crate::update::patch_records;
 
 /// Records of a namespace that satisfy a filter; see [`Collection::select`].
 #[derive(Clone, Debug)]
-#[must_use = "a selection does nothing until `count` or `remove`"]
+#[must_use = "a selection does nothing until `count`, `update` or `remove`"]
 pub struct Selection<'a> {
     collection: &'a Collection,
     filter: Option<&'a str>,
@@ -44,6 +45,25 @@ impl<'a> Selection<'a> {
             .iter()
             .map(|view| view.rows(filter.as_ref()).map(|rows| rows.len()))
             .sum()
+    }
+
+    /// Changes their metadata as [`Collection::update`] does; returns how many there were. Which
+    /// records are meant is decided at the moment of the call; one that is replaced meanwhile is
+    /// changed as it is then, if it still satisfies the filter. Each record changes as a whole; many
+    /// go in several commits.
+    pub fn update(self, patch: Value) -> Result<u64> {
+        let shard = self.collection.checked()?;
+        let filter = self.parse()?;
+        let version = shard.version();
+        let mut ids = Vec::new();
+        for view in self.collection.views(&version) {
+            for row in &view.rows(filter.as_ref())? {
+                ids.push(view.found(row).id()?);
+            }
+        }
+        // Not kept longer than needed: a version holds files and memtables.
+        drop(version);
+        patch_records(self.collection, ids, &patch, filter.as_ref())
     }
 
     /// Removes them as of the moment of the call; returns how many. A record that is replaced

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Condvar, Mutex, RwLock};
 use vecstore_segments::{FolderLock, Vfs};
 
+use crate::catalogue::RemovedNamespace;
 use crate::commit::Queue;
 use crate::kv::{Kv, Space, purge};
 use crate::memtable::Asks;
 use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
+use crate::quota::Quotas;
 use crate::store::SegmentStore;
 use crate::version::Version;
 use crate::{Error, ErrorKind, Result};
@@ -90,6 +92,7 @@ pub(crate) struct CollectionState {
     pub(crate) name: String,
     pub(crate) options: CollectionOptions,
     version: RwLock<Arc<Version>>,
+    pub(crate) quotas: RwLock<Quotas>,
     /// Only used by whoever holds [`State::commit`].
     pub(crate) head: Mutex<Head>,
     /// One flush at a time.
@@ -102,11 +105,13 @@ pub(crate) struct CollectionState {
     pub(crate) costs: std::sync::OnceLock<vecstore_query::Costs>,
 }
 
-/// Where the next log frame goes, and which deletion entries exist.
+/// Where the next log frame goes, and which entries of deletions and removals exist.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) next_number: u32,
     pub(crate) tombs: HashMap<u64, Vec<u64>>,
+    /// Namespaces that have an entry of their removal.
+    pub(crate) removed: BTreeMap<Arc<str>, RemovedNamespace>,
 }
 
 impl CollectionState {
@@ -122,6 +127,7 @@ impl CollectionState {
             name,
             options,
             version: RwLock::new(Arc::new(version)),
+            quotas: RwLock::default(),
             head: Mutex::new(head),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),

@@ -94,6 +94,18 @@ pub struct FieldStats {
     pub dates: u64,
 }
 
+/// A namespace of a collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamespaceInfo {
+    /// Its name; `""` is the default one.
+    pub name: String,
+    /// Its records.
+    pub records: u64,
+    /// About the bytes it takes: its share of each segment file, by rows, and its records that are not
+    /// in one yet.
+    pub bytes: u64,
+}
+
 /// What [`Database::verify`](crate::Database::verify) found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
@@ -153,7 +165,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
         name: shard.name.clone(),
         dim: shard.options.dim(),
         metric: shard.options.metric().name().to_owned(),
-        records: namespaces.values().sum(),
+        records: namespaces.values().map(|usage| usage.records).sum(),
         namespaces: namespaces.len() as u64,
         memtable_records,
         memtable_bytes: version.memtables.iter().map(|part| part.table.bytes() as u64).sum(),
@@ -204,14 +216,39 @@ fn fields(segment: &Segment) -> Vec<FieldStats> {
         .collect()
 }
 
-/// Records of every namespace that has some.
-pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, u64> {
-    let mut records: BTreeMap<String, u64> = BTreeMap::new();
+/// Records and bytes of a namespace, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Usage {
+    pub(crate) fn add(&mut self, records: u64, bytes: u64) {
+        self.records += records;
+        self.bytes += bytes;
+    }
+}
+
+/// The bytes of so many of a segment's rows.
+pub(crate) fn share(segment: &Segment, rows: u64) -> u64 {
+    let share = u128::from(segment.bytes()) * u128::from(rows);
+    // No more than the file has.
+    (share / u128::from(segment.rows().max(1))) as u64
+}
+
+/// Every namespace that has records, by name.
+pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, Usage> {
+    let mut all: BTreeMap<String, Usage> = BTreeMap::new();
     for part in &version.memtables {
         for namespace in part.table.namespaces() {
-            let live = u64::from(namespace.live(version.seq));
-            if live > 0 {
-                *records.entry(namespace.name().to_string()).or_default() += live;
+            for (_, hot) in namespace.visible_rows(version.seq) {
+                match all.get_mut(&**namespace.name()) {
+                    Some(usage) => usage.add(1, hot.bytes()),
+                    None => {
+                        all.entry(namespace.name().to_string()).or_default().add(1, hot.bytes());
+                    }
+                }
             }
         }
     }
@@ -219,11 +256,12 @@ pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, u64> {
         for namespace in part.file.segment.namespaces() {
             let live = part.live_in(namespace);
             if live > 0 {
-                *records.entry(namespace.name.clone()).or_default() += live;
+                let usage = all.entry(namespace.name.clone()).or_default();
+                usage.add(live, share(&part.file.segment, live));
             }
         }
     }
-    records
+    all
 }
 
 pub(crate) fn verify(state: &State) -> Result<VerifyReport> {

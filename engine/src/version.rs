@@ -8,6 +8,7 @@ use vecstore_segments::{NamespaceRows, RecordId, Segment, Vfs};
 
 use crate::Result;
 use crate::memtable::{HotRow, Lookup, Memtable};
+use crate::scroll::KeptOrders;
 
 /// The state of a collection as of commit `seq`. It never changes; a commit publishes a new one.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct SegmentPart {
 #[derive(Debug)]
 pub(crate) struct SegmentFile {
     pub(crate) segment: Arc<Segment>,
+    /// What scrolls sorted of it.
+    pub(crate) orders: KeptOrders,
     vfs: Arc<dyn Vfs>,
     replaced: AtomicBool,
 }
@@ -50,7 +53,12 @@ pub(crate) enum Found<'a> {
 
 impl SegmentFile {
     pub(crate) fn new(segment: Segment, vfs: Arc<dyn Vfs>) -> Self {
-        SegmentFile { segment: Arc::new(segment), vfs, replaced: AtomicBool::new(false) }
+        SegmentFile {
+            segment: Arc::new(segment),
+            orders: KeptOrders::default(),
+            vfs,
+            replaced: AtomicBool::new(false),
+        }
     }
 
     /// The catalogue does not have this segment (any more): remove the file with its last reader.

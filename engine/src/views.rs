@@ -1,8 +1,8 @@
 //! The parts of a namespace, and what is read from them.
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_query::{Filter, SealedView, SegmentView, ValueCounts};
-use vecstore_segments::{FieldPath, NamespaceRows, RecordId};
+use vecstore_query::{Filter, RowValues, SealedView, SegmentView, ValueCounts};
+use vecstore_segments::{FieldPath, Metadata, NamespaceRows, RecordId};
 
 use crate::memtable::{Asks, HotRow, HotView};
 use crate::options::CollectionOptions;
@@ -70,6 +70,19 @@ impl<'a> View<'a> {
 }
 
 impl View<'_> {
+    /// The values that `rows` have at a path, as (row, number of the value), by row.
+    pub(crate) fn row_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        values: &mut RowValues,
+    ) -> Result<Vec<(u32, u32)>> {
+        match self {
+            View::Hot(view) => view.row_values(path, rows, values),
+            View::Sealed { view, .. } => Ok(view.row_values(path, rows, values)?),
+        }
+    }
+
     /// Counts the values that `rows` have at a path.
     pub(crate) fn count_values(
         &self,
@@ -82,6 +95,37 @@ impl View<'_> {
             View::Sealed { view, .. } => Ok(view.count_values(path, rows, counts)?),
         }
     }
+}
+
+/// Reads records, each block of metadata once; in the order given.
+pub(crate) fn records(found: &[Found<'_>], include: &Include) -> Result<Vec<StoredRecord>> {
+    let without = Include { metadata: false, ..*include };
+    let mut records: Vec<StoredRecord> =
+        found.iter().map(|found| found.record(&without)).collect::<Result<_>>()?;
+    if !include.metadata {
+        return Ok(records);
+    }
+    let mut sealed: Vec<(&SegmentPart, u32, usize)> = Vec::new();
+    for (at, found) in found.iter().enumerate() {
+        match found {
+            Found::Hot(hot) => records[at].metadata = hot.metadata()?,
+            Found::Sealed(part, row) => sealed.push((part, *row, at)),
+        }
+    }
+    sealed.sort_unstable_by_key(|(part, row, at)| (part.id(), *row, *at));
+    for of_one in sealed.chunk_by(|a, b| a.0.id() == b.0.id()) {
+        let segment = &of_one[0].0.file.segment;
+        let mut places = of_one.iter().map(|(_, _, at)| *at);
+        segment.visit_metadata(
+            &mut of_one.iter().map(|(_, row, _)| *row),
+            &mut |_, metadata| {
+                if let Some(at) = places.next() {
+                    records[at].metadata.clone_from(metadata);
+                }
+            },
+        )?;
+    }
+    Ok(records)
 }
 
 impl Found<'_> {
@@ -99,21 +143,38 @@ impl Found<'_> {
         }
     }
 
-    /// Reads the record.
-    pub(crate) fn record(&self, include: &Include) -> Result<StoredRecord> {
-        let metadata = || match self {
+    /// Asks the processor for what [`id`](Self::id) reads, once it was found; a hint.
+    pub(crate) fn prefetch_id(&self) {
+        if let Found::Sealed(part, row) = self {
+            part.file.segment.prefetch_id_bytes(*row);
+        }
+    }
+
+    /// Its metadata; empty if it was not asked for.
+    pub(crate) fn metadata(&self, include: &Include) -> Result<Metadata> {
+        match self {
+            _ if !include.metadata => Ok(Metadata::new()),
             Found::Hot(hot) => HotRow::metadata(hot),
             Found::Sealed(part, row) => Ok(part.file.segment.metadata(*row)?),
-        };
-        let vector = || match self {
+        }
+    }
+
+    /// Its vector; empty if it was not asked for.
+    pub(crate) fn vector(&self, include: &Include) -> Result<Vec<f32>> {
+        match self {
+            _ if !include.vector => Ok(Vec::new()),
             Found::Hot(hot) => Ok(hot.vector.to_vec()),
-            Found::Sealed(part, row) => part.file.segment.vector(*row).map(<[f32]>::to_vec),
-        };
+            Found::Sealed(part, row) => Ok(part.file.segment.vector(*row)?.to_vec()),
+        }
+    }
+
+    /// Reads the record.
+    pub(crate) fn record(&self, include: &Include) -> Result<StoredRecord> {
         Ok(StoredRecord {
             id: self.id()?,
             seq: self.seq()?,
-            metadata: if include.metadata { metadata()? } else { Default::default() },
-            vector: if include.vector { vector()? } else { Vec::new() },
+            metadata: self.metadata(include)?,
+            vector: self.vector(include)?,
         })
     }
 }

@@ -23,7 +23,7 @@ pub use graph::{
     Linker, LiveGraph, LiveReader, MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch,
     Shortfall, UpperLayers, build, calibrate, merge, search, shortfall,
 };
-pub use kernels::{ExactQuery, kernel_name, prefetch};
+pub use kernels::{ExactQuery, kernel_name, prefetch, squared_norm};
 pub use metric::{Metric, UnknownMetric};
 pub use roaring;
 pub use rows::{Damaged, FlatRows, FormatError, Rows};

@@ -6,6 +6,7 @@ mod explain;
 mod filter;
 mod nearest;
 mod numbering;
+mod order;
 mod plan;
 mod request;
 mod sealed;
@@ -20,8 +21,9 @@ pub use filter::{
     Comparison, Compiled, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Field, Filter, FilterError,
     FilterErrorKind, FilterJsonError, Orderable, Params, Value, compile, field,
 };
+pub use order::{FieldOrder, OrderKey};
 pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};
 pub use request::{Effort, Request};
 pub use sealed::SealedView;
-pub use values::ValueCounts;
+pub use values::{RowValues, ValueCounts};
 pub use view::{Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats};

@@ -28,6 +28,12 @@ impl Nearest {
         }
     }
 
+    /// The distance that a further candidate has to be below to be kept; `None` as long as any is.
+    pub(crate) fn farthest(&self) -> Option<f32> {
+        let full = self.heap.len() >= self.keep;
+        self.heap.peek().filter(|_| full).map(|farthest| farthest.0.distance)
+    }
+
     /// Nearest first.
     pub(crate) fn into_sorted(self) -> Vec<Candidate> {
         self.heap.into_sorted_vec().into_iter().map(|f| f.0).collect()

@@ -87,6 +87,61 @@ impl ValueCounts {
     }
 }
 
+/// Which values rows have, each value known by a number.
+#[derive(Clone, Debug, Default)]
+pub struct RowValues {
+    numbers: HashMap<Key, u32>,
+    values: Vec<Value>,
+}
+
+impl RowValues {
+    /// The value of a number.
+    ///
+    /// # Panics
+    /// If this did not give out the number.
+    #[must_use]
+    pub fn value(&self, number: u32) -> Value {
+        self.values[number as usize].clone()
+    }
+
+    /// The number of a value, `None` for what metadata has no value of.
+    pub fn number(&mut self, value: Scalar<'_>) -> Option<u32> {
+        Key::new(value).map(|key| self.number_of(key))
+    }
+
+    /// Sorts numbers by their values, in the order of [`ValueCounts::into_sorted`].
+    ///
+    /// # Panics
+    /// If this did not give out a number.
+    pub fn sort(&self, numbers: &mut [u32]) {
+        let value = |number: u32| &self.values[number as usize];
+        numbers.sort_by(|&a, &b| order(value(a), value(b)));
+    }
+
+    /// The numbers of a record's values, each once, by value.
+    pub fn of_record(&mut self, path: &FieldPath, metadata: &Metadata) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        path.visit(metadata, &mut |value| {
+            if let Some(key) = scalar(value).and_then(Key::new) {
+                let number = self.number_of(key);
+                if !numbers.contains(&number) {
+                    numbers.push(number);
+                }
+            }
+        });
+        self.sort(&mut numbers);
+        numbers
+    }
+
+    fn number_of(&mut self, key: Key) -> u32 {
+        let next = self.values.len() as u32;
+        *self.numbers.entry(key).or_insert_with_key(|key| {
+            self.values.push(key.clone().value());
+            next
+        })
+    }
+}
+
 fn order(a: &Value, b: &Value) -> Ordering {
     let sort = |value: &Value| match value {
         Value::Null => 0,

@@ -121,8 +121,8 @@ pub trait SegmentView: Sync {
         distances_max: usize,
         scratch: &mut Scratch,
     ) -> Result<Found, SegmentError>;
-    /// Asks the processor to load the row's vector, whose distance will be asked for soon; a hint
-    /// without effect on results.
+    /// Asks the processor to load the row's vector, whose distance will be asked for soon, and where
+    /// its id lies; a hint without effect on results.
     fn prefetch(&self, _row: u32) {}
     /// Exact distance to a row.
     fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError>;

@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Remove(commands::remove::Remove),
     Count(commands::count::Count),
     Scroll(commands::scroll::Scroll),
+    Facet(commands::facet::Facet),
+    Update(commands::update::Update),
+    #[command(subcommand)]
+    Namespaces(commands::namespaces::Namespaces),
     Stats(commands::stats::Stats),
     Optimize(commands::optimize::Optimize),
     #[command(subcommand)]
@@ -41,6 +45,8 @@ pub(crate) enum Command {
     Verify(commands::verify::Verify),
     Repair(commands::repair::Repair),
     Export(commands::export::Export),
+    Serve(commands::serve::Serve),
+    Config(commands::config::Config),
 }
 
 #[cfg(test)]

@@ -43,6 +43,15 @@ impl Failure {
         Failure::new(ErrorKind::InvalidArgument, message)
     }
 
+    /// A failure that a server reported in its own words.
+    pub(crate) fn from_problem(problem: &crate::service::Problem) -> Self {
+        let kind = match problem.kind {
+            crate::service::Kind::Engine(kind) => kind,
+            _ => ErrorKind::Io,
+        };
+        Failure::new(kind, problem.message.clone())
+    }
+
     /// The operating system refused to read or write `what`.
     pub(crate) fn io(what: impl fmt::Display, error: &io::Error) -> Self {
         let kind = match error.kind() {

@@ -23,6 +23,11 @@ impl Shown {
     /// Metadata and no vector: the value if nothing is said.
     pub(crate) const DEFAULT: &'static str = "metadata";
 
+    /// Metadata and no vector.
+    pub(crate) fn metadata() -> Self {
+        Shown { metadata: Fields::All, vector: false }
+    }
+
     /// What has to be read for it.
     pub(crate) fn include(&self) -> Include {
         Include { metadata: self.metadata != Fields::None, vector: self.vector }
@@ -31,11 +36,16 @@ impl Shown {
 
 /// Reads `metadata,vector`, `metadata.FIELD,…` or `none`.
 pub(crate) fn parse(text: &str) -> Result<Shown, String> {
-    let mut shown = Shown { metadata: Fields::None, vector: false };
     if text.trim() == "none" {
-        return Ok(shown);
+        return Ok(Shown { metadata: Fields::None, vector: false });
     }
-    for item in text.split(',').map(str::trim) {
+    parse_items(text.split(',').map(str::trim))
+}
+
+/// Reads a list of `metadata`, `metadata.FIELD` and `vector`; an empty one shows ids only.
+pub(crate) fn parse_items<'a>(items: impl Iterator<Item = &'a str>) -> Result<Shown, String> {
+    let mut shown = Shown { metadata: Fields::None, vector: false };
+    for item in items {
         match (item, item.strip_prefix("metadata.")) {
             ("metadata", _) => shown.metadata = Fields::All,
             ("vector", _) => shown.vector = true,
@@ -46,8 +56,8 @@ pub(crate) fn parse(text: &str) -> Result<Shown, String> {
             },
             _ => {
                 return Err(format!(
-                    "`{item}` is not one of `metadata`, `metadata.FIELD`, `vector`; use `none` \
-                     alone for ids only"
+                    "`{item}` is not one of `metadata`, `metadata.FIELD`, `vector`; for ids only use \
+                     `none` alone, or an empty list"
                 ));
             }
         }

@@ -1,6 +1,7 @@
 //! Records as JSON and as rows of a table.
 
 use console::measure_text_width;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use vecstore::{Hit, RecordId, StoredRecord};
@@ -12,15 +13,27 @@ use crate::table::{Align, Table, printable};
 /// A record as it is shown.
 #[derive(Debug)]
 pub(crate) struct ShownRecord {
-    id: RecordId,
-    nearness: Option<(f32, f32)>,
-    metadata: Option<Map<String, Value>>,
-    vector: Option<Vec<f32>>,
+    pub(crate) id: RecordId,
+    /// Score and distance.
+    pub(crate) nearness: Option<(f32, f32)>,
+    pub(crate) metadata: Option<Map<String, Value>>,
+    pub(crate) vector: Option<Vec<f32>>,
+}
+
+impl JsonSchema for ShownRecord {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FoundRecord".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        JsonRecord::json_schema(generator)
+    }
 }
 
 /// `{"id", "score", "distance", "metadata", "vector"}`, what is not shown is left out.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct JsonRecord<'a> {
+    #[schemars(with = "crate::service::model::Id")]
     id: JsonId<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f32>,

@@ -482,6 +482,110 @@ fn a_round_trip_of_lines() {
 }
 
 #[test]
+fn metadata_is_changed_counted_ordered_and_grouped() {
+    let place = Place::new();
+    let lines: String = [
+        ("\"a\"", 5, "x"),
+        ("\"b\"", 1, "y"),
+        ("\"c\"", 3, "x"),
+        ("\"d\"", 4, "x"),
+        ("\"e\"", 2, "y"),
+    ]
+    .map(|(id, n, kind)| line(id, [n as f32, 0.0, 0.0], json!({"n": n, "kind": kind})))
+    .concat();
+    place.file("five.jsonl", lines);
+    place.run("import db docs five.jsonl --metric euclidean").success();
+
+    let facet = place.json("facet db docs kind --filter n_<_5");
+    let counts = json!([{"value": "x", "count": 2}, {"value": "y", "count": 2}]);
+    assert_eq!(facet, json!({"values": counts, "distinct": 2}));
+    let text = place.run("facet db docs kind --limit 1").success();
+    assert!(text.contains("3  x") && text.contains("2 different values"), "{text}");
+
+    // A filter as JSON; `_` stands for a blank, so names here have none.
+    let json_filter = r#"{"field":"n","op":"<","value":3}"#;
+    assert_eq!(place.json(&format!("count db docs --filter {json_filter}")), json!({"count": 2}));
+    let said = place.run(r#"count db docs --filter {"field":"n","op":"~","value":3}"#).failure();
+    assert!(said.contains("/op"), "{said}");
+    let said = place.run(&format!("count db docs --filter {json_filter} --param a=1")).failure();
+    assert!(said.contains("has its values in itself"), "{said}");
+
+    let scroll = "scroll db docs --order-by n --include metadata.n --limit 2";
+    let first = place.json(scroll);
+    assert_eq!(ids(&first["records"]), ["b", "e"]);
+    let cursor = first["cursor"].as_str().expect("there are more");
+    let rest = place.json(&format!("{scroll} --resume {cursor}"));
+    assert_eq!(ids(&rest["records"]), ["c", "d"]);
+    let last = place.json("scroll db docs --order-by n --descending --limit 9");
+    assert_eq!(ids(&last["records"]), ["a", "d", "c", "e", "b"]);
+    assert_eq!((&last["next"], &last["cursor"]), (&Value::Null, &Value::Null));
+    assert_eq!(place.run(&format!("scroll db docs --after b {scroll}")).code, 2);
+    assert_eq!(place.run("scroll db docs --resume nonsense").code, 2);
+    let text = place.run(scroll).success();
+    assert!(text.contains("--resume '{"), "{text}");
+
+    let query = "query db docs --vector [0,0,0] -k 2 --group-by kind --group-size 2";
+    let groups = place.json(query);
+    assert_eq!(groups["complete"], true);
+    let found =
+        |at: usize| (groups["groups"][at]["value"].clone(), ids(&groups["groups"][at]["hits"]));
+    assert_eq!(found(0), (json!("y"), vec![json!("b"), json!("e")]));
+    assert_eq!(found(1), (json!("x"), vec![json!("c"), json!("d")]));
+    let text = place.run(query).success();
+    assert!(text.contains("2 groups in"), "{text}");
+    let like = place.json("query db docs --like b -k 2 --group-by kind");
+    assert_eq!(ids(&like["groups"][0]["hits"]), ["e"], "the record itself is left out");
+
+    assert_eq!(
+        place.json(r#"update db docs a nobody --set {"n":9,"kind":null}"#),
+        json!({"updated": 1})
+    );
+    let changed = place.json("scroll db docs --filter n_=_9");
+    assert_eq!(changed["records"], json!([{"id": "a", "metadata": {"n": 9}}]));
+    let text =
+        place.run(r#"update db docs --where n_<_$n --param n=3 --set {"low":true}"#).success();
+    assert_eq!(text, "updated 2 records\n");
+    assert_eq!(place.json("count db docs --filter low_=_true"), json!({"count": 2}));
+    assert_eq!(place.run("update db docs a --set [1]").code, 2);
+    assert_eq!(place.run(r#"update db docs --set {"n":1}"#).code, 2);
+}
+
+#[test]
+fn namespaces_are_listed_bounded_and_removed() {
+    let place = with_five();
+    place.file("more.jsonl", line("\"z\"", [1.0, 0.0, 0.0], json!({})));
+    place.run("import db docs more.jsonl --namespace t7").success();
+    let listed = place.json("namespaces list db docs");
+    let names: Vec<_> = listed["namespaces"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|n| (&n["name"], &n["records"]))
+        .collect();
+    assert_eq!(names, [(&json!(""), &json!(5)), (&json!("t7"), &json!(1))]);
+    let text = place.run("namespaces list db docs").success();
+    assert!(text.contains("(default)") && text.contains("2 namespaces"), "{text}");
+
+    let quota = "namespaces quota db docs --namespace t7";
+    assert_eq!(place.json(quota), json!({}));
+    assert_eq!(
+        place.json(&format!("{quota} --records 1 --results 3")),
+        json!({"records": 1, "results": 3})
+    );
+    place.file("again.jsonl", line("\"y\"", [1.0, 0.0, 0.0], json!({})));
+    let refused = place.run("import db docs again.jsonl --namespace t7 --json");
+    assert!(refused.err.contains("\"quota_exceeded\""), "{}", refused.err);
+    assert_eq!(place.json(&format!("{quota} --records none")), json!({"results": 3}));
+    place.run("import db docs again.jsonl --namespace t7").success();
+    assert_eq!(place.json("namespaces quota db docs --all --bytes 5"), json!({"bytes": 5}));
+    assert!(place.run(quota).success().contains("records             no bound"));
+
+    assert_eq!(place.json("namespaces remove db docs t7"), json!({"removed": 2}));
+    assert_eq!(place.json("count db docs --namespace t7"), json!({"count": 0}));
+    assert_eq!(place.json("count db docs"), json!({"count": 5}));
+}
+
+#[test]
 fn a_round_trip_of_arrays() {
     let place = Place::new();
     place.file("a.npy", npy(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]));

@@ -1,16 +1,20 @@
 //! `vecstore.Collection`.
 
+use std::path::PathBuf;
+
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::Value;
 
+use crate::export::Export;
 use crate::failure::{self, Result};
 use crate::hits::{BatchHits, Hits};
 use crate::id::{self, Ids};
 use crate::include::Included;
 use crate::ingest;
 use crate::metadata::Source;
+use crate::plan::{Comparison, Plan};
 use crate::record::Record;
 use crate::scroll::Scroll;
 use crate::search::{Search, filter, filter_text, number, params};
@@ -43,7 +47,13 @@ impl Collection {
     }
 
     fn many(&self, py: Python<'_>, numbers: &[f32], search: Search) -> Result<BatchHits> {
-        let found = self.call(py, |docs| docs.query_batch(numbers, |query| search.on(query)))?;
+        let mut watch = Watch::new(py, None)?;
+        let all = numbers.len() as u64;
+        let found = self.call(py, |docs| {
+            let progress = &mut |done| watch.step("queries", done as u64, all);
+            docs.query_batch_with(numbers, |query| search.on(query), progress)
+        });
+        let found = watch.finish(py, found)?;
         warn_incomplete(py, found.iter().all(|result| result.complete))?;
         Ok(BatchHits::new(py, found, search.k, search.include)?)
     }
@@ -75,6 +85,12 @@ impl Collection {
     #[getter]
     fn metric(&self) -> Result<&'static str> {
         Ok(self.kept.collection()?.settings().metric().name())
+    }
+
+    /// The settings it was created with, a dict: dim, metric, m, ef_construction.
+    #[getter]
+    fn settings<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        value::report(py, self.kept.collection()?.settings())
     }
 
     /// The namespace this handle sees.
@@ -125,7 +141,8 @@ impl Collection {
     ///
     /// Up to 16,384 records of together 32 MiB are written all or none. More go in parts of that
     /// size, in order, each all or none: if one fails or Ctrl-C stops it, the parts before it stay,
-    /// and the exception has their number of records as `committed`. progress: True for a bar of
+    /// and the exception has their number of records as `committed`. The part that is being written
+    /// when Ctrl-C comes is still written, or not. progress: True for a bar of
     /// tqdm, or a function (stage, done, total) that is called after each part.
     #[pyo3(signature = (ids, vectors, metadata = None, progress = None))]
     fn batch_upsert(
@@ -140,25 +157,35 @@ impl Collection {
         let vectors = Vectors::new(vectors, &"vectors")?;
         let mut metadata = Source::new(metadata)?;
         let mut watch = Watch::new(py, progress)?;
-        let written = ingest::upsert(py, ids, &vectors, &mut metadata, &mut watch, &mut |part| {
-            self.call(py, |collection| collection.batch_upsert(part))
-        });
+        let collection = self.kept.collection()?;
+        let written = ingest::upsert(py, &collection, ids, &vectors, &mut metadata, &mut watch);
         watch.finish(py, written)
     }
 
-    /// The record with an id, with metadata and vector; None if there is none. For a list of ids,
-    /// a list of those, as of one moment.
-    fn get<'py>(&self, py: Python<'py>, id: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
+    /// The record with an id; None if there is none. For a list of ids, a list of those, as of one
+    /// moment. include is that of `query`, except that without it all is included.
+    #[pyo3(signature = (id, include = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        id: &Bound<'py, PyAny>,
+        include: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let include = match include {
+            None => Included::ALL,
+            Some(_) => Included::new(include)?,
+        };
         let (ids, many) = match Ids::read(id)? {
             Ids::One(id) => (vec![id], false),
             Ids::Many(ids) => (ids, true),
         };
-        let found = self.call(py, |collection| collection.get_many(&ids, &Included::ALL.read))?;
+        let found = self.call(py, |collection| collection.get_many(&ids, &include.read))?;
         let mut records = Vec::with_capacity(found.len());
-        for record in &found {
+        for record in found {
             records.push(match record {
-                Some(record) => {
-                    Bound::new(py, Record::new(py, record, &Included::ALL.read)?)?.into_any()
+                Some(mut record) => {
+                    include.project(&mut record.metadata);
+                    Bound::new(py, Record::new(py, &record, &include.read)?)?.into_any()
                 }
                 None => py.None().into_bound(py),
             });
@@ -246,16 +273,7 @@ impl Collection {
         score_threshold: Option<f32>,
         include: Option<&Bound<'_, PyAny>>,
     ) -> Result<Py<PyAny>> {
-        let search = Search {
-            k: number("k", k)?,
-            filter: self::filter(filter)?,
-            params: self::params(params)?,
-            ef: ef.map(|ef| number("ef", ef)).transpose()?,
-            recall,
-            exact,
-            score_threshold,
-            include: Included::new(include)?,
-        };
+        let search = Search::read(k, filter, params, ef, recall, exact, score_threshold, include)?;
         match Asked::read(vector, self.dim()?)? {
             Asked::One(vector) => {
                 let found = self.call(py, |docs| search.on(docs.query(&vector)).run())?;
@@ -293,26 +311,21 @@ impl Collection {
         score_threshold: Option<f32>,
         include: Option<&Bound<'_, PyAny>>,
     ) -> Result<BatchHits> {
-        let search = Search {
-            k: number("k", k)?,
-            filter: self::filter(filter)?,
-            params: self::params(params)?,
-            ef: ef.map(|ef| number("ef", ef)).transpose()?,
-            recall,
-            exact,
-            score_threshold,
-            include: Included::new(include)?,
-        };
+        let search = Search::read(k, filter, params, ef, recall, exact, score_threshold, include)?;
         let numbers = vector::read_many(vectors, self.dim()?)?;
         self.many(py, &numbers, search)
     }
 
-    /// Runs a query, with the arguments of `query`, and returns the plan that ran, with estimates
-    /// and measurements, as text to read.
-    #[pyo3(signature = (
-        vector, k = 10, filter = None, params = None, ef = None, recall = None, exact = false,
-        score_threshold = None
-    ))]
+    /// Runs a query, with the arguments of `query`, and tells how: the Plan that ran, with estimates
+    /// and measurements. `print` it; `Plan.hits` is what it found.
+    #[pyo3(
+        signature = (
+            vector, k = 10, filter = None, params = None, ef = None, recall = None, exact = false,
+            score_threshold = None, include = None
+        ),
+        text_signature = "($self, vector, k=10, filter=None, params=None, ef=None, recall=None, \
+                          exact=False, score_threshold=None, include=None)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn explain(
         &self,
@@ -325,20 +338,73 @@ impl Collection {
         recall: Option<f32>,
         exact: bool,
         score_threshold: Option<f32>,
-    ) -> Result<String> {
+        include: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Plan> {
         let vector = vector::read(vector, &"query vector")?;
-        let search = Search {
-            k: number("k", k)?,
-            filter: self::filter(filter)?,
-            params: self::params(params)?,
-            ef: ef.map(|ef| number("ef", ef)).transpose()?,
-            recall,
-            exact,
-            score_threshold,
-            include: Included::NOTHING,
-        };
-        let (_, plan) = self.call(py, |docs| search.on(docs.query(&vector)).explain())?;
-        Ok(plan.to_string())
+        let search = Search::read(k, filter, params, ef, recall, exact, score_threshold, include)?;
+        let (found, plan) = self.call(py, |docs| search.on(docs.query(&vector)).explain())?;
+        warn_incomplete(py, found.complete)?;
+        Ok(Plan::new(&plan, Py::new(py, Hits::new(found, &search.include))?))
+    }
+
+    /// Runs a query, with the arguments of `query`, by every strategy that each segment had to
+    /// choose from, and times them: a list of Comparison, one for each segment. Slow, for finding
+    /// out why a query is.
+    #[pyo3(signature = (
+        vector, k = 10, filter = None, params = None, ef = None, recall = None, exact = false,
+        score_threshold = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    fn explain_alternatives(
+        &self,
+        py: Python<'_>,
+        vector: &Bound<'_, PyAny>,
+        k: i64,
+        filter: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+        ef: Option<i64>,
+        recall: Option<f32>,
+        exact: bool,
+        score_threshold: Option<f32>,
+    ) -> Result<Vec<Comparison>> {
+        let vector = vector::read(vector, &"query vector")?;
+        let search = Search::read(k, filter, params, ef, recall, exact, score_threshold, None)?;
+        let compared =
+            self.call(py, |docs| search.on(docs.query(&vector)).explain_alternatives())?;
+        Ok(compared.iter().map(Comparison::new).collect())
+    }
+
+    /// How many records have each value of a metadata field ("pos", or "items.price" for one inside
+    /// objects), or those records that satisfy a filter: a dict with "values", a list of (value,
+    /// count) with the most frequent `limit` values, most first, and "distinct", the number of
+    /// different values in all. A list counts for each of its members once.
+    #[pyo3(signature = (field, limit = 10, filter = None, params = None))]
+    fn facet<'py>(
+        &self,
+        py: Python<'py>,
+        field: &str,
+        limit: i64,
+        filter: Option<&Bound<'py, PyAny>>,
+        params: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyDict>> {
+        let limit = number("limit", limit)?;
+        let (filter, params) = (self::filter(filter)?, self::params(params)?);
+        let counts = self.call(py, |docs| {
+            let mut facet = docs.facet(field).limit(limit);
+            if let Some(filter) = &filter {
+                facet = facet.filter(filter);
+            }
+            for (name, value) in params {
+                facet = facet.bind(&name, value);
+            }
+            facet.run()
+        })?;
+        let values =
+            counts.values.iter().map(|of| Ok((value::to_python(py, &of.value)?, of.count)));
+        let dict = PyDict::new(py);
+        dict.set_item("values", values.collect::<PyResult<Vec<_>>>()?)?;
+        dict.set_item("distinct", counts.distinct)?;
+        Ok(dict)
     }
 
     /// All records, or those that satisfy a filter, page by page, ascending by id (integers, then
@@ -367,6 +433,34 @@ impl Collection {
             after.map(id::read).transpose()?,
             Included::new(include)?,
         ))
+    }
+
+    /// Writes all records, or those that satisfy a filter, to a file, as of one moment: a line of JSON
+    /// each with id, vector and metadata, ascending by id, as `vecstore import` reads them.
+    ///
+    /// path: compressed if it ends in .gz. The file appears when it is complete; Ctrl-C leaves none.
+    /// vectors: whether the vectors are written. overwrite: whether a file that is there is
+    /// replaced, or AlreadyExistsError raised. params are those of `query`, progress that of
+    /// `optimize`. Returns a dict: records, bytes (of the file).
+    #[pyo3(signature = (
+        path, *, vectors = true, filter = None, params = None, overwrite = false, progress = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    fn export<'py>(
+        &self,
+        py: Python<'py>,
+        path: PathBuf,
+        vectors: bool,
+        filter: Option<&Bound<'py, PyAny>>,
+        params: Option<&Bound<'py, PyAny>>,
+        overwrite: bool,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let (filter, params) = (self::filter(filter)?, self::params(params)?);
+        let export = Export { path, vectors, filter, params, overwrite };
+        let mut watch = Watch::new(py, progress)?;
+        let written = py.detach(|| export.run(&self.kept.collection()?, &mut watch));
+        value::report(py, &watch.finish(py, written)?)
     }
 
     /// Merges all segments into one without dead rows and returns disk space. Reads and writes go

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::search::number;
 use crate::session::Session;
 use crate::value;
-use crate::watch::Watch;
+use crate::watch::{Apart, Watch};
 
 /// Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
 ///
@@ -74,6 +74,19 @@ pub(crate) fn open(
         false => vecstore::Database::open_existing(&path, options),
     })?;
     Ok(Database { session: Session::new(database), path: Some(path) })
+}
+
+/// Makes the database in the folder `path`, which does not open because its log is damaged, open
+/// again with what lies before the damage. What lies behind it is lost; copy the folder first. A
+/// database that is not damaged stays as it is.
+///
+/// Returns a dict: batches_kept, batches_dropped, bytes_dropped, place (of the damage, None if
+/// there was none), seq (of the last commit that is kept). Raises NotFoundError if there is no
+/// database, BusyError if it is open, CorruptError if what is left is no database.
+#[pyfunction]
+pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> Result<Bound<'_, PyAny>> {
+    let report = py.detach(|| vecstore::Database::repair(path))?;
+    value::report(py, &report)
 }
 
 fn durability(durability: &Bound<'_, PyAny>) -> Result<Durability> {
@@ -231,10 +244,16 @@ impl Database {
         Ok(report)
     }
 
+    /// Makes every write so far survive a power cut; with durability="sync" it already does.
+    fn sync(&self, py: Python<'_>) -> Result<()> {
+        self.call(py, vecstore::Database::sync)
+    }
+
     /// Reads every byte of every segment and checks it. Returns a dict: segments, bytes, problems
     /// (a list with one str for each damaged place, empty if all is well).
     fn verify<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        value::report(py, &self.call(py, vecstore::Database::verify)?)
+        let database = self.session.database()?;
+        value::report(py, &Apart::start(move || database.verify())?.wait(py)??)
     }
 
     /// Closes the database; its collections raise ClosedError from then on. The folder can be

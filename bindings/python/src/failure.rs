@@ -1,6 +1,7 @@
 //! Why a call failed, and the exception that tells it.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io;
 
 use pyo3::exceptions::{
@@ -23,6 +24,8 @@ pub(crate) enum Failure {
         message: String,
         /// What the operating system said, if it was that.
         errno: Option<i32>,
+        /// The argument that is wrong, if it is one alone.
+        field: Option<&'static str>,
     },
     /// A Python object raised an exception, or has a type that does not fit.
     Python(PyErr),
@@ -30,12 +33,22 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Failure::Vecstore { kind, message: message.into(), errno: None }
+        Failure::Vecstore { kind, message: message.into(), errno: None, field: None }
     }
 
     /// A value that is not allowed.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Failure::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// What the operating system said about something.
+    pub(crate) fn io(what: &impl Display, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull => ErrorKind::DiskFull,
+            _ => ErrorKind::Io,
+        };
+        let message = format!("{what}: {error}");
+        Failure::Vecstore { kind, message, errno: errno(error), field: None }
     }
 
     /// A Python type that does not fit.
@@ -46,13 +59,21 @@ impl Failure {
 
 impl From<vecstore::Error> for Failure {
     fn from(error: vecstore::Error) -> Self {
-        let mut cause: Option<&(dyn Error + 'static)> = error.source();
-        let mut errno = None;
-        while let (None, Some(error)) = (errno, cause) {
-            errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-            cause = error.source();
+        Failure::Vecstore {
+            kind: error.kind(),
+            message: error.to_string(),
+            errno: error.source().and_then(errno),
+            field: error.field(),
         }
-        Failure::Vecstore { kind: error.kind(), message: error.to_string(), errno }
+    }
+}
+
+/// The number that the operating system gave, if it was it that refused.
+fn errno(error: &(dyn Error + 'static)) -> Option<i32> {
+    match error.downcast_ref::<io::Error>() {
+        // What it holds counts as what it is, and not as its source.
+        Some(error) => error.raw_os_error().or_else(|| errno(error.get_ref()?)),
+        None => errno(error.source()?),
     }
 }
 
@@ -66,19 +87,29 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Python(error) => error,
-            Failure::Vecstore { kind, message, errno } => Python::attach(|py| {
-                raised(py, kind, &message, errno).unwrap_or_else(|while_raising| while_raising)
+            Failure::Vecstore { kind, message, errno, field } => Python::attach(|py| {
+                let raised = raised(py, kind, &message, errno, field);
+                raised.unwrap_or_else(|while_raising| while_raising)
             }),
         }
     }
 }
 
-fn raised(py: Python<'_>, kind: ErrorKind, message: &str, errno: Option<i32>) -> PyResult<PyErr> {
+fn raised(
+    py: Python<'_>,
+    kind: ErrorKind,
+    message: &str,
+    errno: Option<i32>,
+    field: Option<&str>,
+) -> PyResult<PyErr> {
     let class = exceptions(py)?.class(kind).bind(py);
     let error = class.call1((message,))?;
     if class.is_subclass_of::<PyOSError>()? {
         // Set afterwards: as an argument it would change the message.
         error.setattr("errno", errno)?;
+    }
+    if field.is_some() {
+        error.setattr("field", field)?;
     }
     Ok(PyErr::from_value(error))
 }
@@ -91,7 +122,7 @@ pub(crate) fn incomplete_warning(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> 
 /// A kind of failure, the name of its class, and the class of Python's own that it also is.
 type Kind = (ErrorKind, &'static str, Option<fn(Python<'_>) -> Bound<'_, PyType>>, &'static str);
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     (
         ErrorKind::InvalidArgument,
         "InvalidArgumentError",
@@ -141,6 +172,7 @@ const KINDS: [Kind; 10] = [
         None,
         "The database was closed, was opened before a fork, or gave up after a failed write.",
     ),
+    (ErrorKind::Cancelled, "CancelledError", None, "The call was told to stop."),
     (
         ErrorKind::Unsupported,
         "UnsupportedError",
@@ -165,9 +197,10 @@ fn exceptions(py: Python<'_>) -> PyResult<&Exceptions> {
     static EXCEPTIONS: PyOnceLock<Exceptions> = PyOnceLock::new();
     EXCEPTIONS.get_or_try_init(py, || {
         let exception = py.get_type::<PyException>();
-        let base = class(py, "Error", &[&exception], "Base class of all failures.")?;
+        let base = class(py, "Error", &[&exception], "Base class of all failures; `field` names the argument that is wrong, if it is one alone.")?;
         // `KeyError` shows the message as a literal, in quotes; a sentence is not a key.
         base.setattr("__str__", exception.getattr("__str__")?)?;
+        base.setattr("field", py.None())?;
         let mut kinds = Vec::with_capacity(KINDS.len());
         for (kind, name, also, doc) in KINDS {
             let also = also.map(|class| class(py));

@@ -1,7 +1,5 @@
 //! Batches of records: read from Python part by part, each part one commit of the engine.
 
-use std::ops::ControlFlow;
-
 use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use vecstore::{Record, RecordId, limits};
@@ -9,22 +7,25 @@ use vecstore::{Record, RecordId, limits};
 use crate::failure::{Failure, Result};
 use crate::metadata::Source;
 use crate::vector::Vectors;
-use crate::watch::Watch;
+use crate::watch::{Apart, Watch};
 
 /// A part ends before it is larger than this, by an estimate that is never too low.
 const PART_BYTES: usize = limits::BATCH_BYTES_MAX / 2;
 
-/// Writes all records with `write`, which commits one part and gives the number of the commit.
+/// A part of fewer records is not worth a thread, in which it would not keep Ctrl-C waiting.
+const ALONE: usize = 256;
+
+/// Writes all records.
 ///
 /// A batch within the limits is one part. Of a larger one, the parts before the one that fails
 /// stay, and the exception says how many records those are.
 pub(crate) fn upsert(
     py: Python<'_>,
+    collection: &vecstore::Collection,
     ids: Vec<RecordId>,
     vectors: &Vectors<'_>,
     metadata: &mut Source<'_>,
     watch: &mut Watch,
-    write: &mut dyn FnMut(Vec<Record>) -> Result<u64>,
 ) -> Result<u64> {
     let all = ids.len();
     if vectors.rows() != all {
@@ -34,27 +35,38 @@ pub(crate) fn upsert(
         )));
     }
     let mut committed = 0;
+    let written = upsert_parts(py, collection, ids, vectors, metadata, watch, &mut committed);
+    match written {
+        Err(failure) if committed > 0 => Err(tell(py, failure, committed, all)?),
+        written => written,
+    }
+}
+
+fn upsert_parts(
+    py: Python<'_>,
+    collection: &vecstore::Collection,
+    ids: Vec<RecordId>,
+    vectors: &Vectors<'_>,
+    metadata: &mut Source<'_>,
+    watch: &mut Watch,
+    committed: &mut usize,
+) -> Result<u64> {
+    let all = ids.len();
     let mut ids = ids.into_iter().enumerate().peekable();
     loop {
-        let written = read_part(&mut ids, all, vectors, metadata).and_then(|part| {
-            let records = part.len();
-            Ok((records, write(part)?))
-        });
-        let seq = match written {
-            Ok((records, seq)) => {
-                committed += records;
-                seq
-            }
-            Err(failure) if committed == 0 => return Err(failure),
-            Err(failure) => return Err(tell(py, failure, committed, all)?),
+        let part = read_part(&mut ids, all, vectors, metadata)?;
+        let records = part.len();
+        let seq = if records < ALONE {
+            py.detach(|| collection.batch_upsert(part))?
+        } else {
+            let collection = collection.clone();
+            Apart::start(move || collection.batch_upsert(part))?.wait(py)??
         };
+        *committed += records;
         if ids.peek().is_none() {
             return Ok(seq);
         }
-        if let ControlFlow::Break(()) = watch.look(py, "records", committed as u64, all as u64) {
-            // What stopped it is raised by whoever looks after the watch.
-            return Ok(seq);
-        }
+        watch.look(py, "records", *committed as u64, all as u64)?;
     }
 }
 

@@ -13,17 +13,13 @@ fn numpy(py: Python<'_>) -> PyResult<Option<Bound<'_, PyModule>>> {
     }
 }
 
-fn bytes<'py>(py: Python<'py>, bytes: impl Iterator<Item = u8>) -> Bound<'py, PyByteArray> {
-    PyByteArray::new(py, &bytes.collect::<Vec<u8>>())
-}
-
 /// Numbers in order of their indices, `float32`.
 pub(crate) fn array<'py>(
     py: Python<'py>,
     numbers: &[f32],
     shape: &[usize],
 ) -> PyResult<Bound<'py, PyAny>> {
-    let memory = bytes(py, numbers.iter().flat_map(|x| x.to_ne_bytes()));
+    let memory = PyByteArray::new(py, bytemuck::cast_slice(numbers));
     if let Some(numpy) = numpy(py)? {
         return numpy.getattr("ndarray")?.call1((shape.to_vec(), "float32", memory));
     }
@@ -42,7 +38,7 @@ pub(crate) fn integers<'py>(
     shape: &[usize],
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let Some(numpy) = numpy(py)? else { return Ok(None) };
-    let memory = bytes(py, numbers.iter().flat_map(|x| x.to_ne_bytes()));
+    let memory = PyByteArray::new(py, bytemuck::cast_slice(numbers));
     Ok(Some(numpy.getattr("ndarray")?.call1((shape.to_vec(), "uint64", memory))?))
 }
 

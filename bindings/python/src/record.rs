@@ -7,11 +7,13 @@ use vecstore::{Include, StoredRecord};
 
 use crate::{id, value, vector};
 
-/// A record that was read: `id`, `metadata` and `vector`.
+/// A record that was read: `id`, `seq`, and `metadata` and `vector` as included.
 #[pyclass(frozen, get_all, module = "vecstore")]
 pub(crate) struct Record {
     /// As it was given: int, str or uuid.UUID.
     id: Py<PyAny>,
+    /// The number of the commit that wrote it.
+    seq: u64,
     /// A dict; None if it was not included.
     metadata: Option<Py<PyAny>>,
     /// array.array("f") of dim components, as they were given; None if it was not included.
@@ -73,7 +75,8 @@ fn describe(
 impl Record {
     pub(crate) fn new(py: Python<'_>, record: &StoredRecord, include: &Include) -> PyResult<Self> {
         let (metadata, vector) = included(py, &record.metadata, &record.vector, include)?;
-        Ok(Record { id: id::to_python(py, &record.id)?.unbind(), metadata, vector })
+        let id = id::to_python(py, &record.id)?.unbind();
+        Ok(Record { id, seq: record.seq, metadata, vector })
     }
 }
 

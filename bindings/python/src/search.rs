@@ -12,16 +12,40 @@ use crate::value::{self, Place};
 /// A query without its vector, that was read from Python and needs it no more.
 pub(crate) struct Search {
     pub(crate) k: usize,
-    pub(crate) filter: Option<String>,
-    pub(crate) params: Params,
-    pub(crate) ef: Option<usize>,
-    pub(crate) recall: Option<f32>,
-    pub(crate) exact: bool,
-    pub(crate) score_threshold: Option<f32>,
+    filter: Option<String>,
+    params: Params,
+    ef: Option<usize>,
+    recall: Option<f32>,
+    exact: bool,
+    score_threshold: Option<f32>,
     pub(crate) include: Included,
 }
 
 impl Search {
+    /// Reads the arguments, in the order that Python has them in.
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    pub(crate) fn read(
+        k: i64,
+        filter: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+        ef: Option<i64>,
+        recall: Option<f32>,
+        exact: bool,
+        score_threshold: Option<f32>,
+        include: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Self> {
+        Ok(Search {
+            k: number("k", k)?,
+            filter: self::filter(filter)?,
+            params: self::params(params)?,
+            ef: ef.map(|ef| number("ef", ef)).transpose()?,
+            recall,
+            exact,
+            score_threshold,
+            include: Included::new(include)?,
+        })
+    }
+
     /// Sets all of it in a query.
     pub(crate) fn on<'a>(&'a self, query: Query<'a>) -> Query<'a> {
         let mut query = query.k(self.k).include(self.include.read.clone());

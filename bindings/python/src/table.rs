@@ -65,14 +65,17 @@ pub(crate) fn to_numpy<'py>(
     // It is what was asked for: without it this raises.
     py.import("numpy")?;
     let shape = [rows.len()];
-    let columns = to_dict(py, rows, &Include { vector: false, ..include.clone() })?;
+    let columns = PyDict::new(py);
     if numbered(rows) {
         let queries: Vec<u64> = rows.iter().filter_map(|row| row.query).collect();
         columns.set_item("query", numbers::integers(py, &queries, &shape)?)?;
     }
     let ids = match integers(rows) {
         Some(ids) => numbers::integers(py, &ids, &shape)?,
-        None => Some(numbers::objects(py, column(&columns, "id")?, &shape)?),
+        None => {
+            let ids = list(py, rows, |row| id::to_python(py, &row.hit.id))?;
+            Some(numbers::objects(py, ids, &shape)?)
+        }
     };
     columns.set_item("id", ids)?;
     let floats = |number: fn(&vecstore::Hit) -> f32| -> Vec<f32> {
@@ -81,8 +84,8 @@ pub(crate) fn to_numpy<'py>(
     columns.set_item("score", numbers::array(py, &floats(|hit| hit.score), &shape)?)?;
     columns.set_item("distance", numbers::array(py, &floats(|hit| hit.distance), &shape)?)?;
     if include.metadata {
-        let metadata = numbers::objects(py, column(&columns, "metadata")?, &shape)?;
-        columns.set_item("metadata", metadata)?;
+        let metadata = list(py, rows, |row| value::object_to_python(py, &row.hit.metadata))?;
+        columns.set_item("metadata", numbers::objects(py, metadata, &shape)?)?;
     }
     if include.vector {
         let dim = rows.first().map_or(0, |row| row.hit.vector.len());
@@ -90,10 +93,6 @@ pub(crate) fn to_numpy<'py>(
         columns.set_item("vector", numbers::array(py, &all, &[rows.len(), dim])?)?;
     }
     Ok(columns)
-}
-
-fn column<'py>(columns: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyList>> {
-    Ok(columns.as_any().get_item(name)?.cast_into()?)
 }
 
 /// The ids, if all are integers.

@@ -281,6 +281,6 @@ fn read_sequence(vector: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result<V
 /// An `array.array("f")`: four bytes a component, and numpy reads it without a copy.
 pub(crate) fn to_python<'py>(py: Python<'py>, vector: &[f32]) -> PyResult<Bound<'py, PyAny>> {
     static ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_ne_bytes()).collect();
-    ARRAY.import(py, "array", "array")?.call1(("f", PyBytes::new(py, &bytes)))
+    let bytes = PyBytes::new(py, bytemuck::cast_slice(vector));
+    ARRAY.import(py, "array", "array")?.call1(("f", bytes))
 }

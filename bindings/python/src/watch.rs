@@ -1,11 +1,14 @@
 //! Long work: it stops on Ctrl-C, and tells how far it is.
 
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
-use vecstore::{Progress, Stage};
+use vecstore::{ErrorKind, Progress, Stage};
 
 use crate::failure::{Failure, Result};
 
@@ -45,15 +48,27 @@ impl Watch {
 
     /// What the engine calls, from the thread that Python called from.
     pub(crate) fn engine(&mut self, now: Progress) -> ControlFlow<()> {
-        if self.looked.elapsed() < BETWEEN_LOOKS {
-            return ControlFlow::Continue(());
-        }
         let stage = match now.stage {
             Stage::Rows => "rows",
             Stage::Graph => "graph",
             Stage::Verify => "verify",
         };
-        Python::attach(|py| self.look(py, stage, now.done, now.total))
+        self.step(stage, now.done, now.total)
+    }
+
+    /// Looks for Ctrl-C and reports, unless that was done a moment ago; without the interpreter
+    /// lock. After `Break` [`finish`](Self::finish) has what was raised.
+    pub(crate) fn step(&mut self, stage: &str, done: u64, total: u64) -> ControlFlow<()> {
+        if self.looked.elapsed() < BETWEEN_LOOKS {
+            return ControlFlow::Continue(());
+        }
+        match Python::attach(|py| self.look(py, stage, done, total)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.raised = Some(error);
+                ControlFlow::Break(())
+            }
+        }
     }
 
     /// Looks for Ctrl-C and reports, whenever it was done last.
@@ -63,19 +78,13 @@ impl Watch {
         stage: &str,
         done: u64,
         total: u64,
-    ) -> ControlFlow<()> {
-        let looked = py.check_signals().and_then(|()| match &self.report {
-            Some(report) => report.call1(py, (stage, done, total)).map(drop),
-            None => Ok(()),
-        });
-        self.looked = Instant::now();
-        match looked {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.raised = Some(error);
-                ControlFlow::Break(())
-            }
+    ) -> PyResult<()> {
+        py.check_signals()?;
+        if let Some(report) = &self.report {
+            report.call1(py, (stage, done, total))?;
         }
+        self.looked = Instant::now();
+        Ok(())
     }
 
     /// What the work came to: the exception that stopped it, if one did.
@@ -88,6 +97,43 @@ impl Watch {
         match self.raised {
             Some(error) => Err(error.into()),
             None => outcome,
+        }
+    }
+}
+
+/// Work that cannot be asked to stop, in a thread of its own.
+pub(crate) struct Apart<T> {
+    outcome: Receiver<T>,
+    thread: JoinHandle<()>,
+}
+
+impl<T: Send + 'static> Apart<T> {
+    /// Begins it.
+    pub(crate) fn start(work: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
+        let (sender, outcome) = sync_channel(1);
+        let run = move || {
+            // Nobody waits for it any more if that fails.
+            let _ = sender.send(work());
+        };
+        let thread = Builder::new().name("vecstore-call".to_owned()).spawn(run);
+        let thread = thread.map_err(|e| Failure::io(&"a thread", &e))?;
+        Ok(Apart { outcome, thread })
+    }
+
+    /// What it came to. On Ctrl-C this fails, and the work ends by itself.
+    pub(crate) fn wait(mut self, py: Python<'_>) -> Result<T> {
+        loop {
+            let outcome = &mut self.outcome;
+            match py.detach(move || outcome.recv_timeout(BETWEEN_LOOKS)) {
+                Ok(outcome) => return Ok(outcome),
+                Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return match self.thread.join() {
+                        Err(panic) => resume_unwind(panic),
+                        Ok(()) => Err(Failure::new(ErrorKind::Closed, "the call's thread ended")),
+                    };
+                }
+            }
         }
     }
 }

@@ -4,6 +4,8 @@ import array
 import asyncio
 import collections.abc
 import doctest
+import errno
+import gzip
 import importlib.util
 import itertools
 import json
@@ -145,6 +147,12 @@ class TestRecords(InMemory):
         self.assertEqual(self.docs.count(), 0)
 
     def test_a_message_says_what_is_wrong_where(self):
+        with self.assertRaises(vecstore.Error) as caught:
+            self.docs.query([1, 2, 3], k=0)
+        self.assertEqual(caught.exception.field, "k")
+        with self.assertRaises(vecstore.Error) as caught:
+            self.db.collection("nothing")
+        self.assertIsNone(caught.exception.field)
         with self.assertRaisesRegex(ValueError, "vector has 2 components, expected 3"):
             self.docs.upsert("a", [1, 2])
         with self.assertRaisesRegex(TypeError, r"record `a`: vector: component 1: .*str"):
@@ -197,6 +205,14 @@ class TestRecords(InMemory):
         self.assertIsNone(self.docs.get("x"))
         self.assertEqual([r and r.id for r in self.docs.get(["c", "x", "a"])], ["c", None, "a"])
         self.assertEqual(self.docs.get([]), [])
+        record = self.docs.get("a", include=["metadata.year"])
+        self.assertEqual((record.metadata, record.vector), ({"year": 2021}, None))
+        [record, none] = self.docs.get(["b", "x"], include=["vector"])
+        self.assertEqual((record.metadata, list(record.vector), none), (None, [0, 1, 0], None))
+        seq = self.docs.upsert("d", [1, 2, 3])
+        self.assertEqual(self.docs.get("d").seq, seq)
+        self.assertLess(self.docs.get("a").seq, seq)
+        self.assertIs(self.docs.remove("d"), True)
         self.assertIs(self.docs.remove("x"), False)
         self.assertIs(self.docs.remove("a"), True)
         self.assertIs(self.docs.remove("a"), False)
@@ -263,7 +279,8 @@ class TestSearch(InMemory):
             ({"exact": True}, ["a", "c", "b"]),
         ]:
             self.assertEqual(self.ids([1, 0, 0], **options), expected, options)
-            self.assertIsInstance(self.docs.explain([1, 0, 0], **options), str)
+            plan = self.docs.explain([1, 0, 0], **options)
+            self.assertEqual(plan.hits.ids, expected, options)
         self.assertEqual(self.docs.count("pos = 'n'"), 2)
         self.assertEqual(self.docs.count(filter="pos = 'x'"), 0)
 
@@ -287,8 +304,37 @@ class TestSearch(InMemory):
         with self.assertRaises(vecstore.InvalidArgumentError):
             next(self.docs.scroll(limit=0))
 
-    def test_explain_shows_the_filter(self):
-        self.assertIn("pos", self.docs.explain([1, 0, 0], filter="pos = 'n'"))
+    def test_explain(self):
+        plan = self.docs.explain([1, 0, 0], filter="pos = 'n'", include=["vector"])
+        self.assertIn("filter", str(plan))
+        self.assertEqual(repr(plan), str(plan))
+        self.assertEqual(plan.to_dict()["filter"], "pos = 'n'")
+        self.assertEqual(plan.to_dict()["hits"], 2)
+        self.assertEqual([list(hit.vector) for hit in plan.hits][0], [1, 0, 0])
+        self.docs.flush()
+        [compared] = self.docs.explain_alternatives([1, 0, 0], k=1, filter="pos = 'n'")
+        self.assertGreaterEqual(compared.regret, 1.0)
+        self.assertEqual(compared.to_dict()["matching"], 2)
+        self.assertEqual(repr(compared), str(compared))
+        self.assertIn("Scan", str(compared))
+
+    def test_facet(self):
+        self.docs.upsert("d", [1, 2, 3], {"pos": None, "year": 2021.0, "tags": ["x", "y", "x"]})
+        self.docs.upsert("e", [1, 2, 3], {"pos": True, "o": {"p": 1}})
+        for flushed in [False, True]:
+            facet = self.docs.facet("pos")
+            self.assertEqual(facet["values"], [("n", 2), (None, 1), (True, 1), ("v", 1)])
+            self.assertIs(facet["values"][2][0], True)
+            self.assertEqual(self.docs.facet("pos", limit=1),
+                             {"values": [("n", 2)], "distinct": 4})
+            self.assertEqual(self.docs.facet("tags")["values"], [("x", 1), ("y", 1)])
+            self.assertEqual(self.docs.facet("o.p"), {"values": [(1, 1)], "distinct": 1})
+            some = self.docs.facet("pos", filter="year > $y", params={"y": 2021})
+            self.assertEqual(some, {"values": [("n", 1), ("v", 1)], "distinct": 2})
+            self.docs.flush()
+        for options in [{"limit": 0}, {"limit": -1}, {"filter": "x ="}, {"params": {"y": 1}}]:
+            with self.assertRaises(vecstore.InvalidArgumentError, msg=options):
+                self.docs.facet("pos", **options)
 
     def test_metrics(self):
         for metric, scores in [("dot", [2.0, 0.0]), ("euclidean", [-1.0, -math.sqrt(5)])]:
@@ -324,6 +370,8 @@ class TestDatabase(InMemory):
         self.assertEqual(self.db.collections(), ["a", "docs"])
         again = self.db.create_collection("docs", 3, if_not_exists=True)
         self.assertEqual((again.name, again.dim, again.metric), ("docs", 3, "cosine"))
+        self.assertEqual(self.db.collection("a").settings,
+                         {"dim": 2, "metric": "dot", "m": 8, "ef_construction": 64})
         self.assertEqual(
             repr(again), "Collection('docs', namespace='', dim=3, metric='cosine')"
         )
@@ -560,9 +608,10 @@ class TestBatches(InMemory):
         def stop(*now):
             raise KeyboardInterrupt
 
-        with self.assertRaises(KeyboardInterrupt):
+        with self.assertRaises(KeyboardInterrupt) as caught:
             self.docs.batch_upsert(range(20_000), [[1, 2, 3]] * 20_000, progress=stop)
         self.assertEqual(self.docs.count(), 16_384)
+        self.assertEqual(caught.exception.committed, 16_384)
         for call in [self.docs.flush, self.docs.optimize, self.db.flush, self.db.optimize]:
             with self.assertRaises(TypeError):
                 call(progress=1)
@@ -574,7 +623,7 @@ class TestAsync(InMemory):
         for owner in ["Database", "Collection"]:
             names = {n for n in vars(getattr(vecstore, owner)) if not n.startswith("_")}
             have = {n for n in vars(getattr(vecstore.aio, owner)) if not n.startswith("_")}
-            self.assertEqual(names, have - {"sync"})
+            self.assertEqual(names, have)
 
     def test_calls(self):
         async def work():
@@ -635,6 +684,72 @@ class TestFolder(unittest.TestCase):
         for options in [{"durability": []}, {"nonsense": 1}]:
             with self.assertRaises(TypeError):
                 vecstore.open(self.path, **options)
+
+    def test_sync(self):
+        for durability in ["sync", 60, "none"]:
+            with vecstore.open(self.path, durability=durability) as db:
+                db.create_collection("docs", 2, if_not_exists=True).upsert(1, [1, 2])
+                self.assertIsNone(db.sync())
+        with self.assertRaises(vecstore.ClosedError):
+            db.sync()
+
+    def test_repair(self):
+        with self.assertRaises(vecstore.NotFoundError):
+            vecstore.repair(self.path)
+        with vecstore.open(self.path) as db:
+            docs = db.create_collection("docs", 64)
+            for i in range(20):
+                docs.upsert(i, [i + 1.0] * 64)
+            with self.assertRaises(vecstore.BusyError):
+                vecstore.repair(self.path)
+        report = vecstore.repair(self.path)
+        self.assertEqual((report["place"], report["batches_dropped"]), (None, 0))
+        # The log is the only file with the vectors in it; record 12 is damaged there.
+        wanted = array.array("f", [13.0] * 64).tobytes()
+        [log] = [f for f in self.path.rglob("*") if f.is_file() and wanted in f.read_bytes()]
+        content = bytearray(log.read_bytes())
+        content[content.find(wanted)] ^= 1
+        log.write_bytes(content)
+        with self.assertRaises(vecstore.CorruptError):
+            vecstore.open(self.path)
+        report = vecstore.repair(str(self.path))
+        self.assertIn(log.name, report["place"])
+        self.assertGreaterEqual(report["batches_dropped"], 8)
+        with vecstore.open(self.path) as db:
+            found = db.collection("docs").get(range(20))
+            self.assertEqual([r is not None for r in found], [True] * 12 + [False] * 8)
+
+    def test_export(self):
+        folder = self.path.parent
+        with vecstore.open(self.path) as db:
+            docs = db.create_collection("docs", 2)
+            docs.batch_upsert([7, "a", UUID], [[0.1, 2], [3, 4], [5, 6]],
+                              [{"n": 1, "s": "ü"}, {"n": 2}, {}])
+            lines = [
+                {"id": 7, "vector": [0.1, 2.0], "metadata": {"n": 1, "s": "ü"}},
+                {"id": str(UUID), "vector": [5.0, 6.0], "metadata": {}},
+                {"id": "a", "vector": [3.0, 4.0], "metadata": {"n": 2}},
+            ]
+            plain, packed = folder / "all.jsonl", folder / "all.jsonl.gz"
+            done = docs.export(plain)
+            self.assertEqual(done, {"records": 3, "bytes": plain.stat().st_size})
+            found = plain.read_text("utf-8").splitlines()
+            self.assertEqual([json.loads(line) for line in found], lines)
+            with self.assertRaises(vecstore.AlreadyExistsError):
+                docs.export(plain)
+            docs.export(str(packed), filter="n >= $n", params={"n": 1}, vectors=False)
+            with gzip.open(packed, "rt", encoding="utf-8") as read:
+                self.assertEqual([json.loads(line) for line in read],
+                                 [{"id": 7, "metadata": {"n": 1, "s": "ü"}},
+                                  {"id": "a", "metadata": {"n": 2}}])
+            self.assertEqual(docs.export(plain, filter="n = 9", overwrite=True)["bytes"], 0)
+            with self.assertRaises(vecstore.InvalidArgumentError):
+                docs.export(folder / "x", filter="n =")
+            with self.assertRaises(vecstore.IoError) as caught:
+                docs.export(folder / "none" / "x")
+            self.assertEqual(caught.exception.errno, errno.ENOENT)
+        left = sorted(path.name for path in folder.iterdir())
+        self.assertEqual(left, ["all.jsonl", "all.jsonl.gz", "data"])
 
     def test_a_database_closes_when_nothing_holds_it(self):
         docs = vecstore.open(self.path).create_collection("docs", 2)
@@ -764,7 +879,7 @@ class TestModule(unittest.TestCase):
         for name, also in [
             ("InvalidArgument", ValueError), ("NotFound", KeyError), ("AlreadyExists", None),
             ("Conflict", None), ("Busy", None), ("DiskFull", OSError), ("Corrupt", None),
-            ("Io", OSError), ("Closed", None), ("Unsupported", None),
+            ("Io", OSError), ("Closed", None), ("Unsupported", None), ("Cancelled", None),
         ]:
             error = getattr(vecstore, name + "Error")
             self.assertTrue(issubclass(error, vecstore.Error), name)
@@ -784,6 +899,11 @@ class TestModule(unittest.TestCase):
             for name, member in vars(owner).items():
                 if not name.startswith("_"):
                     self.assertTrue(member.__doc__, name)
+        self.assertEqual(vecstore.limits.K_MAX, 16_384)
+        with self.assertRaisesRegex(ValueError, f"at most {vecstore.limits.BATCH_RECORDS_MAX}"):
+            with vecstore.open(":memory:") as db:
+                docs = db.create_collection("docs", 1)
+                docs.remove(range(vecstore.limits.BATCH_RECORDS_MAX + 1))
 
     def test_doctests(self):
         for module in [vecstore, vecstore._filter]:

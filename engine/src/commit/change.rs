@@ -1,17 +1,19 @@
 //! What a group of writes does to one collection: resolve ids, append, mark, log, publish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::RecordId;
 
 use super::{Done, Operation};
+use crate::catalogue::RemovedNamespace;
 use crate::kv::Batch;
 use crate::log::{self, Position};
 use crate::memtable::Memtable;
 use crate::record::CheckedRecord;
 use crate::state::CollectionState;
+use crate::stats::{Usage, share};
 use crate::version::{MemtablePart, Version};
 use crate::{Result, catalogue};
 
@@ -23,16 +25,24 @@ pub(super) struct Change {
     collection: Arc<CollectionState>,
     version: Arc<Version>,
     next_number: u32,
+    /// The smallest segment id that is not in use.
+    next_segment: u64,
     deleted: BTreeMap<u64, RoaringBitmap>,
+    /// Rows that an entry for their namespace hides, so that they need none of their own.
+    hidden: BTreeMap<u64, RoaringBitmap>,
+    removed: Vec<(Arc<str>, RemovedNamespace)>,
 }
 
 impl Change {
-    pub(super) fn new(collection: &Arc<CollectionState>) -> Self {
+    pub(super) fn new(collection: &Arc<CollectionState>, next_segment: u64) -> Self {
         Change {
             version: collection.version(),
             next_number: collection.head.lock().next_number,
             collection: Arc::clone(collection),
+            next_segment,
             deleted: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            removed: Vec::new(),
         }
     }
 
@@ -45,10 +55,12 @@ impl Change {
         namespace: &Arc<str>,
         operation: Operation,
     ) -> Result<Done> {
+        let mut skipped = Vec::new();
         let records = match operation {
             Operation::Upsert(records) => {
                 let ids = records.iter().map(|record| &record.id);
                 let sealed = self.sealed_rows(namespace, ids)?;
+                self.check_quota(namespace, &records, &sealed)?;
                 let count = records.len() as u64;
                 for (record, sealed) in records.into_iter().zip(sealed) {
                     self.upsert(batch, seq, namespace, record, sealed);
@@ -72,8 +84,24 @@ impl Change {
                 }
                 removed
             }
+            Operation::RemoveNamespace => self.remove_namespace(batch, seq, namespace),
+            Operation::ReplaceVersions(records) => {
+                let sealed = self.sealed_rows(namespace, records.iter().map(|(r, _)| &r.id))?;
+                let mut current = Vec::with_capacity(records.len());
+                for ((record, version), sealed) in records.into_iter().zip(sealed) {
+                    match self.alive_version(namespace, &record.id, sealed)? {
+                        Some(now) if now == version => current.push((record, sealed)),
+                        _ => skipped.push(record.id),
+                    }
+                }
+                let count = current.len() as u64;
+                for (record, sealed) in current {
+                    self.upsert(batch, seq, namespace, record, sealed);
+                }
+                count
+            }
         };
-        Ok(Done { seq, records })
+        Ok(Done { seq, records, skipped })
     }
 
     /// For each id its row in a segment, if that is where the record is.
@@ -100,8 +128,91 @@ impl Change {
         .collect()
     }
 
+    /// Checks that a batch does not bring more new records than are allowed.
+    fn check_quota(
+        &self,
+        namespace: &str,
+        records: &[CheckedRecord],
+        sealed: &[Option<(u64, u32)>],
+    ) -> Result<()> {
+        let quotas = self.collection.quotas.read();
+        if !quotas.bound_contents(namespace) {
+            return Ok(());
+        }
+        let is_hot = |id: &RecordId| {
+            let mut memtables = self.version.memtables.iter();
+            memtables.any(|part| part.table.alive(namespace, id).is_some())
+        };
+        let new: HashSet<&RecordId> = (records.iter().zip(sealed))
+            .filter(|(record, sealed)| sealed.is_none() && !is_hot(&record.id))
+            .map(|(record, _)| &record.id)
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let bytes = records.iter().map(|record| record.bytes() as u64).sum();
+        let more = Usage { records: new.len() as u64, bytes };
+        quotas.check_contents(&self.collection.name, namespace, more, |of| self.usage(of))
+    }
+
+    /// What a namespace, or the collection, has with the writes of this group so far.
+    fn usage(&self, namespace: Option<&str>) -> Usage {
+        let mut usage = Usage::default();
+        for part in &self.version.memtables {
+            let Usage { records, bytes } = part.table.usage(namespace);
+            usage.add(records, bytes);
+        }
+        for part in &self.version.segments {
+            let segment = &part.file.segment;
+            let rows = match namespace {
+                None => 0..segment.rows(),
+                Some(name) => match segment.namespace(name) {
+                    Some(namespace) => namespace.rows.clone(),
+                    None => continue,
+                },
+            };
+            let of_group = [self.deleted.get(&part.id()), self.hidden.get(&part.id())];
+            let gone = of_group.into_iter().flatten().chain([&*part.deleted]);
+            let gone: u64 = gone.map(|gone| gone.range_cardinality(rows.clone())).sum();
+            let live = (rows.len() as u64).saturating_sub(gone);
+            usage.add(
+                live,
+                if namespace.is_some() { share(segment, live) } else { segment.bytes() },
+            );
+        }
+        usage
+    }
+
     fn is_deleted(&self, segment: u64, row: u32) -> bool {
-        self.deleted.get(&segment).is_some_and(|rows| rows.contains(row))
+        let has = |rows: Option<&RoaringBitmap>| rows.is_some_and(|rows| rows.contains(row));
+        has(self.deleted.get(&segment)) || has(self.hidden.get(&segment))
+    }
+
+    /// Hides every row that a namespace has so far. What is logged is one entry, however many they
+    /// are: see [`RemovedNamespace`].
+    fn remove_namespace(&mut self, batch: &mut Batch, seq: u64, namespace: &Arc<str>) -> u64 {
+        let mut records = 0;
+        for part in &self.version.memtables {
+            records += part.table.delete_namespace(namespace, seq);
+        }
+        for part in &self.version.segments {
+            let Some(rows) = part.file.segment.namespace(namespace) else { continue };
+            let mut live = RoaringBitmap::new();
+            live.insert_range(rows.rows.clone());
+            live -= &*part.deleted;
+            for gone in [self.deleted.get(&part.id()), self.hidden.get(&part.id())] {
+                gone.into_iter().for_each(|gone| live -= gone);
+            }
+            records += live.len();
+            *self.hidden.entry(part.id()).or_default() |= live;
+        }
+        if records > 0 {
+            let epoch = self.version.active().table.epoch();
+            let removed = RemovedNamespace { seq, epoch, next_segment: self.next_segment };
+            catalogue::put_removed_namespace(batch, self.collection.id, namespace, &removed);
+            self.removed.push((Arc::clone(namespace), removed));
+        }
+        records
     }
 
     /// The commit that wrote the record as it is now.
@@ -203,7 +314,7 @@ impl Change {
         let mut version = Version::clone(&self.version);
         version.seq = seq;
         version.memtables[0].rows = version.memtables[0].table.rows();
-        for (segment, rows) in self.deleted {
+        for (segment, rows) in self.deleted.into_iter().chain(self.hidden) {
             if let Ok(at) = version.segments.binary_search_by_key(&segment, |part| part.id()) {
                 let deleted = &*version.segments[at].deleted | rows;
                 version.segments[at].deleted = Arc::new(deleted);
@@ -211,6 +322,7 @@ impl Change {
         }
         let mut head = self.collection.head.lock();
         head.next_number = self.next_number;
+        head.removed.extend(self.removed);
         let full = version.active().table.bytes() >= memtable_bytes_max;
         if full {
             seal(&mut version, &mut head.next_number);

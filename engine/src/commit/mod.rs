@@ -37,13 +37,27 @@ pub(crate) enum Operation {
     /// Removes ids, but only versions written by the given commit: a record that was replaced since
     /// it was looked at stays.
     RemoveVersions(Vec<(RecordId, u64)>),
+    /// Removes every record of the namespace.
+    RemoveNamespace,
+    /// Replaces records, but only versions written by the given commit; the ids of the others are
+    /// told.
+    ReplaceVersions(Vec<(CheckedRecord, u64)>),
+}
+
+impl Operation {
+    /// Whether it fills memory.
+    pub(crate) fn adds_rows(&self) -> bool {
+        matches!(self, Operation::Upsert(_) | Operation::ReplaceVersions(_))
+    }
 }
 
 /// What a write did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Done {
     /// The commit.
     pub(crate) seq: u64,
     /// Records written or removed.
     pub(crate) records: u64,
+    /// Ids that were left as they are because they are no longer what the write was made from.
+    pub(crate) skipped: Vec<RecordId>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -51,6 +52,8 @@ pub(crate) fn commit(state: &State, write: Write) -> Result<Done> {
         Operation::Upsert(records) => records.iter().map(CheckedRecord::bytes).sum(),
         Operation::Remove(ids) => ids.len() * 64,
         Operation::RemoveVersions(ids) => ids.len() * 64,
+        Operation::RemoveNamespace => 64,
+        Operation::ReplaceVersions(records) => records.iter().map(|(r, _)| r.bytes()).sum(),
     };
     let ticket = Arc::new(Ticket {
         bytes,
@@ -133,6 +136,8 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
         return writes.iter().map(|_| Err(Error::new(error.kind(), message.clone()))).collect();
     }
     let before = commit.seq;
+    // Under the commit lock: what is in a version has a smaller id.
+    let next_segment = state.next_segment.load(Ordering::Acquire);
     let mut batch = Batch::default();
     let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
     let results: Vec<Result<Done>> = writes
@@ -141,7 +146,7 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
             write.collection.check()?;
             let change = changes
                 .entry(write.collection.id)
-                .or_insert_with(|| Change::new(&write.collection));
+                .or_insert_with(|| Change::new(&write.collection, next_segment));
             let seq = commit.seq + 1;
             let done = change.apply(&mut batch, seq, &write.namespace, write.operation)?;
             commit.seq = seq;

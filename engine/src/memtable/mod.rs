@@ -31,6 +31,7 @@ pub(crate) use source::MemtableSource;
 pub(crate) use view::HotView;
 
 use crate::record::CheckedRecord;
+use crate::stats::Usage;
 
 /// Append-only rows in memory.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct Memtable {
     /// Where each namespace is.
     by_name: RwLock<HashMap<Arc<str>, u32>>,
     rows: AtomicUsize,
+    /// Rows that were replaced or removed.
+    dead: AtomicUsize,
     bytes: AtomicUsize,
     sealed: AtomicBool,
 }
@@ -51,6 +54,7 @@ impl Memtable {
             namespaces: AppendOnly::default(),
             by_name: RwLock::new(HashMap::new()),
             rows: AtomicUsize::new(0),
+            dead: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             sealed: AtomicBool::new(false),
         }
@@ -105,7 +109,7 @@ impl Memtable {
 
     /// Appends a version of a record; only the commit leader may call this.
     pub(crate) fn append(&self, namespace: &Arc<str>, record: CheckedRecord, seq: u64) {
-        let mut bytes = record.bytes();
+        let mut bytes = 0;
         let rows = match self.namespace(namespace) {
             Some((_, rows)) => rows,
             None => {
@@ -135,6 +139,28 @@ impl Memtable {
     /// Deletes that version as of commit `seq`; false if there is none. Only the commit leader may
     /// call this.
     pub(crate) fn delete(&self, namespace: &str, id: &RecordId, seq: u64) -> bool {
-        self.namespace(namespace).is_some_and(|(_, rows)| rows.delete(id, seq))
+        let deleted = self.namespace(namespace).is_some_and(|(_, rows)| rows.delete(id, seq));
+        self.dead.fetch_add(usize::from(deleted), Ordering::Relaxed);
+        deleted
+    }
+
+    /// Removes what is alive of a namespace, as commit `seq`; returns how many rows. Only the commit
+    /// leader may call this.
+    pub(crate) fn delete_namespace(&self, namespace: &str, seq: u64) -> u64 {
+        let deleted = self.namespace(namespace).map_or(0, |(_, rows)| rows.delete_all(seq));
+        self.dead.fetch_add(deleted as usize, Ordering::Relaxed);
+        deleted
+    }
+
+    /// Records of a namespace, or of all, as of the newest commit, one in the making included, and
+    /// about the bytes held for them, replaced versions included. For the commit leader.
+    pub(crate) fn usage(&self, namespace: Option<&str>) -> Usage {
+        match namespace {
+            Some(name) => self.namespace(name).map_or_else(Usage::default, |(_, n)| n.usage()),
+            None => {
+                let dead = self.dead.load(Ordering::Relaxed) as u64;
+                Usage { records: u64::from(self.rows()) - dead, bytes: self.bytes() as u64 }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use vecstore_index::AppendOnly;
@@ -12,6 +12,7 @@ use super::fields::HotFields;
 use super::graph::HotGraph;
 use super::row::{HotRow, Lookup};
 use crate::record::CheckedRecord;
+use crate::stats::Usage;
 
 /// The rows of one namespace, numbered from 0, and what was made of them in the background.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct HotNamespace {
     /// [`HotRow::previous`].
     newest: RwLock<HashMap<Box<[u8]>, u32>>,
     deaths: AppendOnly<Death>,
+    bytes: AtomicU64,
     pub(super) fields: HotFields,
     pub(super) graph: HotGraph,
     /// Whether the background has this namespace on its list.
@@ -42,6 +44,7 @@ impl HotNamespace {
             rows: AppendOnly::default(),
             newest: RwLock::default(),
             deaths: AppendOnly::default(),
+            bytes: AtomicU64::new(0),
             fields: HotFields::default(),
             graph: HotGraph::default(),
             listed: AtomicBool::new(false),
@@ -89,10 +92,11 @@ impl HotNamespace {
         (0..).zip(all).filter(move |(_, hot)| hot.visible(seq))
     }
 
-    /// Appends a version of a record; gives the bytes that its key takes.
+    /// Appends a version of a record; gives the bytes that it takes, about.
     pub(super) fn append(&self, record: CheckedRecord, seq: u64) -> usize {
         let key = encoded(&record.id);
-        let bytes = key.len();
+        let bytes = record.bytes() + key.len();
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let previous = self.newest.read().get(&key).copied();
         let row = self.rows.push(HotRow::new(record, seq, previous)) as u32;
         self.newest.write().insert(key, row);
@@ -125,6 +129,24 @@ impl HotNamespace {
         hot.delete(seq);
         self.deaths.push(Death { row, seq });
         true
+    }
+
+    /// Deletes every row that is alive; returns how many.
+    pub(super) fn delete_all(&self, seq: u64) -> u64 {
+        let mut deleted = 0;
+        for (row, hot) in (0..).zip(self.rows.iter_to(usize::MAX)).filter(|(_, hot)| hot.alive()) {
+            hot.delete(seq);
+            self.deaths.push(Death { row, seq });
+            deleted += 1;
+        }
+        deleted
+    }
+
+    /// Records as of the newest commit, one in the making included, and about the bytes held for
+    /// them, replaced versions included. For the commit leader.
+    pub(super) fn usage(&self) -> Usage {
+        let records = (self.rows.len() - self.deaths.len()) as u64;
+        Usage { records, bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
     /// Marks the namespace as listed; false if it was.

@@ -53,6 +53,11 @@ impl HotRow {
         self.deleted_at.store(seq, Ordering::Release);
     }
 
+    /// Bytes of vector and metadata.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.vector.len() * 4 + self.json.len()) as u64
+    }
+
     pub(crate) fn metadata(&self) -> Result<Metadata> {
         serde_json::from_slice(&self.json).map_err(|e| {
             let message = format!("record `{}`: its metadata cannot be read: {e}", self.id);

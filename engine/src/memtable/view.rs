@@ -3,7 +3,8 @@
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{Accept, Candidate, Found, LiveReader, Metric, Scratch};
 use vecstore_query::{
-    Filter, Matching, PreparedQuery, SegmentView, ValueCounts, ViewKind, ViewStats, compile,
+    FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, ValueCounts,
+    ViewKind, ViewStats, compile,
 };
 use vecstore_segments::{FieldPath, SegmentError};
 
@@ -63,6 +64,58 @@ impl<'a> HotView<'a> {
             counts.add_record(path, &self.hot(row).metadata()?);
         }
         Ok(())
+    }
+
+    /// The values that `rows` have at a path, as (row, number of the value), by row.
+    pub(crate) fn row_values(
+        &self,
+        path: &FieldPath,
+        rows: &RoaringBitmap,
+        values: &mut RowValues,
+    ) -> EngineResult<Vec<(u32, u32)>> {
+        let mut found = Vec::new();
+        for row in rows {
+            let numbers = values.of_record(path, &self.hot(row).metadata()?);
+            found.extend(numbers.into_iter().map(|number| (row, number)));
+        }
+        Ok(found)
+    }
+
+    /// Which memtable, and which of its namespaces, this is a view of.
+    pub(crate) fn shows(&self) -> (&'a MemtablePart, u32) {
+        (self.part, self.number)
+    }
+
+    /// The keys of `rows`, in their order: from the field indices that are there, and by reading the
+    /// other rows.
+    pub(crate) fn order_keys(
+        &self,
+        order: &FieldOrder,
+        rows: &RoaringBitmap,
+    ) -> EngineResult<Vec<OrderKey>> {
+        if self.rows.fields.want(self.len) {
+            self.ask();
+        }
+        let mut keys = vec![OrderKey::default(); rows.len() as usize];
+        let mut unread = rows.clone();
+        // Ranks count from 1.
+        let place = |row: u32| rows.rank(row) as usize - 1;
+        for run in self.rows.fields.of_runs(self.len) {
+            let mut listed: RoaringBitmap = rows.range(run.rows.clone()).collect();
+            let indexed = run.index.and_then(|(fields, not_in_it)| {
+                listed -= not_in_it;
+                order.index_keys(&fields, &listed, &mut keys, &place)
+            });
+            // Without its index the run is read.
+            if let Ok(unlisted) = indexed {
+                unread -= listed;
+                unread |= unlisted;
+            }
+        }
+        for row in &unread {
+            keys[place(row)] = order.key(&self.hot(row).metadata()?);
+        }
+        Ok(keys)
     }
 
     /// Has the background make what this view would be faster with.

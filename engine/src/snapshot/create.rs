@@ -64,6 +64,7 @@ fn make(state: &State, name: &str, dir: &Path) -> Result<SnapshotInfo> {
     for (version, shard) in &pinned {
         let record = CollectionRecord { name: shard.name.clone(), options: shard.options.clone() };
         catalogue::put_collection(&mut batch, shard.id, &record);
+        catalogue::put_quotas(&mut batch, shard.id, &shard.quotas.read());
         for part in &version.segments {
             let segment = &part.file.segment;
             let id = segment.id();

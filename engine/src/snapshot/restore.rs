@@ -91,7 +91,12 @@ fn link_back(state: &State, dir: &Path, catalogue: &Catalogue) -> Result<Linked>
 fn remove_current(batch: &mut Batch, current: &BTreeMap<u32, Arc<CollectionState>>) {
     for (&id, shard) in current {
         catalogue::remove_collection(batch, id);
+        catalogue::remove_quotas(batch, id, &shard.quotas.read());
         let head = shard.head.lock();
+        // What the snapshot has of a namespace that was removed since is to be seen again.
+        for name in head.removed.keys() {
+            catalogue::forget_removed_namespace(batch, id, name);
+        }
         for part in &shard.version().segments {
             let tombs = head.tombs.get(&part.id()).map_or(&[][..], Vec::as_slice);
             catalogue::remove_segment(batch, id, part.id(), tombs);
@@ -107,6 +112,7 @@ fn put_restored(
 ) {
     for (&id, collection) in &catalogue.collections {
         catalogue::put_collection(batch, id, &collection.record);
+        catalogue::put_quotas(batch, id, &collection.quotas);
         // What is in the log now belongs to the state that is replaced.
         catalogue::put_flushed_epoch(batch, id, epochs.get(&id).copied().unwrap_or(0));
         for (&segment, entry) in &collection.segments {
@@ -132,7 +138,7 @@ fn publish(
     let mut collections = BTreeMap::new();
     let restored: BTreeSet<u32> = catalogue.collections.keys().copied().collect();
     for (id, collection) in catalogue.collections {
-        let CataloguedCollection { record, segments, .. } = collection;
+        let CataloguedCollection { record, segments, quotas, .. } = collection;
         let mut version = Version::empty(seq, epochs.get(&id).copied().unwrap_or(0) + 1);
         let mut head = Head::default();
         for (segment, entry) in segments {
@@ -158,6 +164,7 @@ fn publish(
                 head,
             )),
         };
+        *shard.quotas.write() = quotas;
         collections.insert(record.name, shard);
     }
     for (_, shard) in current.iter().filter(|(id, _)| !restored.contains(id)) {

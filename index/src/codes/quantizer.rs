@@ -1,7 +1,8 @@
 //! From vectors to codes.
 
-use super::range::Range;
+use super::range::{Coder, Range};
 use super::{CodeQuery, Measure};
+use crate::kernels::{Kernel, KernelChoice, WithKernel, squared_norm};
 use crate::{FormatError, Metric};
 
 /// Components a vector may have: a sum of so many squared differences of bytes still fits 32 bits.
@@ -171,15 +172,30 @@ fn scale(metric: Metric, vector: &[f32]) -> f64 {
     if metric != Metric::Cosine {
         return 1.0;
     }
-    // One sum in a fixed order, in f64: the same on every processor, and it cannot overflow.
-    let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    let norm = squared_norm(vector).sqrt();
     if norm > 0.0 { 1.0 / norm } else { 1.0 }
 }
 
 fn encode(range: Range, scale: f64, vector: &[f32], filler: u8, code: &mut [u8]) {
     let coded = vector.len().min(code.len());
-    for (code, &value) in code.iter_mut().zip(vector) {
-        *code = range.code(value, scale);
-    }
+    KernelChoice::detected().run(Encode { coder: range.coder(scale), vector, code });
     code[coded..].fill(filler);
+}
+
+/// As many codes as there are components, compiled for the instruction set.
+struct Encode<'a> {
+    coder: Coder,
+    vector: &'a [f32],
+    code: &'a mut [u8],
+}
+
+impl WithKernel for Encode<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, _kernel: K) {
+        for (code, &value) in self.code.iter_mut().zip(self.vector) {
+            *code = self.coder.code(value);
+        }
+    }
 }

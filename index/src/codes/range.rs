@@ -30,18 +30,17 @@ impl Range {
         Range { low: -128.0 * step, step }
     }
 
-    /// The code of `value * scale`; what lies outside of the range gets its end.
-    #[inline(always)]
-    pub(super) fn code(self, value: f32, scale: f64) -> u8 {
-        // In f64, so that no finite vector overflows. The cast saturates and rounds down.
-        ((f64::from(value) * scale - f64::from(self.low)) / f64::from(self.step) + 0.5) as u8
+    /// What gives codes of values that are multiplied by `scale`.
+    pub(super) fn coder(self, scale: f64) -> Coder {
+        Coder { scale, low: f64::from(self.low), steps: 1.0 / f64::from(self.step) }
     }
 
     fn squared_error(self, values: &[f32]) -> f64 {
+        let coder = self.coder(1.0);
         values
             .iter()
             .map(|&value| {
-                let code = self.code(value, 1.0);
+                let code = coder.code(value);
                 let back = f64::from(self.low) + f64::from(self.step) * f64::from(code);
                 (f64::from(value) - back).powi(2)
             })
@@ -85,6 +84,24 @@ impl Range {
             Range::symmetric(f64::from(if bound == 0.0 { last.abs() } else { bound }))
         });
         least_error(candidates, values)
+    }
+}
+
+/// From values to codes, without a division for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Coder {
+    scale: f64,
+    low: f64,
+    /// Steps in a unit.
+    steps: f64,
+}
+
+impl Coder {
+    /// The code of a value; what lies outside of the range gets its end.
+    #[inline(always)]
+    pub(super) fn code(self, value: f32) -> u8 {
+        // In f64, so that no finite vector overflows. The cast saturates and rounds down.
+        ((f64::from(value) * self.scale - self.low) * self.steps + 0.5) as u8
     }
 }
 

@@ -1,6 +1,6 @@
 //! Exact distances of a query to stored float vectors.
 
-use super::{Kernel, KernelChoice, WithKernel};
+use super::{Kernel, KernelChoice, WithKernel, squared_norm};
 use crate::Metric;
 
 /// A query prepared for exact distances to stored float vectors.
@@ -90,9 +90,11 @@ impl ExactQuery {
 
 /// `vector` at unit length; a zero vector stays what it is.
 fn unit(vector: &[f32]) -> Vec<f32> {
-    let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    let norm = squared_norm(vector).sqrt();
     if norm > 0.0 {
-        vector.iter().map(|&x| (f64::from(x) / norm) as f32).collect()
+        // Not a quotient for each component: this is once a query, but dear as such.
+        let scale = 1.0 / norm;
+        vector.iter().map(|&x| (f64::from(x) * scale) as f32).collect()
     } else {
         vector.to_vec()
     }

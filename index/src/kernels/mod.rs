@@ -7,6 +7,7 @@
 
 mod choice;
 mod exact;
+mod norm;
 mod portable;
 mod prefetch;
 
@@ -22,6 +23,7 @@ mod neon;
 pub use choice::KernelChoice;
 pub(crate) use choice::WithKernel;
 pub use exact::ExactQuery;
+pub use norm::squared_norm;
 pub use prefetch::prefetch;
 
 /// The instruction set the kernels run on here: `avx512`, `avx2`, `neon` or `scalar`.

@@ -7,7 +7,8 @@ use crate::stopwatch::Stopwatch;
 use crate::{Filter, Matching, SegmentView, Unreadable, ViewStats};
 
 pub(super) struct Bound {
-    pub(super) stats: ViewStats,
+    /// Rows of the view, dead ones included.
+    pub(super) view_rows: u32,
     /// Live rows that match; `None` if that is all live rows.
     pub(super) rows: Option<RoaringBitmap>,
     /// How many.
@@ -19,13 +20,14 @@ pub(super) struct Bound {
 }
 
 impl Bound {
+    /// `stats` are those of `view`.
     pub(super) fn new(
         view: &dyn SegmentView,
+        stats: &ViewStats,
         filter: Option<&Filter>,
     ) -> Result<Self, SegmentError> {
-        let stats = view.stats();
         let live = u64::from(stats.live);
-        let watch = Stopwatch::start();
+        let watch = filter.map(|_| Stopwatch::start());
         let found = match filter {
             Some(filter) if live > 0 => view.matching(filter)?,
             _ => Matching::default(),
@@ -33,11 +35,11 @@ impl Bound {
         // A filter that every row passes is no filter, and no bitmap has to be carried along.
         let all = filter.is_none() || found.rows.len() == live;
         Ok(Bound {
-            stats,
+            view_rows: stats.rows,
             matching: if all { live } else { found.rows.len() },
             rows: (!all).then_some(found.rows),
             rows_read: found.rows_read,
-            filter_us: if filter.is_some() { watch.us() } else { 0.0 },
+            filter_us: watch.map_or(0.0, Stopwatch::us),
             degraded: found.degraded,
             unreadable: found.unreadable,
         })

@@ -3,10 +3,9 @@
 use vecstore_index::{ExactQuery, Metric};
 use vecstore_segments::SegmentError;
 
-use super::bind::Bound;
-use super::search;
+use super::{bind_and_plan, search};
 use crate::stopwatch::Stopwatch;
-use crate::{Costs, PreparedQuery, Request, SegmentPlan, SegmentView, Strategy, ViewKind, plan};
+use crate::{Costs, PreparedQuery, Request, SegmentPlan, SegmentView, Strategy, ViewKind};
 
 /// What one strategy took on one view.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,11 +112,7 @@ pub fn compare(
     let metric = views.first().map_or(Metric::Cosine, |view| view.metric());
     let query =
         PreparedQuery { vector: request.vector, exact: ExactQuery::new(metric, request.vector) };
-    let bound: Vec<Bound> =
-        views.iter().map(|&view| Bound::new(view, request.filter)).collect::<Result<_, _>>()?;
-    let (stats, matching): (Vec<_>, Vec<_>) =
-        bound.iter().map(|b| (b.stats.clone(), b.matching)).unzip();
-    let plan = plan(request, &stats, &matching, costs);
+    let (_, bound, plan) = bind_and_plan(request, views, costs, &|| Ok(()))?;
 
     let mut compared = Vec::with_capacity(views.len());
     for &(index, ref segment) in &plan.segments {

@@ -1,13 +1,20 @@
 //! Candidates of all views become one answer on exact distances.
 
+use vecstore_index::Candidate;
 use vecstore_segments::SegmentError;
 
 use super::bind::Bound;
 use super::search::{self, Searched};
+use crate::nearest::Nearest;
 use crate::{Hit, Plan, PreparedQuery, SegmentView, Strategy};
 
 /// Full vectors asked for ahead of the one that is compared.
 const AHEAD: usize = 4;
+/// Candidates of a view that are reranked before the error seen on them is believed.
+const RERANKED_MIN: usize = 8;
+/// A candidate that its code puts behind the last hit by this many times the largest error seen
+/// gets no exact distance.
+const ERRORS_APART: f32 = 2.0;
 
 pub(super) struct Merged {
     /// At most k, nearest first; ties by view, then row.
@@ -29,9 +36,10 @@ pub(super) fn merge(
 ) -> Result<Merged, SegmentError> {
     let matching = bound.iter().map(|b| b.matching).sum();
     let wanted = search::bounded(plan.k, matching);
-    let mut hits: Vec<Hit> = Vec::new();
+    let mut hits: Vec<Hit> = Vec::with_capacity(2 * wanted.min(plan.rerank));
     // With the place in `searched`, where what can't be read is noted.
-    let mut approximate: Vec<(usize, Hit)> = Vec::new();
+    let mut approximate: Vec<(usize, Hit)> =
+        Vec::with_capacity(searched.iter().map(|searched| searched.candidates.len()).sum());
     for (place, (searched, &(view, _))) in searched.iter().zip(&plan.segments).enumerate() {
         let found =
             searched.candidates.iter().map(|c| Hit { view, row: c.row, distance: c.distance });
@@ -42,16 +50,21 @@ pub(super) fn merge(
         }
     }
     approximate.sort_by(|a, b| nearer(&a.1, &b.1));
+    let mut nearest = Nearest::new(wanted);
+    for hit in &hits {
+        nearest.push(Candidate { distance: hit.distance, row: hit.row });
+    }
 
     for (_, hit) in approximate.iter().take(AHEAD) {
         views[hit.view].prefetch(hit.row);
     }
-    let mut scans: Vec<Scan> = searched.iter().zip(&plan.segments).map(Scan::new).collect();
+    let mut codes: Vec<Codes> = searched.iter().zip(&plan.segments).map(Codes::new).collect();
     let mut reranked = 0u64;
     for (i, &(place, ref hit)) in approximate.iter().enumerate() {
         // Rows that can't be read make room for the next ones.
-        if reranked >= plan.rerank as u64 && hits.len() >= wanted {
-            scans[place].leave(hit.distance);
+        let enough = reranked >= plan.rerank as u64 && hits.len() >= wanted;
+        if enough || nearest.farthest().is_some_and(|last| codes[place].is_beyond(hit, last)) {
+            codes[place].leave(hit.distance);
             continue;
         }
         if let Some((_, ahead)) = approximate.get(i + AHEAD) {
@@ -59,7 +72,8 @@ pub(super) fn merge(
         }
         match views[hit.view].distance(query, hit.row) {
             Ok(distance) => {
-                scans[place].error = scans[place].error.max((distance - hit.distance).abs());
+                codes[place].reranked((distance - hit.distance).abs());
+                nearest.push(Candidate { distance, row: hit.row });
                 hits.push(Hit { distance, ..*hit });
                 reranked += 1;
             }
@@ -70,11 +84,10 @@ pub(super) fn merge(
         }
     }
 
-    hits.sort_by(nearer);
-    let farthest = wanted.checked_sub(1).and_then(|last| hits.get(last)).map(|hit| hit.distance);
-    for (place, scan) in scans.iter().enumerate() {
+    let farthest = nearest.farthest();
+    for (place, codes) in codes.iter().enumerate() {
         let (view, searched) = (plan.segments[place].0, &mut searched[place]);
-        if farthest.is_some_and(|farthest| scan.may_have_nearer(farthest)) {
+        if farthest.is_some_and(|farthest| codes.may_have_nearer(farthest)) {
             let found = search::full_scan(
                 views[view],
                 &bound[view],
@@ -100,25 +113,40 @@ pub(super) fn merge(
     Ok(Merged { hits, wanted, reranked })
 }
 
-/// What is known of the rows that a scan over codes left out, once its best are reranked.
-struct Scan {
+/// What reranking saw of a view's codes, and what that says of the rows it left out.
+struct Codes {
     /// Whether this was a scan. A walk's recall was measured, reranking included.
     is_scan: bool,
     /// Smallest code distance of a row that got no exact one; infinite if all rows did.
     nearest_left: f32,
-    /// Largest difference of code distance and exact distance among the reranked.
+    /// Candidates reranked.
+    reranked: usize,
+    /// Largest difference of code distance and exact distance among them.
     error: f32,
 }
 
-impl Scan {
+impl Codes {
     fn new((searched, (_, segment)): (&Searched, &(usize, crate::SegmentPlan))) -> Self {
         let truncated = (searched.candidates.len() as u64) < segment.matching;
         let last = searched.candidates.last().filter(|_| truncated);
-        Scan {
+        Codes {
             is_scan: searched.ran == Strategy::ScanRows,
             nearest_left: last.map_or(f32::INFINITY, |last| last.distance),
+            reranked: 0,
             error: 0.0,
         }
+    }
+
+    /// Notes how far the code of a candidate was off.
+    fn reranked(&mut self, error: f32) {
+        self.reranked += 1;
+        self.error = self.error.max(error);
+    }
+
+    /// Whether a candidate is so far behind the last hit that its exact distance makes no
+    /// difference.
+    fn is_beyond(&self, candidate: &Hit, last: f32) -> bool {
+        self.reranked >= RERANKED_MIN && candidate.distance - ERRORS_APART * self.error > last
     }
 
     /// Notes a candidate that gets no exact distance.

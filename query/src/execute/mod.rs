@@ -9,7 +9,10 @@ use vecstore_index::{ExactQuery, Metric};
 use vecstore_segments::SegmentError;
 
 use crate::stopwatch::Stopwatch;
-use crate::{Costs, ExecutedPlan, ExecutedSegment, PreparedQuery, Request, SegmentView, plan};
+use crate::{
+    Costs, ExecutedPlan, ExecutedSegment, Plan, PreparedQuery, Request, SegmentPlan, SegmentView,
+    ViewStats, plan,
+};
 use bind::Bound;
 pub use compare::{AlternativeRun, ComparedSegment, compare};
 use search::Searched;
@@ -59,29 +62,25 @@ pub fn run_until(
     stop: &dyn Fn() -> bool,
 ) -> Result<Answer, SegmentError> {
     let go_on = || if stop() { Err(SegmentError::Cancelled) } else { Ok(()) };
-    let watch = Stopwatch::start();
+    let started = Stopwatch::start();
     let metric = views.first().map_or(Metric::Cosine, |view| view.metric());
     let query =
         PreparedQuery { vector: request.vector, exact: ExactQuery::new(metric, request.vector) };
 
-    let bound: Vec<Bound> = views
-        .iter()
-        .map(|&view| go_on().and_then(|()| Bound::new(view, request.filter)))
-        .collect::<Result<_, _>>()?;
-    let (stats, matching): (Vec<_>, Vec<_>) =
-        bound.iter().map(|b| (b.stats.clone(), b.matching)).unzip();
-    let plan = plan(request, &stats, &matching, costs);
+    let (stats, bound, plan) = bind_and_plan(request, views, costs, &go_on)?;
 
+    let mut watch = Stopwatch::start();
     let mut searched: Vec<Searched> = Vec::with_capacity(views.len());
+    let mut search_us: Vec<f64> = Vec::with_capacity(views.len());
     for &(index, ref segment) in &plan.segments {
         go_on()?;
         let (view, bound) = (views[index], &bound[index]);
         searched.push(search::search_view(view, bound, segment, &plan, &query)?);
+        search_us.push(watch.lap_us());
     }
 
-    let rerank_watch = Stopwatch::start();
     let merged = merge::merge(&plan, views, &bound, &mut searched, &query)?;
-    let rerank_us = rerank_watch.us();
+    let rerank_us = watch.lap_us();
 
     let mut hits = merged.hits;
     let readable = bound.iter().all(|b| b.unreadable.rows.is_empty())
@@ -91,22 +90,21 @@ pub fn run_until(
         hits.retain(|hit| metric.score(hit.distance) >= threshold);
     }
 
-    let segments = plan
-        .segments
-        .iter()
-        .zip(searched)
-        .map(|((index, segment), searched)| executed(segment.clone(), &bound[*index], searched))
-        .collect();
+    let views = stats.into_iter().zip(bound).collect();
+    let segments = executed(plan.segments, searched, search_us, views);
     Ok(Answer {
         complete,
         executed: ExecutedPlan {
             filter: request.filter.map(ToString::to_string),
             score_threshold: request.score_threshold,
-            plan,
+            k: plan.k,
+            effort: plan.effort,
+            rerank: plan.rerank,
             segments,
             reranked: merged.reranked,
             rerank_us,
-            total_us: watch.us(),
+            // Of the last lap: what came after it is not worth another look at the clock.
+            total_us: started.us_until(watch),
             hits: hits.len() as u64,
             complete,
         },
@@ -114,25 +112,55 @@ pub fn run_until(
     })
 }
 
-fn executed(plan: crate::SegmentPlan, bound: &Bound, searched: Searched) -> ExecutedSegment {
-    let mut degraded = bound.stats.degraded.clone();
-    for line in bound.degraded.iter().cloned().chain(searched.degraded) {
-        if !degraded.contains(&line) {
-            degraded.push(line);
-        }
-    }
-    let mut unreadable = bound.unreadable.clone();
-    unreadable.merge(searched.unreadable);
-    ExecutedSegment {
-        plan,
-        ran: searched.ran,
-        rows_read: bound.rows_read,
-        filter_us: bound.filter_us,
-        search_us: searched.search_us,
-        distances: searched.distances,
-        candidates: searched.candidates.len() as u64,
-        fallback: searched.fallback,
-        degraded,
-        unreadable,
-    }
+/// Binds the query to each view, and plans.
+fn bind_and_plan(
+    request: &Request<'_>,
+    views: &[&dyn SegmentView],
+    costs: &Costs,
+    go_on: &dyn Fn() -> Result<(), SegmentError>,
+) -> Result<(Vec<ViewStats>, Vec<Bound>, Plan), SegmentError> {
+    let stats: Vec<ViewStats> = views.iter().map(|view| view.stats()).collect();
+    let bound: Vec<Bound> = (views.iter().zip(&stats))
+        .map(|(&view, stats)| go_on().and_then(|()| Bound::new(view, stats, request.filter)))
+        .collect::<Result<_, _>>()?;
+    let matching: Vec<u64> = bound.iter().map(|bound| bound.matching).collect();
+    let plan = plan(request, &stats, &matching, costs);
+    Ok((stats, bound, plan))
+}
+
+/// What ran, in the plan's order. It is made for every query, whether somebody asks for it or not,
+/// so everything is moved and nothing is copied.
+fn executed(
+    plan: Vec<(usize, SegmentPlan)>,
+    searched: Vec<Searched>,
+    search_us: Vec<f64>,
+    mut views: Vec<(ViewStats, Bound)>,
+) -> Vec<ExecutedSegment> {
+    plan.into_iter()
+        .zip(searched.into_iter().zip(search_us))
+        .map(|((view, plan), (searched, search_us))| {
+            let (stats, bound) = &mut views[view];
+            let mut degraded = std::mem::take(&mut stats.degraded);
+            for line in bound.degraded.drain(..).chain(searched.degraded) {
+                if !degraded.contains(&line) {
+                    degraded.push(line);
+                }
+            }
+            let mut unreadable = std::mem::take(&mut bound.unreadable);
+            unreadable.merge(searched.unreadable);
+            ExecutedSegment {
+                view,
+                plan,
+                ran: searched.ran,
+                rows_read: bound.rows_read,
+                filter_us: bound.filter_us,
+                search_us,
+                distances: searched.distances,
+                candidates: searched.candidates.len() as u64,
+                fallback: searched.fallback,
+                degraded,
+                unreadable,
+            }
+        })
+        .collect()
 }

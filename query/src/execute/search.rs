@@ -7,7 +7,6 @@ use vecstore_segments::SegmentError;
 
 use super::bind::Bound;
 use crate::nearest::Nearest;
-use crate::stopwatch::Stopwatch;
 use crate::{Plan, PreparedQuery, SegmentPlan, SegmentView, Strategy, Unreadable};
 
 /// What a view gave.
@@ -17,7 +16,6 @@ pub(super) struct Searched {
     pub(super) candidates: Vec<Candidate>,
     /// Distances computed, in strategies that were given up too.
     pub(super) distances: u64,
-    pub(super) search_us: f64,
     pub(super) fallback: Option<String>,
     pub(super) degraded: Vec<String>,
     pub(super) unreadable: Unreadable,
@@ -61,7 +59,6 @@ pub(super) fn search_view(
     plan: &Plan,
     query: &PreparedQuery<'_>,
 ) -> Result<Searched, SegmentError> {
-    let watch = Stopwatch::start();
     let mut search = Search {
         view,
         bound,
@@ -73,14 +70,12 @@ pub(super) fn search_view(
             ran: segment.strategy,
             candidates: Vec::new(),
             distances: 0,
-            search_us: 0.0,
             fallback: None,
             degraded: Vec::new(),
             unreadable: Unreadable::default(),
         },
     };
     search.attempt(segment.strategy)?;
-    search.searched.search_us = watch.us();
     Ok(search.searched)
 }
 
@@ -200,7 +195,7 @@ impl Search<'_> {
 
     fn walk(&self, ef: usize) -> Result<Found, SegmentError> {
         let set = (self.bound.rows.as_ref())
-            .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.stats.rows));
+            .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.view_rows));
         let accept = set.as_ref().map_or(Accept::All, Accept::Only);
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let distances_max = self.segment.distances_max;

@@ -9,17 +9,15 @@ pub(super) fn plan(executed: &ExecutedPlan) -> Value {
         (live + u64::from(s.plan.live), matching + s.plan.matching)
     });
     json!({
-        "k": executed.plan.k,
-        "effort": effort(executed.plan.effort),
+        "k": executed.k,
+        "effort": effort(executed.effort),
         "filter": executed.filter,
         "score_threshold": executed.score_threshold.map(decimal),
         "live_rows": live,
         "matching_rows": matching,
-        "segments": executed.plan.segments.iter().zip(&executed.segments)
-            .map(|(&(view, _), executed)| segment(view, executed))
-            .collect::<Vec<_>>(),
+        "segments": executed.segments.iter().map(segment).collect::<Vec<_>>(),
         "rerank": {
-            "candidates_max": executed.plan.rerank,
+            "candidates_max": executed.rerank,
             "reranked": executed.reranked,
             "actual_us": us(executed.rerank_us),
         },
@@ -38,14 +36,14 @@ fn effort(effort: Effort) -> Value {
     }
 }
 
-fn segment(view: usize, executed: &ExecutedSegment) -> Value {
+fn segment(executed: &ExecutedSegment) -> Value {
     let plan = &executed.plan;
     let (kind, id) = match plan.kind {
         ViewKind::Memtable => ("memtable", None),
         ViewKind::Sealed { id } => ("sealed", Some(id)),
     };
     json!({
-        "view": view,
+        "view": executed.view,
         "kind": kind,
         "segment_id": id,
         "live_rows": plan.live,

@@ -3,11 +3,13 @@
 mod json;
 mod text;
 
-use crate::{Plan, SegmentPlan, Strategy, Unreadable};
+use crate::{Effort, SegmentPlan, Strategy, Unreadable};
 
 /// One view's part of an executed plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecutedSegment {
+    /// Index of the view.
+    pub view: usize,
     /// The plan.
     pub plan: SegmentPlan,
     /// The strategy that gave the candidates: the plan's, unless `fallback` says why not.
@@ -37,9 +39,13 @@ pub struct ExecutedPlan {
     pub filter: Option<String>,
     /// Score below which records were left out.
     pub score_threshold: Option<f32>,
-    /// The plan.
-    pub plan: Plan,
-    /// What each view did, in the plan's order.
+    /// Records wanted.
+    pub k: usize,
+    /// How hard to look.
+    pub effort: Effort,
+    /// Approximate candidates that get an exact distance, at most.
+    pub rerank: usize,
+    /// What each view did, in the order of the plan.
     pub segments: Vec<ExecutedSegment>,
     /// Candidates that got an exact distance.
     pub reranked: u64,

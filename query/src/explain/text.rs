@@ -5,7 +5,7 @@ use std::fmt::{Formatter, Result};
 use crate::{Alternative, Effort, ExecutedPlan, ExecutedSegment, Unreadable, ViewKind};
 
 pub(super) fn write(executed: &ExecutedPlan, f: &mut Formatter<'_>) -> Result {
-    write!(f, "{} of k={} nearest, {}", executed.hits, executed.plan.k, effort(executed))?;
+    write!(f, "{} of k={} nearest, {}", executed.hits, executed.k, effort(executed))?;
     match &executed.filter {
         Some(filter) => write!(f, ", where {filter}")?,
         None => f.write_str(", no filter")?,
@@ -21,7 +21,7 @@ pub(super) fn write(executed: &ExecutedPlan, f: &mut Formatter<'_>) -> Result {
         f,
         "├─ rerank  {} candidates on full vectors (at most {})  {}",
         count(executed.reranked),
-        count(executed.plan.rerank as u64),
+        count(executed.rerank as u64),
         time(executed.rerank_us),
     )?;
     let complete = if executed.complete { "complete" } else { "INCOMPLETE" };
@@ -29,7 +29,7 @@ pub(super) fn write(executed: &ExecutedPlan, f: &mut Formatter<'_>) -> Result {
 }
 
 fn effort(executed: &ExecutedPlan) -> String {
-    match executed.plan.effort {
+    match executed.effort {
         Effort::Auto => "auto".into(),
         Effort::Ef(ef) => format!("ef={ef}"),
         Effort::Recall(recall) => format!("recall={recall}"),

@@ -56,6 +56,8 @@ pub(crate) fn encode_contents(sections: &[(Kind, Section)]) -> Vec<u8> {
 #[derive(Clone, Debug)]
 pub(crate) struct Contents {
     sections: Vec<Section>,
+    /// Where the section of each kind stands in `sections`; a search asks for several a row.
+    places: [Option<u16>; Kind::NUMBERS],
 }
 
 impl Contents {
@@ -109,7 +111,13 @@ impl Contents {
             end = section.offset + section.len;
             sections.push(section);
         }
-        let contents = Contents { sections };
+        let mut places = [None; Kind::NUMBERS];
+        for (place, section) in (0u16..).zip(&sections) {
+            if let Some(kind) = section.kind {
+                places[kind as usize] = Some(place);
+            }
+        }
+        let contents = Contents { sections, places };
         contents.check_lengths(header, blocks)?;
         Ok(contents)
     }
@@ -147,8 +155,9 @@ impl Contents {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn get(&self, kind: Kind) -> Option<&Section> {
-        self.sections.iter().find(|s| s.kind == Some(kind))
+        self.sections.get(usize::from(self.places[kind as usize]?))
     }
 
     pub(crate) fn sections(&self) -> &[Section] {

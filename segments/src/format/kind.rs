@@ -26,6 +26,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Above the number of every kind.
+    pub(crate) const NUMBERS: usize = 65;
+
     pub(crate) const ALL: [Kind; 18] = [
         Kind::Namespaces,
         Kind::Ids,

@@ -41,17 +41,23 @@ impl Segment {
         &self,
         namespace: &NamespaceRows,
     ) -> Result<Option<SegmentGraph<'_>>, SegmentError> {
-        let number = self.namespace_number(&namespace.name);
-        let Some(graph) = number.and_then(|i| self.graph_numbers[i]) else { return Ok(None) };
-        self.graph_of(graph as usize, namespace).map(Some).map_err(|flaw| flaw.of(&self.path))
+        let Some(graph) = namespace.graph_number else { return Ok(None) };
+        self.graph_of(graph as usize, namespace).map_err(|flaw| flaw.of(&self.path))
     }
 
-    fn graph_of(&self, graph: usize, rows: &NamespaceRows) -> Result<SegmentGraph<'_>, Flaw> {
-        let entry = &self.graph_table()?[graph];
-        let head = self.graph_heads[graph]
-            .get_or_init(|| self.decode_graph_head(entry))
-            .as_ref()
-            .map_err(Flaw::clone)?;
+    /// `None` also if the namespace is one of another segment, with more graphs.
+    fn graph_of(
+        &self,
+        graph: usize,
+        rows: &NamespaceRows,
+    ) -> Result<Option<SegmentGraph<'_>>, Flaw> {
+        let (Some(entry), Some(head)) =
+            (self.graph_table()?.get(graph), self.graph_heads.get(graph))
+        else {
+            return Ok(None);
+        };
+        let head =
+            head.get_or_init(|| self.decode_graph_head(entry)).as_ref().map_err(Flaw::clone)?;
         let links = CheckedRows::new(
             self.mapped(Kind::Links),
             Kind::Links.name(),
@@ -59,12 +65,12 @@ impl Segment {
             entry.degree as usize,
             rows.rows.clone(),
         );
-        Ok(SegmentGraph {
+        Ok(Some(SegmentGraph {
             links: LinkRows(links.for_many()),
             upper: &head.upper,
             calibration: &head.calibration,
             origin: entry.origin,
-        })
+        }))
     }
 
     fn graph_table(&self) -> Result<&[GraphEntry], Flaw> {
@@ -81,7 +87,7 @@ impl Segment {
 
     /// The table's entry of a namespace's graph, if it has one that can be read.
     pub(super) fn graph_entry(&self, namespace: &str) -> Option<&GraphEntry> {
-        let number = self.graph_numbers[self.namespace_number(namespace)?]?;
+        let number = self.namespace(namespace)?.graph_number?;
         self.graph_entries.get()?.as_ref().ok()?.get(number as usize)
     }
 

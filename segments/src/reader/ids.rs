@@ -52,6 +52,29 @@ impl Segment {
         })
     }
 
+    /// Asks the processor for where the id of a row lies, which [`record_id`](Self::record_id)
+    /// reads first; a hint without effect on results.
+    pub fn prefetch_id(&self, row: u32) {
+        if let Some(offset) = self.id_offset(row) {
+            vecstore_index::prefetch(offset);
+        }
+    }
+
+    /// As [`prefetch_id`](Self::prefetch_id), a little later: reads where the id lies and asks for
+    /// the id itself.
+    pub fn prefetch_id_bytes(&self, row: u32) {
+        let ids = self.mapped(Kind::Ids).unchecked();
+        // Not checked yet, but it is only a hint.
+        let start = self.id_offset(row).map(|&start| u64::from_le_bytes(start) as usize);
+        if let Some(first) = start.and_then(|start| ids.get(start..)?.first()) {
+            vecstore_index::prefetch(std::slice::from_ref(first));
+        }
+    }
+
+    fn id_offset(&self, row: u32) -> Option<&[u8; 8]> {
+        self.mapped(Kind::IdOffsets).unchecked().get(8 * row as usize..)?.first_chunk()
+    }
+
     fn id_bytes(&self, row: u32) -> Result<&[u8], SegmentError> {
         self.row_exists(Kind::Ids, row)?;
         let at = 8 * row as usize;

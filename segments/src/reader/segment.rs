@@ -28,8 +28,6 @@ pub struct Segment {
     contents: Contents,
     checks: BlockChecks,
     namespaces: Vec<NamespaceRows>,
-    /// Number of the graph of each namespace.
-    pub(super) graph_numbers: Vec<Option<u32>>,
     pub(super) block_entries: OnceLock<Result<Vec<BlockEntry>, Flaw>>,
     pub(super) quantizer: OnceLock<Result<Quantizer, Flaw>>,
     pub(super) graph_entries: OnceLock<Result<Vec<GraphEntry>, Flaw>>,
@@ -47,6 +45,8 @@ pub struct NamespaceRows {
     pub rows: Range<u32>,
     /// Whether it has a graph of its own.
     pub graph: bool,
+    /// Number of that graph in the segment.
+    pub(super) graph_number: Option<u32>,
 }
 
 /// The graph of one namespace; its rows are numbered from the namespace's first row.
@@ -75,13 +75,13 @@ impl Segment {
             header,
             contents,
             checks: BlockChecks::new(block_crcs),
-            graph_numbers: namespaces.iter().map(|n| n.graph).collect(),
             namespaces: namespaces
                 .into_iter()
                 .map(|n| NamespaceRows {
                     name: n.name,
                     rows: n.first_row..n.first_row + n.rows,
                     graph: n.graph.is_some(),
+                    graph_number: n.graph,
                 })
                 .collect(),
             block_entries: OnceLock::new(),
@@ -150,11 +150,13 @@ impl Segment {
     /// One namespace.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Option<&NamespaceRows> {
-        self.namespace_number(name).map(|i| &self.namespaces[i])
-    }
-
-    pub(super) fn namespace_number(&self, name: &str) -> Option<usize> {
-        self.namespaces.binary_search_by(|n| n.name.as_str().cmp(name)).ok()
+        if name.is_empty() {
+            // It comes first. Comparing empty texts can be slow: they have no address, and a
+            // vectorised comparison that reads nothing from there takes a fault all the same.
+            return self.namespaces.first().filter(|first| first.name.is_empty());
+        }
+        let found = self.namespaces.binary_search_by(|n| n.name.as_str().cmp(name));
+        found.ok().map(|number| &self.namespaces[number])
     }
 
     /// Commit sequence number of a row.

@@ -1,19 +1,24 @@
 //! One file a command: its arguments, what it does, what it prints.
 
+pub(crate) mod config;
 pub(crate) mod count;
 pub(crate) mod create;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod facet;
 pub(crate) mod get;
 pub(crate) mod import;
 mod ingest;
+pub(crate) mod namespaces;
 pub(crate) mod optimize;
 pub(crate) mod query;
 pub(crate) mod remove;
 pub(crate) mod repair;
 pub(crate) mod scroll;
+pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod stats;
+pub(crate) mod update;
 pub(crate) mod verify;
 
 use crate::cli::Command;
@@ -31,11 +36,16 @@ pub(crate) fn run(command: Command, out: &mut Output) -> Result {
         Command::Remove(remove) => remove.run(out),
         Command::Count(count) => count.run(out),
         Command::Scroll(scroll) => scroll.run(out),
+        Command::Facet(facet) => facet.run(out),
+        Command::Update(update) => update.run(out),
+        Command::Namespaces(namespaces) => namespaces.run(out),
         Command::Stats(stats) => stats.run(out),
         Command::Optimize(optimize) => optimize.run(out),
         Command::Snapshot(snapshot) => snapshot.run(out),
         Command::Verify(verify) => verify.run(out),
         Command::Repair(repair) => repair.run(out),
         Command::Export(export) => export.run(out),
+        Command::Serve(serve) => serve.run(),
+        Command::Config(config) => config.run(out),
     }
 }

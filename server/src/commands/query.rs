@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
+use serde_json::Value;
 use vecstore::{Collection, ComparedSegment, ErrorKind, RecordId, limits};
 
 use crate::collection::Target;
@@ -13,6 +14,7 @@ use crate::include::{self, Shown};
 use crate::output::Output;
 use crate::params::{self, Param};
 use crate::records::{self, ShownRecord};
+use crate::table::printable;
 use crate::units;
 use crate::vector::{self, VectorArg};
 
@@ -20,12 +22,13 @@ use crate::vector::{self, VectorArg};
 ///
 /// JSON: {"hits": [{"id", "score", "distance", "metadata", "vector"}], "complete", "seconds",
 /// "plan", "alternatives"}; metadata and vector as included, the plan with --explain, the
-/// alternatives with --all-alternatives
+/// alternatives with --all-alternatives. With --group-by: {"groups": [{"value", "hits"}], "complete",
+/// "seconds", "steps"}
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("nearest_to").args(["vector", "like"]).required(true),
     group = ArgGroup::new("effort").args(["ef", "recall", "exact"]),
-    after_help = "Examples:\n  vecstore query data docs --like 42 --filter \"pos = 'n' AND gloss_len < 80\"\n  vecstore query data docs --vector @queries.npy:3 -k 5 --filter 'domain = $d' --param 'd=\"noun.food\"'"
+    after_help = "Examples:\n  vecstore query data docs --like 42 --filter \"pos = 'n' AND gloss_len < 80\"\n  vecstore query data docs --vector @queries.npy:3 -k 5 --filter 'domain = $d' --param 'd=\"noun.food\"'\n  vecstore query data docs --like 42 -k 5 --group-by domain --group-size 2"
 )]
 pub(crate) struct Query {
     #[command(flatten)]
@@ -39,7 +42,8 @@ pub(crate) struct Query {
     /// Records wanted
     #[arg(short, value_name = "N", default_value_t = 10)]
     k: usize,
-    /// Only records whose metadata satisfies this: "pos = 'n' AND gloss_len < 80"
+    /// Only records whose metadata satisfies this: "pos = 'n' AND gloss_len < 80", or the same as
+    /// JSON: {"field": "pos", "op": "=", "value": "n"}
     #[arg(long, value_name = "EXPRESSION")]
     filter: Option<String>,
     /// Value of $NAME in the filter, as JSON; can be repeated
@@ -66,8 +70,28 @@ pub(crate) struct Query {
     /// Only records with at least this score
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     score_threshold: Option<f32>,
+    /// Group the hits by the values of this field; -k is then the number of groups
+    #[arg(long, value_name = "FIELD", conflicts_with = "explain")]
+    group_by: Option<String>,
+    /// Records of each group
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "group_by")]
+    group_size: usize,
     #[command(flatten)]
     ids: IdReading,
+}
+
+#[derive(Serialize)]
+struct GroupedAnswer {
+    groups: Vec<ShownGroup>,
+    complete: bool,
+    seconds: f64,
+    steps: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ShownGroup {
+    value: Value,
+    hits: Vec<ShownRecord>,
 }
 
 #[derive(Serialize)]
@@ -98,7 +122,9 @@ impl Query {
             (None, None) => return Err(Failure::usage("give --vector or --like")),
         };
 
-        let k = self.k + usize::from(like.is_some() && self.k > 0);
+        // The record itself takes a place among the hits, but not among the groups.
+        let extra = like.is_some() && self.k > 0 && self.group_by.is_none();
+        let k = self.k + usize::from(extra);
         let mut query = collection.query(&vector).k(k).include(self.include.include());
         if let Some(filter) = &self.filter {
             query = query.filter(filter);
@@ -117,6 +143,11 @@ impl Query {
         }
         if let Some(score) = self.score_threshold {
             query = query.score_threshold(score);
+        }
+        if let Some(field) = &self.group_by {
+            let answer = grouped(query, field, self.group_size, like.as_ref(), &self.include)?;
+            db.close()?;
+            return print_groups(answer, &self.include, out);
         }
         let alternatives =
             if self.all_alternatives { Some(query.clone().explain_alternatives()?) } else { None };
@@ -148,6 +179,51 @@ impl Query {
         }
         Ok(())
     }
+}
+
+/// Runs a grouped query. The record that it was asked with takes a place in its own groups, which
+/// are therefore made one larger, and is left out.
+fn grouped(
+    query: vecstore::Query<'_>,
+    field: &str,
+    size: usize,
+    like: Option<&RecordId>,
+    shown: &Shown,
+) -> Result<GroupedAnswer> {
+    let asked_size = size.saturating_add(usize::from(like.is_some() && size > 0));
+    let started = Instant::now();
+    let result = query.group_by(field).group_size(asked_size).run()?;
+    let seconds = started.elapsed().as_secs_f64();
+    let groups = (result.groups.into_iter())
+        .map(|group| ShownGroup {
+            value: group.value,
+            hits: (group.hits.into_iter())
+                .filter(|hit| like != Some(&hit.id))
+                .take(size)
+                .map(|hit| ShownRecord::hit(hit, shown))
+                .collect(),
+        })
+        .filter(|group| !group.hits.is_empty())
+        .collect();
+    Ok(GroupedAnswer { groups, complete: result.complete, seconds, steps: result.steps })
+}
+
+fn print_groups(answer: GroupedAnswer, shown: &Shown, out: &mut Output) -> Result {
+    if out.is_json() {
+        return out.json(&answer);
+    }
+    for group in &answer.groups {
+        let value = printable(&records::cell(&group.value));
+        out.heading(&value)?;
+        out.table(&records::table(&group.hits, shown), 2)?;
+    }
+    let incomplete =
+        if answer.complete { "" } else { "; records may be missing, run `vecstore verify`" };
+    let found = units::counted(answer.groups.len() as u64, "group");
+    let elapsed = units::duration(Duration::from_secs_f64(answer.seconds));
+    let summary = format!("{found} in {elapsed}: {}{incomplete}", answer.steps.join("; "));
+    let summary = out.dimmed(&summary);
+    writeln!(out, "{summary}")
 }
 
 fn vector_of(collection: &Collection, id: &RecordId) -> Result<Vec<f32>> {

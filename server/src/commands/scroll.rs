@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
+use vecstore::Cursor;
 
 use crate::collection::Target;
 use crate::failure::Result;
@@ -12,10 +13,14 @@ use crate::params::{self, Param};
 use crate::records::{self, ShownRecord};
 use crate::table::printable;
 
-/// Show a page of records, ascending by id: integers, then UUIDs, then strings
+/// Show a page of records, ascending by id (integers, then UUIDs, then strings) or by a field
 ///
-/// JSON: {"records": [{"id", "metadata", "vector"}], "next": id or null}; hand `next` to --after
+/// JSON: {"records": [{"id", "metadata", "vector"}], "next": id or null}; hand `next` to --after. With
+/// --order-by also "cursor": text or null; hand that to --resume
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  vecstore scroll data docs --order-by gloss_len --descending --limit 20"
+)]
 pub(crate) struct Scroll {
     #[command(flatten)]
     target: Target,
@@ -29,8 +34,17 @@ pub(crate) struct Scroll {
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     /// Only records after this ID
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["order_by", "resume"])]
     after: Option<String>,
+    /// Order by this field, equal values by id; records without it come last
+    #[arg(long, value_name = "FIELD")]
+    order_by: Option<String>,
+    /// Largest value first
+    #[arg(long, requires = "order_by")]
+    descending: bool,
+    /// Go on where a page ended, in the same order
+    #[arg(long, value_name = "CURSOR", value_parser = parse_cursor)]
+    resume: Option<Cursor>,
     /// What to show: metadata, metadata.FIELD, vector, separated by commas; or none
     #[arg(long, value_name = "LIST", default_value = Shown::DEFAULT, value_parser = include::parse)]
     include: Shown,
@@ -42,6 +56,13 @@ pub(crate) struct Scroll {
 struct Page<'a> {
     records: &'a [ShownRecord],
     next: Option<JsonId<'a>>,
+    /// Only where it is needed: in the order of ids `next` is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<Option<String>>,
+}
+
+fn parse_cursor(text: &str) -> std::result::Result<Cursor, String> {
+    text.parse().map_err(|error: vecstore::Error| error.to_string())
 }
 
 impl Scroll {
@@ -58,20 +79,40 @@ impl Scroll {
         if let Some(after) = after {
             scroll = scroll.after(after);
         }
+        match &self.order_by {
+            Some(field) if self.descending => scroll = scroll.order_by_descending(field),
+            Some(field) => scroll = scroll.order_by(field),
+            None => {}
+        }
+        if let Some(cursor) = self.resume {
+            scroll = scroll.resume(cursor);
+        }
         let page = scroll.run()?;
         db.close()?;
+        let cursor = page.cursor.map(|cursor| cursor.to_string());
         let next = page.next;
         let records: Vec<ShownRecord> =
             page.records.into_iter().map(|r| ShownRecord::stored(r, &self.include)).collect();
         if out.is_json() {
-            return out.json(&Page { records: &records, next: next.as_ref().map(JsonId) });
+            return out.json(&Page {
+                records: &records,
+                next: next.as_ref().map(JsonId),
+                cursor: self.order_by.map(|_| cursor),
+            });
         }
         if records.is_empty() {
             return writeln!(out, "no records");
         }
         out.table(&records::table(&records, &self.include), 0)?;
-        if let Some(next) = next {
-            let note = format!("there are more: --after {}", printable(&next.to_string()));
+        if let (Some(next), Some(cursor)) = (next, cursor) {
+            let note = match self.order_by {
+                None => format!("there are more: --after {}", printable(&next.to_string())),
+                // Within single quotes only a quote means something.
+                Some(_) => format!(
+                    "there are more: --resume '{}'",
+                    printable(&cursor).replace('\'', "'\\''")
+                ),
+            };
             let note = out.dimmed(&note);
             writeln!(out, "{note}")?;
         }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import (
     Any,
+    Final,
     Literal,
     Protocol,
     Self,
@@ -23,8 +24,10 @@ __all__ = [
     "AlreadyExistsError",
     "BatchHits",
     "BusyError",
+    "CancelledError",
     "ClosedError",
     "Collection",
+    "Comparison",
     "ConflictError",
     "CorruptError",
     "Database",
@@ -36,11 +39,14 @@ __all__ = [
     "InvalidArgumentError",
     "IoError",
     "NotFoundError",
+    "Plan",
     "Record",
     "Scroll",
     "UnsupportedError",
     "__version__",
+    "limits",
     "open",
+    "repair",
 ]
 
 __version__: str
@@ -100,6 +106,16 @@ def open(
 
     Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
     or in another process, ConflictError if the folder holds something else.
+    """
+
+def repair(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Makes the database in the folder `path`, which does not open because its log is damaged, open
+    again with what lies before the damage. What lies behind it is lost; copy the folder first. A
+    database that is not damaged stays as it is.
+
+    Returns a dict: batches_kept, batches_dropped, bytes_dropped, place (of the damage, None if
+    there was none), seq (of the last commit that is kept). Raises NotFoundError if there is no
+    database, BusyError if it is open, CorruptError if what is left is no database.
     """
 
 @final
@@ -169,6 +185,9 @@ class Database:
         kernels.
         """
 
+    def sync(self) -> None:
+        """Makes every write so far survive a power cut; with durability="sync" it already does."""
+
     def verify(self) -> dict[str, Any]:
         """Reads every byte of every segment and checks it. Returns a dict: segments, bytes, problems
         (a list with one str for each damaged place, empty if all is well).
@@ -208,6 +227,10 @@ class Collection:
         """The metric: "cosine", "dot" or "euclidean"."""
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The settings it was created with, a dict: dim, metric, m, ef_construction."""
+
+    @property
     def namespace_name(self) -> str:
         """The namespace this handle sees."""
 
@@ -243,20 +266,25 @@ class Collection:
 
         Up to 16,384 records of together 32 MiB are written all or none. More go in parts of that
         size, in order, each all or none: if one fails or Ctrl-C stops it, the parts before it stay,
-        and the exception has their number of records as `committed`. progress: True for a bar of
+        and the exception has their number of records as `committed`. The part that is being written
+        when Ctrl-C comes is still written, or not. progress: True for a bar of
         tqdm, or a function (stage, done, total) that is called after each part.
         """
 
     @overload  # A `str` is iterable too; it is one id.
-    def get(self, id: _Id) -> Record | None:  # type: ignore[overload-overlap]
-        """The record with an id, with metadata and vector; None if there is none. For a list of ids,
-        a list of those, as of one moment.
+    def get(  # type: ignore[overload-overlap]
+        self, id: _Id, include: _Include | None = None
+    ) -> Record | None:
+        """The record with an id; None if there is none. For a list of ids, a list of those, as of one
+        moment. include is that of `query`, except that without it all is included.
         """
 
     @overload
-    def get(self, id: Iterable[_Id]) -> list[Record | None]:
-        """The record with an id, with metadata and vector; None if there is none. For a list of ids,
-        a list of those, as of one moment.
+    def get(
+        self, id: Iterable[_Id], include: _Include | None = None
+    ) -> list[Record | None]:
+        """The record with an id; None if there is none. For a list of ids, a list of those, as of one
+        moment. include is that of `query`, except that without it all is included.
         """
 
     @overload  # A `str` is iterable too; it is one id.
@@ -389,9 +417,26 @@ class Collection:
         recall: float | None = None,
         exact: bool = False,
         score_threshold: float | None = None,
-    ) -> str:
-        """Runs a query, with the arguments of `query`, and returns the plan that ran, with estimates
-        and measurements, as text to read.
+        include: _Include | None = None,
+    ) -> Plan:
+        """Runs a query, with the arguments of `query`, and tells how: the Plan that ran, with estimates
+        and measurements. `print` it; `Plan.hits` is what it found.
+        """
+
+    def explain_alternatives(
+        self,
+        vector: _Vector,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+    ) -> list[Comparison]:
+        """Runs a query, with the arguments of `query`, by every strategy that each segment had to
+        choose from, and times them: a list of Comparison, one for each segment. Slow, for finding
+        out why a query is.
         """
 
     def scroll(
@@ -413,6 +458,38 @@ class Collection:
         page.
         """
 
+    def facet(
+        self,
+        field: str,
+        limit: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+    ) -> dict[str, Any]:
+        """How many records have each value of a metadata field ("pos", or "items.price" for one inside
+        objects), or those records that satisfy a filter: a dict with "values", a list of (value,
+        count) with the most frequent `limit` values, most first, and "distinct", the number of
+        different values in all. A list counts for each of its members once.
+        """
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        vectors: bool = True,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        overwrite: bool = False,
+        progress: _Progress | None = None,
+    ) -> dict[str, Any]:
+        """Writes all records, or those that satisfy a filter, to a file, as of one moment: a line of JSON
+        each with id, vector and metadata, ascending by id, as `vecstore import` reads them.
+
+        path: compressed if it ends in .gz. The file appears when it is complete; Ctrl-C leaves none.
+        vectors: whether the vectors are written. overwrite: whether a file that is there is
+        replaced, or AlreadyExistsError raised. params are those of `query`, progress that of
+        `optimize`. Returns a dict: records, bytes (of the file).
+        """
+
     def optimize(self, progress: _Progress | None = None) -> dict[str, Any]:
         """Merges all segments into one without dead rows and returns disk space. Reads and writes go
         on meanwhile; Ctrl-C stops it and leaves everything as it was. progress: True for a bar of
@@ -432,11 +509,15 @@ class Collection:
 
 @final
 class Record:
-    """A record that was read: `id`, `metadata` and `vector`."""
+    """A record that was read: `id`, `seq`, and `metadata` and `vector` as included."""
 
     @property
     def id(self) -> _Id:
         """As it was given: int, str or uuid.UUID."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the commit that wrote it."""
 
     @property
     def metadata(self) -> _Metadata | None:
@@ -592,8 +673,55 @@ class Scroll:
     def __iter__(self) -> Self: ...
     def __next__(self) -> list[Record]: ...
 
+@final
+class Plan:
+    """The plan that ran, with estimates and measurements; `str` is text to read."""
+
+    @property
+    def hits(self) -> Hits:
+        """What the query found."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict; times end in `_us`, for microseconds."""
+
+@final
+class Comparison:
+    """What each strategy took on one segment; `str` is text to read."""
+
+    @property
+    def regret(self) -> float:
+        """Time of the chosen strategy as a multiple of the fastest one's; 1 is the best choice."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict; times end in `_us`, for microseconds."""
+
+@final
+class limits:
+    """Limits that hold for every record and request; exceeding one is an InvalidArgumentError."""
+
+    DIM_MAX: Final[int]
+    """Components of a vector."""
+    METADATA_BYTES_MAX: Final[int]
+    """Bytes of a record's metadata as JSON."""
+    METADATA_DEPTH_MAX: Final[int]
+    """Nested dicts and lists in metadata."""
+    NAME_BYTES_MAX: Final[int]
+    """Bytes of a collection, namespace or snapshot name."""
+    BATCH_RECORDS_MAX: Final[int]
+    """Records of a batch that is written all or none, and ids of one `remove`."""
+    BATCH_BYTES_MAX: Final[int]
+    """Bytes of the vectors and metadata of one commit; `batch_upsert` keeps to half of it."""
+    K_MAX: Final[int]
+    """Records returned by one query."""
+    EF_MAX: Final[int]
+    """Candidates kept while searching a graph."""
+    PAGE_RECORDS_MAX: Final[int]
+    """Records returned by one page of a scroll."""
+
 class Error(Exception):
-    """Base class of all failures."""
+    """Base class of all failures; `field` names the argument that is wrong, if it is one alone."""
+
+    field: str | None
 
 class InvalidArgumentError(Error, ValueError):
     """The request is wrong; the same request will fail again. Nothing was changed."""
@@ -621,6 +749,9 @@ class IoError(Error, OSError):
 
 class ClosedError(Error):
     """The database was closed, was opened before a fork, or gave up after a failed write."""
+
+class CancelledError(Error):
+    """The call was told to stop."""
 
 class UnsupportedError(Error):
     """The database was written by a newer version."""

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from ._native import (
         BatchHits,
+        Comparison,
         Hits,
+        Plan,
         Record,
         _Filter,
         _Id,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
         _Vectors,
     )
 
-__all__ = ["Collection", "Database", "open"]
+__all__ = ["Collection", "Database", "open", "repair"]
 
 
 async def open(
@@ -54,13 +56,17 @@ async def open(
     return Database(await asyncio.to_thread(_native.open, path, durability=durability, threads=threads, memtable_bytes=memtable_bytes, background_merge=background_merge, busy_timeout=busy_timeout, create=create))
 
 
+async def repair(path: str | os.PathLike[str]) -> dict[str, Any]:
+    return await asyncio.to_thread(_native.repair, path)
+
+
 @final
 class Database:
     """`vecstore.Database`, whose methods are awaited."""
 
-    def __init__(self, sync: _native.Database) -> None:
-        """Wraps one that was opened with `vecstore`; `sync` gives it back."""
-        self.sync = sync
+    def __init__(self, blocking: _native.Database) -> None:
+        """Wraps one that was opened with `vecstore`; `blocking` gives it back."""
+        self.blocking = blocking
 
     async def create_collection(
         self,
@@ -71,46 +77,49 @@ class Database:
         m: int = 16,
         ef_construction: int = 128,
     ) -> Collection:
-        return Collection(await asyncio.to_thread(self.sync.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction))
+        return Collection(await asyncio.to_thread(self.blocking.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction))
 
     async def collection(self, name: str) -> Collection:
-        return Collection(await asyncio.to_thread(self.sync.collection, name))
+        return Collection(await asyncio.to_thread(self.blocking.collection, name))
 
     async def collections(self) -> list[str]:
-        return await asyncio.to_thread(self.sync.collections)
+        return await asyncio.to_thread(self.blocking.collections)
 
     async def drop_collection(self, name: str) -> None:
-        return await asyncio.to_thread(self.sync.drop_collection, name)
+        return await asyncio.to_thread(self.blocking.drop_collection, name)
 
     async def create_snapshot(self, name: str) -> dict[str, Any]:
-        return await asyncio.to_thread(self.sync.create_snapshot, name)
+        return await asyncio.to_thread(self.blocking.create_snapshot, name)
 
     async def list_snapshots(self) -> list[dict[str, Any]]:
-        return await asyncio.to_thread(self.sync.list_snapshots)
+        return await asyncio.to_thread(self.blocking.list_snapshots)
 
     async def restore_snapshot(self, name: str) -> None:
-        return await asyncio.to_thread(self.sync.restore_snapshot, name)
+        return await asyncio.to_thread(self.blocking.restore_snapshot, name)
 
     async def remove_snapshot(self, name: str) -> None:
-        return await asyncio.to_thread(self.sync.remove_snapshot, name)
+        return await asyncio.to_thread(self.blocking.remove_snapshot, name)
 
     async def optimize(
         self,
         progress: _Progress | None = None,
     ) -> dict[str, Any]:
-        return await asyncio.to_thread(self.sync.optimize, progress)
+        return await asyncio.to_thread(self.blocking.optimize, progress)
 
     async def flush(self, progress: _Progress | None = None) -> None:
-        return await asyncio.to_thread(self.sync.flush, progress)
+        return await asyncio.to_thread(self.blocking.flush, progress)
 
     async def stats(self) -> dict[str, Any]:
-        return await asyncio.to_thread(self.sync.stats)
+        return await asyncio.to_thread(self.blocking.stats)
+
+    async def sync(self) -> None:
+        return await asyncio.to_thread(self.blocking.sync)
 
     async def verify(self) -> dict[str, Any]:
-        return await asyncio.to_thread(self.sync.verify)
+        return await asyncio.to_thread(self.blocking.verify)
 
     async def close(self) -> None:
-        return await asyncio.to_thread(self.sync.close)
+        return await asyncio.to_thread(self.blocking.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,38 +133,42 @@ class Database:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"aio.{self.sync!r}"
+        return f"aio.{self.blocking!r}"
 
 
 @final
 class Collection:
     """`vecstore.Collection`, whose methods are awaited."""
 
-    def __init__(self, sync: _native.Collection) -> None:
-        """Wraps one that was opened with `vecstore`; `sync` gives it back."""
-        self.sync = sync
+    def __init__(self, blocking: _native.Collection) -> None:
+        """Wraps one that was opened with `vecstore`; `blocking` gives it back."""
+        self.blocking = blocking
 
     @property
     def name(self) -> str:
-        return self.sync.name
+        return self.blocking.name
 
     @property
     def dim(self) -> int:
-        return self.sync.dim
+        return self.blocking.dim
 
     @property
     def metric(self) -> _Metric:
-        return self.sync.metric
+        return self.blocking.metric
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.blocking.settings
 
     @property
     def namespace_name(self) -> str:
-        return self.sync.namespace_name
+        return self.blocking.namespace_name
 
     async def namespace(self, name: str) -> Collection:
-        return Collection(await asyncio.to_thread(self.sync.namespace, name))
+        return Collection(await asyncio.to_thread(self.blocking.namespace, name))
 
     async def namespaces(self) -> dict[str, int]:
-        return await asyncio.to_thread(self.sync.namespaces)
+        return await asyncio.to_thread(self.blocking.namespaces)
 
     async def upsert(
         self,
@@ -163,7 +176,7 @@ class Collection:
         vector: _Vector,
         metadata: Mapping[str, _Value] | None = None,
     ) -> int:
-        return await asyncio.to_thread(self.sync.upsert, id, vector=vector, metadata=metadata)
+        return await asyncio.to_thread(self.blocking.upsert, id, vector=vector, metadata=metadata)
 
     async def batch_upsert(
         self,
@@ -172,20 +185,29 @@ class Collection:
         metadata: _Table | None = None,
         progress: _Progress | None = None,
     ) -> int:
-        return await asyncio.to_thread(self.sync.batch_upsert, ids, vectors=vectors, metadata=metadata, progress=progress)
+        return await asyncio.to_thread(self.blocking.batch_upsert, ids, vectors=vectors, metadata=metadata, progress=progress)
 
     @overload
-    async def get(self, id: _Id) -> Record | None: ...  # type: ignore[overload-overlap]
+    async def get(  # type: ignore[overload-overlap]
+        self,
+        id: _Id,
+        include: _Include | None = None,
+    ) -> Record | None: ...
 
     @overload
-    async def get(self, id: Iterable[_Id]) -> list[Record | None]: ...
+    async def get(
+        self,
+        id: Iterable[_Id],
+        include: _Include | None = None,
+    ) -> list[Record | None]: ...
 
     async def get(
         self,
         id: Any,
+        include: Any = None,
     ) -> Any:
-        call: Any = self.sync.get
-        return await asyncio.to_thread(call, id)
+        call: Any = self.blocking.get
+        return await asyncio.to_thread(call, id, include=include)
 
     @overload
     async def remove(self, id: _Id) -> bool: ...
@@ -197,7 +219,7 @@ class Collection:
         self,
         id: Any,
     ) -> Any:
-        call: Any = self.sync.remove
+        call: Any = self.blocking.remove
         return await asyncio.to_thread(call, id)
 
     async def remove_where(
@@ -205,14 +227,14 @@ class Collection:
         filter: _Filter,
         params: _Params | None = None,
     ) -> int:
-        return await asyncio.to_thread(self.sync.remove_where, filter, params=params)
+        return await asyncio.to_thread(self.blocking.remove_where, filter, params=params)
 
     async def count(
         self,
         filter: _Filter | None = None,
         params: _Params | None = None,
     ) -> int:
-        return await asyncio.to_thread(self.sync.count, filter, params=params)
+        return await asyncio.to_thread(self.blocking.count, filter, params=params)
 
     @overload
     async def query(
@@ -268,7 +290,7 @@ class Collection:
         score_threshold: Any = None,
         include: Any = None,
     ) -> Any:
-        call: Any = self.sync.query
+        call: Any = self.blocking.query
         return await asyncio.to_thread(call, vector, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
 
     async def query_batch(
@@ -283,7 +305,7 @@ class Collection:
         score_threshold: float | None = None,
         include: _Include | None = None,
     ) -> BatchHits:
-        return await asyncio.to_thread(self.sync.query_batch, vectors, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
+        return await asyncio.to_thread(self.blocking.query_batch, vectors, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
 
     async def explain(
         self,
@@ -295,8 +317,22 @@ class Collection:
         recall: float | None = None,
         exact: bool = False,
         score_threshold: float | None = None,
-    ) -> str:
-        return await asyncio.to_thread(self.sync.explain, vector, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold)
+        include: _Include | None = None,
+    ) -> Plan:
+        return await asyncio.to_thread(self.blocking.explain, vector, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
+
+    async def explain_alternatives(
+        self,
+        vector: _Vector,
+        k: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+    ) -> list[Comparison]:
+        return await asyncio.to_thread(self.blocking.explain_alternatives, vector, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold)
 
     async def scroll(
         self,
@@ -306,21 +342,42 @@ class Collection:
         params: _Params | None = None,
         include: _Include | None = None,
     ) -> AsyncIterator[list[Record]]:
-        pages = self.sync.scroll(filter=filter, limit=limit, after=after, params=params, include=include)
+        pages = self.blocking.scroll(filter=filter, limit=limit, after=after, params=params, include=include)
         while (page := await asyncio.to_thread(next, pages, None)) is not None:
             yield page
+
+    async def facet(
+        self,
+        field: str,
+        limit: int = 10,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+    ) -> dict[str, Any]:
+        return await asyncio.to_thread(self.blocking.facet, field, limit=limit, filter=filter, params=params)
+
+    async def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        vectors: bool = True,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        overwrite: bool = False,
+        progress: _Progress | None = None,
+    ) -> dict[str, Any]:
+        return await asyncio.to_thread(self.blocking.export, path, vectors=vectors, filter=filter, params=params, overwrite=overwrite, progress=progress)
 
     async def optimize(
         self,
         progress: _Progress | None = None,
     ) -> dict[str, Any]:
-        return await asyncio.to_thread(self.sync.optimize, progress)
+        return await asyncio.to_thread(self.blocking.optimize, progress)
 
     async def flush(self, progress: _Progress | None = None) -> None:
-        return await asyncio.to_thread(self.sync.flush, progress)
+        return await asyncio.to_thread(self.blocking.flush, progress)
 
     async def stats(self) -> dict[str, Any]:
-        return await asyncio.to_thread(self.sync.stats)
+        return await asyncio.to_thread(self.blocking.stats)
 
     def __repr__(self) -> str:
-        return f"aio.{self.sync!r}"
+        return f"aio.{self.blocking!r}"

@@ -1,0 +1,5 @@
+"""VecStore as a vector store of LlamaIndex."""
+
+from .base import VecStoreVectorStore
+
+__all__ = ["VecStoreVectorStore"]

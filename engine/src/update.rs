@@ -1,0 +1,143 @@
+//! Changing metadata in place, by id and by filter, without sending vectors again.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use vecstore_query::Filter;
+use vecstore_segments::{Metadata, RecordId};
+
+use crate::collection::Collection;
+use crate::commit::Operation;
+use crate::record::{CheckedRecord, Include, Record, check_patch};
+use crate::views::records;
+use crate::{Error, Result};
+
+/// Applies a JSON merge patch (RFC 7396) to an object: `null` removes a field, an object is merged
+/// into the object that is there, anything else replaces what is there.
+pub(crate) fn merge_patch(target: &mut Metadata, patch: &Metadata) {
+    for (name, change) in patch {
+        match change {
+            Value::Null => drop(target.remove(name)),
+            Value::Object(change) => {
+                let field = target.entry(name).or_insert_with(|| Value::Object(Metadata::new()));
+                if !field.is_object() {
+                    *field = Value::Object(Metadata::new());
+                }
+                if let Value::Object(field) = field {
+                    merge_patch(field, change);
+                }
+            }
+            change => drop(target.insert(name.clone(), change.clone())),
+        }
+    }
+}
+
+impl Collection {
+    /// Changes a record's metadata and keeps its vector; false if there is none with this id.
+    ///
+    /// `patch` is a JSON merge patch (RFC 7396): a field that is `null` is removed, an object is
+    /// merged field by field, any other value (an array too) replaces what was there. It can
+    /// therefore not store a null; [`upsert`](Self::upsert) can.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use vecstore::{Collection, Database, Metric, Record};
+    /// # fn main() -> vecstore::Result<()> {
+    /// # let db = Database::in_memory()?;
+    /// # let docs = db.create_collection("docs", Collection::options(1, Metric::Dot))?;
+    /// docs.upsert(Record::new("a", [1.0]).metadata(json!({"lang": "en", "old": 1})))?;
+    /// assert!(docs.update("a", json!({"seen": true, "old": null}))?);
+    /// let record = docs.get("a")?.unwrap();
+    /// assert_eq!(serde_json::Value::Object(record.metadata), json!({"lang": "en", "seen": true}));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the patch is not an object or what
+    /// it makes is no metadata (see [`limits`](crate::limits)).
+    pub fn update(&self, id: impl Into<RecordId>, patch: Value) -> Result<bool> {
+        Ok(self.update_many(&[id.into()], patch)? == 1)
+    }
+
+    /// Changes the metadata of records as [`update`](Self::update) does; returns how many there
+    /// were. Each record changes as a whole; many go in several commits.
+    pub fn update_many(&self, ids: &[RecordId], patch: Value) -> Result<u64> {
+        self.check_batch(ids.len(), "ids")?;
+        let ids: BTreeSet<RecordId> = ids.iter().cloned().collect();
+        patch_records(self, ids.into_iter().collect(), &patch, None)
+    }
+
+    /// Changes the metadata of every record that satisfies a filter; see
+    /// [`Selection::update`](crate::Selection::update).
+    pub fn update_where(&self, filter: &str, patch: Value) -> Result<u64> {
+        self.select(filter).update(patch)
+    }
+}
+
+/// Applies `patch` to the records of `ids` that are there and satisfy `filter`; returns how many.
+///
+/// A record is read, changed, and written only if it is still the one that was read; else it is
+/// read again. So no change made meanwhile by others is lost, and the commit that others wait for
+/// reads nothing but commit numbers.
+pub(crate) fn patch_records(
+    collection: &Collection,
+    ids: Vec<RecordId>,
+    patch: &Value,
+    filter: Option<&Filter>,
+) -> Result<u64> {
+    /// Bounds what one commit holds in memory: at most a gigabyte, for records of the largest size.
+    const IDS_A_COMMIT: usize = 1_024;
+    let what = format!("collection `{}`, update", collection.name());
+    let Value::Object(patch) = patch else {
+        return Err(Error::invalid(format!("{what}: the patch is not a JSON object")));
+    };
+    check_patch(patch, &what)?;
+    let mut updated = 0;
+    for some in ids.chunks(IDS_A_COMMIT) {
+        let mut pending = some.to_vec();
+        while !pending.is_empty() {
+            let (changed, same) = patched(collection, &pending, patch, filter, &what)?;
+            updated += same;
+            if changed.is_empty() {
+                break;
+            }
+            let done = collection.write(Operation::ReplaceVersions(changed))?;
+            updated += done.records;
+            pending = done.skipped;
+        }
+    }
+    Ok(updated)
+}
+
+/// The records as they are to be written, with the commit that each was read from; and how many are
+/// already what the patch makes of them.
+fn patched(
+    collection: &Collection,
+    ids: &[RecordId],
+    patch: &Metadata,
+    filter: Option<&Filter>,
+    what: &str,
+) -> Result<(Vec<(CheckedRecord, u64)>, u64)> {
+    let version = collection.checked()?.version();
+    let namespace = collection.namespace_name();
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(version.find(namespace, id)?);
+    }
+    let (mut changed, mut same) = (Vec::new(), 0);
+    for record in records(&found, &Include::ALL)? {
+        if filter.is_some_and(|filter| !filter.matches(&record.metadata)) {
+            continue;
+        }
+        let mut metadata = record.metadata.clone();
+        merge_patch(&mut metadata, patch);
+        if metadata == record.metadata {
+            same += 1;
+            continue;
+        }
+        let after = Record { id: record.id, vector: record.vector, metadata: metadata.into() };
+        changed.push((CheckedRecord::check(after, collection.settings(), what)?, record.seq));
+    }
+    Ok((changed, same))
+}

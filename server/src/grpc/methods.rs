@@ -1,0 +1,480 @@
+//! The methods of the service.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{convert, proto, status};
+use crate::service::model::{
+    Count, CreateCollection, Facet, Get, Query, QueryBatch, Remove, Scroll, SearchOptions, Upsert,
+    cosine,
+};
+use crate::service::{Call, Kind, Problem, Result as Done, Service};
+
+type Answer<T> = Result<Response<T>, Status>;
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Answers of a stream that may wait for the reader.
+const STREAM_AHEAD: usize = 2;
+
+/// Translates and passes on.
+pub(super) struct Methods {
+    service: Service,
+}
+
+impl Methods {
+    pub(super) fn new(service: Service) -> Self {
+        Methods { service }
+    }
+}
+
+/// The message and what the front found out about the request.
+fn open<T>(request: Request<T>) -> Result<(Call, T), Status> {
+    match request.extensions().get::<Call>() {
+        Some(call) => Ok((call.clone(), request.into_inner())),
+        None => Err(Status::internal("the request did not come through the front")),
+    }
+}
+
+/// Hands an outcome back.
+fn close<T>(done: Done<T>) -> Answer<T> {
+    done.map(Response::new).map_err(|problem| status(&problem))
+}
+
+/// Answers each message of a stream with what `act` makes of it, in order; ends at the first
+/// failure.
+fn each<M, T, F>(
+    call: &Call,
+    mut messages: Streaming<M>,
+    mut act: impl FnMut(Call, M) -> F + Send + 'static,
+) -> Response<Answers<T>>
+where
+    M: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = Done<T>> + Send,
+{
+    let (answers, receiver) = mpsc::channel(STREAM_AHEAD);
+    let call = call.clone();
+    tokio::spawn(async move {
+        loop {
+            let next = match tokio::time::timeout(call.timeout, messages.next()).await {
+                Ok(Some(Ok(message))) => act(call.next_part(), message).await,
+                Ok(Some(Err(_)) | None) => return,
+                Err(_) => Err(Problem::new(
+                    Kind::DeadlineExceeded,
+                    "the next message of the stream did not arrive in time",
+                )),
+            };
+            let failure = next.is_err();
+            // The reader is gone if this fails.
+            if answers.send(next.map_err(|p| status(&p))).await.is_err() || failure {
+                return;
+            }
+        }
+    });
+    Response::new(Box::pin(ReceiverStream::new(receiver)))
+}
+
+fn upsert(message: proto::UpsertRequest) -> Done<(String, Upsert)> {
+    let records = message.records.into_iter().enumerate();
+    let records =
+        records.map(|(at, record)| convert::record(record, at)).collect::<Done<Vec<_>>>()?;
+    Ok((message.collection, Upsert { records, namespace: message.namespace }))
+}
+
+fn query(message: proto::QueryRequest) -> Done<(String, Query)> {
+    let SearchOptions { k, filter, params, ef, recall, exact, score_threshold, include, namespace } =
+        convert::options(message.options, message.namespace)?;
+    let given = message.vector.is_some();
+    let vector = given.then(|| convert::vector(message.vector, "vector")).transpose()?;
+    let like = match message.like {
+        Some(id) => Some(convert::id(Some(id), "like")?),
+        None => None,
+    };
+    let query = Query {
+        vector,
+        like,
+        explain: message.explain,
+        k,
+        filter,
+        params,
+        ef,
+        recall,
+        exact,
+        score_threshold,
+        include,
+        namespace,
+    };
+    Ok((message.collection, query))
+}
+
+fn scroll(message: proto::ScrollRequest) -> Done<(String, Scroll)> {
+    let (filter, params) = convert::filter(message.filter)?;
+    let after = match message.after {
+        Some(id) => Some(convert::id(Some(id), "after")?),
+        None => None,
+    };
+    let scroll = Scroll {
+        filter,
+        params,
+        limit: convert::size(message.limit),
+        after,
+        include: convert::include(message.include),
+        namespace: message.namespace,
+    };
+    Ok((message.collection, scroll))
+}
+
+async fn upserted(
+    service: &Service,
+    call: &Call,
+    message: proto::UpsertRequest,
+) -> Done<proto::UpsertResponse> {
+    let (collection, request) = upsert(message)?;
+    let done = service.upsert(call, collection, request).await?;
+    Ok(proto::UpsertResponse { seq: done.seq, records: done.records })
+}
+
+async fn queried(
+    service: &Service,
+    call: &Call,
+    message: proto::QueryRequest,
+) -> Done<proto::QueryResponse> {
+    let (collection, request) = query(message)?;
+    Ok(convert::answer_message(service.query(call, collection, request).await?))
+}
+
+#[tonic::async_trait]
+impl proto::vec_store_server::VecStore for Methods {
+    async fn create_collection(
+        &self,
+        request: Request<proto::CreateCollectionRequest>,
+    ) -> Answer<proto::CreateCollectionResponse> {
+        let (call, message) = open(request)?;
+        let create = CreateCollection {
+            dim: message.dim as usize,
+            metric: if message.metric.is_empty() { cosine() } else { message.metric },
+            m: convert::size(message.m),
+            ef_construction: convert::size(message.ef_construction),
+            if_not_exists: message.if_not_exists,
+        };
+        let done = self.service.create_collection(&call, message.name, create).await;
+        close(done.map(|done| proto::CreateCollectionResponse {
+            created: done.created,
+            collection: Some(convert::collection_message(done.collection)),
+        }))
+    }
+
+    async fn get_collection(
+        &self,
+        request: Request<proto::GetCollectionRequest>,
+    ) -> Answer<proto::CollectionInfo> {
+        let (call, message) = open(request)?;
+        let done = self.service.collection(&call, message.name).await;
+        close(done.map(convert::collection_message))
+    }
+
+    async fn list_collections(
+        &self,
+        request: Request<proto::ListCollectionsRequest>,
+    ) -> Answer<proto::ListCollectionsResponse> {
+        let (call, _) = open(request)?;
+        let done = self.service.collections(&call).await;
+        close(done.map(|all| proto::ListCollectionsResponse {
+            collections: all.collections.into_iter().map(convert::collection_message).collect(),
+        }))
+    }
+
+    async fn drop_collection(
+        &self,
+        request: Request<proto::DropCollectionRequest>,
+    ) -> Answer<proto::DropCollectionResponse> {
+        let (call, message) = open(request)?;
+        let done = self.service.drop_collection(&call, message.name).await;
+        close(done.map(|()| proto::DropCollectionResponse {}))
+    }
+
+    async fn list_namespaces(
+        &self,
+        request: Request<proto::ListNamespacesRequest>,
+    ) -> Answer<proto::ListNamespacesResponse> {
+        let (call, message) = open(request)?;
+        let done = self.service.namespaces(&call, message.collection).await;
+        close(done.map(|all| {
+            proto::ListNamespacesResponse {
+                namespaces: all
+                    .namespaces
+                    .into_iter()
+                    .map(|n| proto::Namespace { name: n.name, records: n.records })
+                    .collect(),
+            }
+        }))
+    }
+
+    async fn upsert(
+        &self,
+        request: Request<proto::UpsertRequest>,
+    ) -> Answer<proto::UpsertResponse> {
+        let (call, message) = open(request)?;
+        close(upserted(&self.service, &call, message).await)
+    }
+
+    type UpsertStreamStream = Answers<proto::UpsertResponse>;
+
+    async fn upsert_stream(
+        &self,
+        request: Request<Streaming<proto::UpsertRequest>>,
+    ) -> Answer<Self::UpsertStreamStream> {
+        let (call, messages) = open(request)?;
+        let service = self.service.clone();
+        Ok(each(&call, messages, move |call, message| {
+            let service = service.clone();
+            async move { upserted(&service, &call, message).await }
+        }))
+    }
+
+    async fn get(&self, request: Request<proto::GetRequest>) -> Answer<proto::GetResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let get = Get {
+                ids: convert::ids(message.ids)?,
+                namespace: message.namespace,
+                include: convert::include(message.include),
+            };
+            let got = self.service.get(&call, message.collection, get).await?;
+            let record = |record: Option<_>| proto::MaybeRecord {
+                record: record.map(convert::stored_message),
+            };
+            Ok(proto::GetResponse { records: got.records.into_iter().map(record).collect() })
+        };
+        close(done.await)
+    }
+
+    async fn remove(
+        &self,
+        request: Request<proto::RemoveRequest>,
+    ) -> Answer<proto::RemoveResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let filtered = message.filter.is_some();
+            let (filter, params) = convert::filter(message.filter)?;
+            let ids = convert::ids(message.ids)?;
+            let remove = Remove {
+                // A list that is empty can't be told from one that was not sent.
+                ids: (!ids.is_empty() || !filtered).then_some(ids),
+                filter,
+                params,
+                namespace: message.namespace,
+            };
+            let done = self.service.remove(&call, message.collection, remove).await?;
+            Ok(proto::RemoveResponse { removed: done.removed })
+        };
+        close(done.await)
+    }
+
+    async fn scroll(
+        &self,
+        request: Request<proto::ScrollRequest>,
+    ) -> Answer<proto::ScrollResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let (collection, request) = scroll(message)?;
+            Ok(convert::page_message(self.service.scroll(&call, collection, request).await?))
+        };
+        close(done.await)
+    }
+
+    type ScrollStreamStream = Answers<proto::ScrollResponse>;
+
+    async fn scroll_stream(
+        &self,
+        request: Request<proto::ScrollRequest>,
+    ) -> Answer<Self::ScrollStreamStream> {
+        let (call, message) = open(request)?;
+        let begin = async {
+            let (collection, request) = scroll(message)?;
+            let mut pages = self.service.pages(&call, collection, request)?;
+            // A wrong request is answered as such, not in the stream.
+            let first = pages.next().await?;
+            Ok((pages, first))
+        };
+        let (mut pages, first) = begin.await.map_err(|problem| status(&problem))?;
+        let (answers, receiver) = mpsc::channel(STREAM_AHEAD);
+        tokio::spawn(async move {
+            let mut page = Ok(first);
+            loop {
+                let answer = match page {
+                    Ok(Some(page)) => Ok(convert::page_message(page)),
+                    Ok(None) => return,
+                    Err(problem) => Err(status(&problem)),
+                };
+                let failure = answer.is_err();
+                if answers.send(answer).await.is_err() || failure {
+                    return;
+                }
+                page = pages.next().await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn count(&self, request: Request<proto::CountRequest>) -> Answer<proto::CountResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let (filter, params) = convert::filter(message.filter)?;
+            let count = Count { filter, params, namespace: message.namespace };
+            let counted = self.service.count(&call, message.collection, count).await?;
+            Ok(proto::CountResponse { count: counted.count })
+        };
+        close(done.await)
+    }
+
+    async fn facet(&self, request: Request<proto::FacetRequest>) -> Answer<proto::FacetResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let (filter, params) = convert::filter(message.filter)?;
+            let facet = Facet {
+                field: message.field,
+                filter,
+                params,
+                limit: convert::size(message.limit),
+                namespace: message.namespace,
+            };
+            let counts = self.service.facet(&call, message.collection, facet).await?;
+            let values = counts.values.into_iter().map(|counted| proto::FacetCount {
+                value: Some(convert::value_message(counted.value)),
+                count: counted.count,
+            });
+            Ok(proto::FacetResponse { values: values.collect(), distinct: counts.distinct })
+        };
+        close(done.await)
+    }
+
+    async fn query(&self, request: Request<proto::QueryRequest>) -> Answer<proto::QueryResponse> {
+        let (call, message) = open(request)?;
+        close(queried(&self.service, &call, message).await)
+    }
+
+    async fn query_batch(
+        &self,
+        request: Request<proto::QueryBatchRequest>,
+    ) -> Answer<proto::QueryBatchResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let vectors = message.vectors.into_iter().enumerate();
+            let vectors = vectors
+                .map(|(at, vector)| convert::vector(Some(vector), &format!("vectors[{at}]")))
+                .collect::<Done<Vec<_>>>()?;
+            let options = convert::options(message.options, message.namespace)?;
+            let batch = QueryBatch {
+                vectors,
+                k: options.k,
+                filter: options.filter,
+                params: options.params,
+                ef: options.ef,
+                recall: options.recall,
+                exact: options.exact,
+                score_threshold: options.score_threshold,
+                include: options.include,
+                namespace: options.namespace,
+            };
+            let answers = self.service.query_batch(&call, message.collection, batch).await?;
+            let results = answers.results.into_iter().map(convert::answer_message).collect();
+            Ok(proto::QueryBatchResponse { results })
+        };
+        close(done.await)
+    }
+
+    type QueryStreamStream = Answers<proto::QueryResponse>;
+
+    async fn query_stream(
+        &self,
+        request: Request<Streaming<proto::QueryRequest>>,
+    ) -> Answer<Self::QueryStreamStream> {
+        let (call, messages) = open(request)?;
+        let service = self.service.clone();
+        Ok(each(&call, messages, move |call, message| {
+            let service = service.clone();
+            async move { queried(&service, &call, message).await }
+        }))
+    }
+
+    async fn optimize(&self, request: Request<proto::OptimizeRequest>) -> Answer<proto::Task> {
+        let (call, message) = open(request)?;
+        let collection = (!message.collection.is_empty()).then_some(message.collection);
+        close(self.service.optimize(&call, collection).await.map(convert::task_message))
+    }
+
+    async fn verify(&self, request: Request<proto::VerifyRequest>) -> Answer<proto::Task> {
+        open(request)?;
+        close(self.service.verify().map(convert::task_message))
+    }
+
+    async fn get_task(&self, request: Request<proto::GetTaskRequest>) -> Answer<proto::Task> {
+        let (_, message) = open(request)?;
+        close(self.service.task(message.id).map(convert::task_message))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<proto::ListTasksRequest>,
+    ) -> Answer<proto::ListTasksResponse> {
+        open(request)?;
+        let tasks = self.service.tasks().tasks.into_iter().map(convert::task_message).collect();
+        Ok(Response::new(proto::ListTasksResponse { tasks }))
+    }
+
+    async fn cancel_task(&self, request: Request<proto::CancelTaskRequest>) -> Answer<proto::Task> {
+        let (_, message) = open(request)?;
+        close(self.service.cancel_task(message.id).map(convert::task_message))
+    }
+
+    async fn create_snapshot(
+        &self,
+        request: Request<proto::CreateSnapshotRequest>,
+    ) -> Answer<proto::Snapshot> {
+        let (call, message) = open(request)?;
+        let done = self.service.create_snapshot(&call, message.name).await;
+        close(done.map(convert::snapshot_message))
+    }
+
+    async fn list_snapshots(
+        &self,
+        request: Request<proto::ListSnapshotsRequest>,
+    ) -> Answer<proto::ListSnapshotsResponse> {
+        let (call, _) = open(request)?;
+        let done = self.service.snapshots(&call).await;
+        close(done.map(|all| proto::ListSnapshotsResponse {
+            snapshots: all.snapshots.into_iter().map(convert::snapshot_message).collect(),
+        }))
+    }
+
+    async fn restore_snapshot(
+        &self,
+        request: Request<proto::RestoreSnapshotRequest>,
+    ) -> Answer<proto::RestoreSnapshotResponse> {
+        let (call, message) = open(request)?;
+        let done = self.service.restore_snapshot(&call, message.name).await;
+        close(done.map(|()| proto::RestoreSnapshotResponse {}))
+    }
+
+    async fn remove_snapshot(
+        &self,
+        request: Request<proto::RemoveSnapshotRequest>,
+    ) -> Answer<proto::RemoveSnapshotResponse> {
+        let (call, message) = open(request)?;
+        let done = self.service.remove_snapshot(&call, message.name).await;
+        close(done.map(|()| proto::RemoveSnapshotResponse {}))
+    }
+
+    async fn stats(&self, request: Request<proto::StatsRequest>) -> Answer<proto::StatsResponse> {
+        let (call, message) = open(request)?;
+        let collection = (!message.collection.is_empty()).then_some(message.collection);
+        let done = self.service.stats(&call, collection).await;
+        close(done.map(|stats| proto::StatsResponse { json: stats.to_string() }))
+    }
+}

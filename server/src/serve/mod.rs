@@ -1,0 +1,172 @@
+//! The life of a server: open, listen, answer, drain, close.
+
+mod auth;
+mod connections;
+mod front;
+mod log;
+mod patient;
+mod tls;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use vecstore::{Database, Options};
+
+use auth::Keys;
+pub(crate) use front::{Access, Front};
+
+use crate::failure::{Failure, Result};
+use crate::grpc;
+use crate::http;
+use crate::service::{INSPECT_SLOTS, PoolLimits, Service};
+use crate::settings::{Listen, Settings};
+use connections::Connections;
+
+/// Whether requests are wanted: false once the server is to end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
+}
+
+/// Serves the database in `dir` until the process is told to end.
+pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
+    let keys = Keys::load(&settings)?;
+    check_listening(&settings, &keys)?;
+    let tls = tls::acceptor(&settings)?;
+    log::start(&settings);
+    let read_slots = settings.read_slots();
+    let options = Options {
+        durability: settings.durability.0,
+        threads: read_slots,
+        memtable_bytes_max: settings.memtable_bytes_max,
+        // A full memtable must not hold a request much longer than it is waited for.
+        busy_timeout: Duration::from_millis(settings.request_timeout_ms),
+        ..Options::default()
+    };
+    let db = Database::open_with(dir, options)?;
+    let limits = PoolLimits {
+        read_slots,
+        write_slots: settings.write_slots,
+        waiting_max: settings.waiting_max,
+        wait_max: Duration::from_millis(settings.wait_ms_max),
+    };
+    let slow_query = (settings.slow_query_ms > 0).then_some(settings.slow_query_ms);
+    let service = Service::new(db, limits, slow_query.map(Duration::from_millis));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("vecstore-async")
+        // One for each slot of the pool, so that a call that has a slot never waits for a thread,
+        // and some for workers that have much JSON to read or write.
+        .max_blocking_threads(read_slots + settings.write_slots + INSPECT_SLOTS + 2 * read_slots)
+        .build()
+        .map_err(|e| Failure::io("start the runtime", &e))?;
+    let ended = runtime.block_on(listen(&service, &settings, keys, tls));
+    runtime.shutdown_background();
+    // A failure to listen closes the database as well.
+    let deadline = *ended.as_ref().unwrap_or(&Instant::now());
+    service.close(deadline).map_err(|problem| Failure::from_problem(&problem))?;
+    tracing::info!("closed");
+    ended.map(drop)
+}
+
+/// Without a key only this machine may connect, unless that is wanted.
+fn check_listening(settings: &Settings, keys: &Keys) -> Result {
+    if keys.any() || settings.allow_unauthenticated {
+        return Ok(());
+    }
+    for (name, listen) in [("http", settings.http), ("grpc", settings.grpc)] {
+        if let Listen::At(address) = listen
+            && !address.ip().is_loopback()
+        {
+            return Err(Failure::usage(format!(
+                "`{name}` is {address}, which others can reach, and no key is set: set `api_key` \
+                 (VECSTORE_API_KEY) or `api_key_file`, listen on 127.0.0.1, or say \
+                 --allow-unauthenticated"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Listens until a signal, then drains. Returns when the rest has to be done.
+async fn listen(
+    service: &Service,
+    settings: &Settings,
+    keys: Keys,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+) -> Result<Instant> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(signal_failure)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(signal_failure)?;
+    let readiness = Readiness::default();
+    let (stop, stopped) = watch::channel(false);
+    let keys_set = keys.any();
+    let front = Arc::new(Front::new(service.clone(), keys, settings));
+    let connections = Connections::new(settings, tls.clone(), service, stopped);
+
+    let mut listeners = Vec::new();
+    if let Listen::At(address) = settings.http {
+        let router = http::router(Arc::clone(&front), readiness.clone());
+        listeners.push(("http", bind("http", address).await?, router));
+    }
+    if let Listen::At(address) = settings.grpc {
+        let router = grpc::router(Arc::clone(&front), readiness.clone())?;
+        listeners.push(("grpc", bind("grpc", address).await?, router));
+    }
+    let mut accepting = Vec::new();
+    for (name, listener, router) in listeners {
+        let address = listener.local_addr().map_err(|e| Failure::io(name, &e))?;
+        // The line that programs which start a server wait for.
+        tracing::info!(protocol = name, %address, tls = tls.is_some(), keys = keys_set, "listening");
+        accepting.push(tokio::spawn(Arc::clone(&connections).accept(listener, router)));
+    }
+    readiness.set(true);
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    readiness.set(false);
+    let deadline = Instant::now() + Duration::from_millis(settings.drain_ms_max);
+    tracing::info!("draining: no new connections, answering what is in flight");
+    // Ignored only if nobody listens any more.
+    let _ = stop.send(true);
+    let drain = async {
+        for task in accepting {
+            // A panic there has been logged.
+            let _ = task.await;
+        }
+    };
+    tokio::select! {
+        () = drain => {}
+        () = tokio::time::sleep_until(deadline.into()) => {
+            tracing::warn!("some requests did not end in time; they are cut off");
+        }
+        _ = terminate.recv() => tracing::warn!("told to end again; not waiting any longer"),
+        _ = interrupt.recv() => tracing::warn!("told to end again; not waiting any longer"),
+    }
+    Ok(deadline)
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| Failure::io(format_args!("listen on {address} ({name})"), &e))
+}
+
+fn signal_failure(error: std::io::Error) -> Failure {
+    Failure::io("listen for signals", &error)
+}

@@ -1,0 +1,198 @@
+//! Counters of the server, as Prometheus reads them: text, base units, labels from fixed lists.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use vecstore::Stats;
+
+use super::call::Protocol;
+use super::operation::Operation;
+use super::pool::LaneStats;
+
+/// Upper bounds of the buckets of a latency, in microseconds.
+const BOUNDS_US: [u64; 14] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
+    5_000_000, 30_000_000,
+];
+
+type Labels = (Protocol, Operation);
+
+/// Counts requests.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// By protocol, operation and outcome: `ok` or the kind of the error.
+    requests: Mutex<BTreeMap<(Labels, &'static str), u64>>,
+    latencies: Mutex<BTreeMap<Labels, Latency>>,
+    in_flight: [AtomicU64; 2],
+    connections: AtomicU64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Latency {
+    buckets: [u64; BOUNDS_US.len()],
+    count: u64,
+    sum_us: u64,
+}
+
+/// Counts a request as in flight while it lives.
+pub(crate) struct InFlight<'a>(&'a AtomicU64);
+
+impl<'a> InFlight<'a> {
+    fn new(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Relaxed);
+        InFlight(counter)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Metrics {
+    pub(crate) fn begin(&self, protocol: Protocol) -> InFlight<'_> {
+        InFlight::new(&self.in_flight[protocol as usize])
+    }
+
+    /// A connection, until what this gives is dropped.
+    pub(crate) fn connection(&self) -> InFlight<'_> {
+        InFlight::new(&self.connections)
+    }
+
+    /// Notes a finished request.
+    pub(crate) fn finish(
+        &self,
+        protocol: Protocol,
+        operation: Operation,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        let labels = (protocol, operation);
+        let poisoned = PoisonError::into_inner;
+        *self.requests.lock().unwrap_or_else(poisoned).entry((labels, outcome)).or_default() += 1;
+        let took_us = took.as_micros() as u64;
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = latencies.entry(labels).or_default();
+        latency.count += 1;
+        latency.sum_us += took_us;
+        for (bucket, bound) in latency.buckets.iter_mut().zip(BOUNDS_US) {
+            *bucket += u64::from(took_us <= bound);
+        }
+    }
+
+    /// Everything as text.
+    pub(crate) fn text(&self, lanes: &[(&'static str, LaneStats)], stats: &Stats) -> String {
+        let mut out = String::new();
+        let seconds = |us: u64| us as f64 / 1e6;
+        family(&mut out, "vecstore_build_info", "gauge", "The version that runs.");
+        line(
+            &mut out,
+            "vecstore_build_info",
+            &[("version", env!("CARGO_PKG_VERSION")), ("kernels", stats.kernels)],
+            1,
+        );
+
+        family(&mut out, "vecstore_requests_total", "counter", "Requests answered.");
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (((protocol, operation), outcome), count) in requests {
+            line(
+                &mut out,
+                "vecstore_requests_total",
+                &[
+                    ("protocol", protocol.name()),
+                    ("operation", operation.name()),
+                    ("outcome", outcome),
+                ],
+                count,
+            );
+        }
+        let name = "vecstore_request_duration_seconds";
+        family(&mut out, name, "histogram", "From the head of a request to that of its answer.");
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for ((protocol, operation), latency) in latencies {
+            let labels = [("protocol", protocol.name()), ("operation", operation.name())];
+            let bounds = BOUNDS_US.iter().map(|&us| seconds(us).to_string());
+            let all = bounds
+                .chain(["+Inf".to_owned()])
+                .zip(latency.buckets.iter().chain([&latency.count]));
+            for (bound, count) in all {
+                let le = [labels[0], labels[1], ("le", bound.as_str())];
+                line(&mut out, &format!("{name}_bucket"), &le, count);
+            }
+            line(&mut out, &format!("{name}_sum"), &labels, seconds(latency.sum_us));
+            line(&mut out, &format!("{name}_count"), &labels, latency.count);
+        }
+        family(&mut out, "vecstore_requests_in_flight", "gauge", "Requests being answered.");
+        for protocol in [Protocol::Http, Protocol::Grpc] {
+            let count = self.in_flight[protocol as usize].load(Relaxed);
+            let labels = [("protocol", protocol.name())];
+            line(&mut out, "vecstore_requests_in_flight", &labels, count);
+        }
+        let gauge = |out: &mut String, name: &str, help: &str, value: u64| {
+            family(out, name, "gauge", help);
+            line(out, name, &[], value);
+        };
+        let connections = self.connections.load(Relaxed);
+        gauge(&mut out, "vecstore_connections", "Open connections.", connections);
+
+        type OfLane = fn(&LaneStats) -> u64;
+        let of_lanes: [(&str, &str, &str, OfLane); 4] = [
+            ("vecstore_pool_waiting", "gauge", "Calls that wait for a slot.", |l| l.waiting as u64),
+            ("vecstore_pool_running", "gauge", "Calls that run.", |l| l.running as u64),
+            ("vecstore_pool_slots", "gauge", "Calls that can run at a time.", |l| l.slots as u64),
+            ("vecstore_pool_refused_total", "counter", "Calls refused as busy.", |l| l.refused),
+        ];
+        for (name, kind, help, value) in of_lanes {
+            family(&mut out, name, kind, help);
+            for (lane, stats) in lanes {
+                line(&mut out, name, &[("lane", lane)], value(stats));
+            }
+        }
+
+        let collections = &stats.collections;
+        let segments = || collections.iter().flat_map(|collection| &collection.segments);
+        let count = collections.len() as u64;
+        gauge(&mut out, "vecstore_collections", "Collections.", count);
+        let records = collections.iter().map(|c| c.records).sum();
+        gauge(&mut out, "vecstore_records", "Records.", records);
+        let memtable_records = collections.iter().map(|c| c.memtable_records).sum();
+        let name = "vecstore_memtable_records";
+        gauge(&mut out, name, "Records that are not in a segment yet.", memtable_records);
+        gauge(&mut out, "vecstore_segments", "Segments.", segments().count() as u64);
+        let rows = segments().map(|s| s.rows).sum();
+        gauge(&mut out, "vecstore_segment_rows", "Rows of segments, dead ones too.", rows);
+        let dead = segments().map(|s| s.deleted).sum();
+        let name = "vecstore_segment_rows_dead";
+        gauge(&mut out, name, "Rows whose record was replaced or removed.", dead);
+        let degraded = segments().filter(|s| !s.degraded.is_empty()).count() as u64;
+        let name = "vecstore_segments_degraded";
+        gauge(&mut out, name, "Segments with damaged parts that are not used.", degraded);
+        gauge(&mut out, "vecstore_commit_seq", "The newest commit.", stats.seq);
+        gauge(&mut out, "vecstore_snapshots", "Snapshots.", stats.snapshots as u64);
+        family(&mut out, "vecstore_bytes", "gauge", "Bytes held, by what they are for.");
+        let memtable = collections.iter().map(|c| c.memtable_bytes).sum();
+        let kinds =
+            [("segment", stats.segment_bytes), ("log", stats.log_bytes), ("memtable", memtable)];
+        for (kind, bytes) in kinds {
+            line(&mut out, "vecstore_bytes", &[("kind", kind)], bytes);
+        }
+        out
+    }
+}
+
+fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a `String` does not fail.
+    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    let labels: Vec<String> =
+        labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+    let labels =
+        if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    let _ = writeln!(out, "{name}{labels} {value}");
+}

@@ -1,0 +1,23 @@
+//! `vecstore serve` as its users have it: the real binary on loopback, over HTTP and gRPC.
+
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
+
+mod serve {
+    pub mod faces;
+    pub mod http;
+    pub mod process;
+
+    mod example;
+    mod interface;
+    mod life;
+    mod load;
+    mod security;
+    mod streams;
+    mod table;
+
+    /// The client's side of `proto/`.
+    #[allow(clippy::all, clippy::pedantic)]
+    pub mod proto {
+        include!(concat!(env!("OUT_DIR"), "/client/vecstore.v1.rs"));
+    }
+}
