@@ -212,7 +212,7 @@ fn flush(set: &Set) -> Result<(), AnyError> {
             "  {what}: {:.2} s; recall {:.4}; graph {:?}",
             time.as_secs_f64(),
             right as f64 / (queries.len() * K) as f64,
-            docs.stats()?.segments.iter().flat_map(|s| s.graphs.clone()).collect::<Vec<_>>()
+            docs.stats()?.segments.iter().flat_map(|s| s.indexes.clone()).collect::<Vec<_>>()
         );
     }
     Ok(())

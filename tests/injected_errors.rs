@@ -228,6 +228,7 @@ fn a_failing_call_loses_nothing_acknowledged() {
     let seed = std::env::var("VECSTORE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1_u64);
     let runs = if is_long() { 200_000 } else { 10_000 };
     let mut histories = 0;
+    fail_everywhere(&script::each_kind_once(), &mut Random::new(seed));
     while RUNS.load(Ordering::Relaxed) < runs {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&(seed + histories).to_le_bytes());
@@ -250,7 +251,7 @@ fn a_failing_call_loses_nothing_acknowledged() {
     }
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
-        "{histories} histories from VECSTORE_SEED={seed}, {} runs with failing calls; after a failed \
+        "a fixed history and {histories} from VECSTORE_SEED={seed}, {} runs with failing calls; after a failed \
          step {} went on and {} asked to be opened again",
         count(&RUNS),
         count(&WENT_ON),

@@ -1,7 +1,9 @@
 //! What the tests share: real records, generated vectors, and the plain twins of the fast paths.
 
 pub mod history;
+pub mod process;
 pub mod simulation;
+pub mod volume;
 
 use std::collections::BTreeMap;
 use std::io::BufReader;

@@ -65,7 +65,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use facet::{Facet, FacetCount, FacetCounts};
 pub use group::{Group, GroupedQuery, GroupedResult};
 pub use optimize::OptimizeReport;
-pub use options::{CollectionOptions, Durability, Options, limits};
+pub use options::{CollectionOptions, Durability, IndexOption, Options, limits};
 pub use query::{Query, QueryResult};
 pub use quota::Quota;
 pub use record::{Hit, Include, Record, StoredRecord};

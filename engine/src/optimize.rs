@@ -10,6 +10,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::{MergeSource, RowSource};
 
 use crate::catalogue::RemovedNamespace;
+use crate::commit::check_volume;
 use crate::flush::flush_all;
 use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, CompactError};
@@ -194,6 +195,7 @@ fn merge(
     parts: Vec<SegmentPart>,
     progress: &mut OnProgress<'_>,
 ) -> Result<u64> {
+    check_volume(state, merge_bytes(&parts) + state.options.disk_reserve_bytes / 2)?;
     let rows_before: u64 = parts.iter().map(|part| u64::from(part.file.segment.rows())).sum();
     let sources = parts
         .iter()
@@ -202,6 +204,15 @@ fn merge(
     let inputs = MergeInputs { source: MergeSource::new(sources)?, parts };
     let installed = install(state, collection, &inputs, progress)?;
     Ok(if installed { rows_before - u64::from(inputs.source.rows()) } else { 0 })
+}
+
+/// What the merged segment will take, about: the live part of the others and a tenth.
+fn merge_bytes(parts: &[SegmentPart]) -> u64 {
+    let live = |part: &SegmentPart| {
+        let rows = u64::from(part.file.segment.rows()).max(1);
+        u128::from(part.file.segment.bytes()) * u128::from(part.live()) / u128::from(rows)
+    };
+    (parts.iter().map(live).sum::<u128>() * 11 / 10) as u64
 }
 
 /// Merges some segments if there is something to gain; false if there is not.

@@ -83,6 +83,28 @@ pub fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A history in which every kind of step has something to do.
+pub fn each_kind_once() -> Vec<Step> {
+    vec![
+        Step::Upsert(0, vec![1, 2, 3, 4]),
+        Step::FlushWhile(0, vec![2]),
+        Step::Upsert(1, vec![1, 5, 6]),
+        Step::Snapshot,
+        Step::Upsert(0, vec![3, 7]),
+        Step::Flush,
+        Step::RemoveWhere(0, 1),
+        Step::OptimizeWhile(1, vec![5]),
+        Step::Restore,
+        Step::Remove(1, vec![6]),
+        Step::Reopen,
+        Step::Snapshot,
+        Step::Optimize,
+        Step::Sync,
+        Step::Recreate,
+        Step::Restore,
+    ]
+}
+
 /// Namespace and id to the number of the record.
 pub type Rows = BTreeMap<(usize, u64), u64>;
 

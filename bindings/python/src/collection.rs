@@ -115,6 +115,16 @@ impl Collection {
         Ok(dict)
     }
 
+    /// The namespaces that have records, ascending by name, a dict each: name, records, bytes.
+    fn list_namespaces<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        value::report(py, &self.call(py, vecstore::Collection::list_namespaces)?)
+    }
+
+    /// Removes a namespace with all its records; returns how many there were.
+    fn remove_namespace(&self, py: Python<'_>, name: &str) -> Result<u64> {
+        self.call(py, |docs| docs.remove_namespace(name))
+    }
+
     /// Inserts a record, or replaces the one with its id. Returns the number of the commit.
     ///
     /// vector: dim numbers: a sequence, or an array of float16, float32 or
@@ -225,6 +235,38 @@ impl Collection {
     ) -> Result<u64> {
         let (filter, params) = (filter_text(filter)?, self::params(params)?);
         self.call(py, |collection| collection.select(filter.as_str()).bind_all(params).remove())
+    }
+
+    /// Changes a record's metadata: each field of the patch, a dict, is set; one that is None is taken
+    /// away; a dict inside is a patch of the dict there. True if the record was there, False if
+    /// not. For a list of ids, changes all of them and returns how many were there.
+    fn update<'py>(
+        &self,
+        py: Python<'py>,
+        id: &Bound<'py, PyAny>,
+        patch: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let patch = read_patch(patch)?;
+        let changed = match Ids::read(id)? {
+            Ids::One(id) => Value::from(self.call(py, |docs| docs.update(id, patch))?),
+            Ids::Many(ids) => Value::from(self.call(py, |docs| docs.update_many(&ids, patch))?),
+        };
+        Ok(value::to_python(py, &changed)?)
+    }
+
+    /// Changes the metadata of every record that satisfies a filter, as `update` does; returns how
+    /// many. params: the values of the filter's $names.
+    #[pyo3(signature = (filter, patch, params = None))]
+    fn update_where(
+        &self,
+        py: Python<'_>,
+        filter: &Bound<'_, PyAny>,
+        patch: &Bound<'_, PyAny>,
+        params: Option<&Bound<'_, PyAny>>,
+    ) -> Result<u64> {
+        let (filter, params) = (filter_text(filter)?, self::params(params)?);
+        let patch = read_patch(patch)?;
+        self.call(py, |docs| docs.select(filter.as_str()).bind_all(params).update(patch))
     }
 
     /// Number of records, or of those that satisfy a filter. params: the values of its $names.
@@ -488,7 +530,7 @@ impl Collection {
 
     /// Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
     /// records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
-    /// deleted, bytes, sections, graphs, fields, degraded), trouble.
+    /// deleted, bytes, sections, indexes, fields, degraded), trouble.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         value::report(py, &self.call(py, vecstore::Collection::stats)?)
     }
@@ -514,6 +556,10 @@ fn read_record(
     let vector = vector::read(vector, &format_args!("record `{id}`: vector"))?;
     let metadata = read_metadata(metadata, &id)?;
     Ok(vecstore::Record { id, vector, metadata })
+}
+
+fn read_patch(patch: &Bound<'_, PyAny>) -> Result<Value> {
+    Ok(Value::Object(value::read_object(Some(patch), Place::Root(&"patch"))?))
 }
 
 fn read_metadata(metadata: Option<&Bound<'_, PyAny>>, id: &vecstore::RecordId) -> Result<Value> {

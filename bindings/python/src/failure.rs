@@ -122,7 +122,7 @@ pub(crate) fn incomplete_warning(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> 
 /// A kind of failure, the name of its class, and the class of Python's own that it also is.
 type Kind = (ErrorKind, &'static str, Option<fn(Python<'_>) -> Bound<'_, PyType>>, &'static str);
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     (
         ErrorKind::InvalidArgument,
         "InvalidArgumentError",
@@ -152,6 +152,12 @@ const KINDS: [Kind; 11] = [
         "BusyError",
         None,
         "Too much work is pending, or the database is open elsewhere; try again later.",
+    ),
+    (
+        ErrorKind::QuotaExceeded,
+        "QuotaExceededError",
+        None,
+        "A namespace or collection would hold more, or a call ask for more, than its quota allows.",
     ),
     (
         ErrorKind::DiskFull,

@@ -232,6 +232,26 @@ class TestRecords(InMemory):
         self.assertEqual((self.docs.namespace_name, other.namespace_name), ("", "tenant"))
         with self.assertRaises(vecstore.InvalidArgumentError):
             self.docs.namespace("\n")
+        [info] = self.docs.list_namespaces()
+        self.assertEqual((info["name"], info["records"]), ("tenant", 1))
+        self.assertGreater(info["bytes"], 0)
+        self.assertEqual(self.docs.remove_namespace("tenant"), 1)
+        self.assertEqual((other.count(), self.docs.remove_namespace("tenant")), (0, 0))
+
+    def test_update(self):
+        self.add_words()
+        self.assertIs(self.docs.update("a", {"pos": "x", "year": None, "o": {"p": True}}), True)
+        self.assertEqual(self.docs.get("a").metadata, {"pos": "x", "o": {"p": True}})
+        self.assertIs(self.docs.update("z", {"pos": "x"}), False)
+        self.assertEqual(self.docs.update(["a", "b", "z"], {"o": {"q": 1}}), 2)
+        self.assertEqual(self.docs.get("a").metadata["o"], {"p": True, "q": 1})
+        self.assertEqual(self.docs.update_where("year > $y", {"n": 2.0}, {"y": 2022}), 1)
+        self.assertEqual(self.docs.get("c").metadata, {"pos": "n", "year": 2023, "n": 2.0})
+        for patch in [None, [], {1: 2}, {"x": b""}]:
+            with self.assertRaises(TypeError):
+                self.docs.update("a", patch)
+        with self.assertRaises(vecstore.InvalidArgumentError):
+            self.docs.update_where("n =", {})
 
 
 class TestSearch(InMemory):
@@ -671,6 +691,7 @@ class TestFolder(unittest.TestCase):
         for options in [
             {"durability": "none"}, {"durability": 0.5}, {"durability": "sync"}, {"threads": 1},
             {"memtable_bytes": 1 << 20}, {"background_merge": False}, {"busy_timeout": 1},
+            {"disk_reserve_bytes": 0},
         ]:
             with vecstore.open(self.path, **options) as db:
                 db.create_collection("docs", 2, if_not_exists=True).upsert(1, [1, 2])
@@ -684,6 +705,13 @@ class TestFolder(unittest.TestCase):
         for options in [{"durability": []}, {"nonsense": 1}]:
             with self.assertRaises(TypeError):
                 vecstore.open(self.path, **options)
+
+    def test_the_reserve_of_the_volume_is_kept(self):
+        with vecstore.open(self.path) as db:
+            db.create_collection("docs", 2)
+        with vecstore.open(self.path, disk_reserve_bytes=2**62) as db:
+            with self.assertRaises(vecstore.DiskFullError):
+                db.collection("docs").upsert(1, [1, 2])
 
     def test_sync(self):
         for durability in ["sync", 60, "none"]:
@@ -880,6 +908,7 @@ class TestModule(unittest.TestCase):
             ("InvalidArgument", ValueError), ("NotFound", KeyError), ("AlreadyExists", None),
             ("Conflict", None), ("Busy", None), ("DiskFull", OSError), ("Corrupt", None),
             ("Io", OSError), ("Closed", None), ("Unsupported", None), ("Cancelled", None),
+            ("QuotaExceeded", None),
         ]:
             error = getattr(vecstore, name + "Error")
             self.assertTrue(issubclass(error, vecstore.Error), name)

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use vecstore_segments::RecordId;
 
-pub(crate) use admit::admit;
+pub(crate) use admit::{admit, check_volume};
 pub(crate) use change::seal;
 pub(crate) use queue::{Queue, commit};
 

@@ -123,7 +123,7 @@ impl<'a> HotView<'a> {
         let shape = GraphShape {
             metric: self.options.metric(),
             dim: self.options.dim(),
-            options: self.options.write_options().graph,
+            options: self.options.graph_options(),
         };
         self.asks.ask(&self.part.table, self.number, shape);
     }
@@ -187,6 +187,7 @@ impl SegmentView for HotView<'_> {
             dim: self.options.dim(),
             codes: self.linked.is_some(),
             graph: self.linked.as_ref().map(LiveReader::calibration),
+            clusters: None,
             tail: self.len - self.linked_rows(),
             degraded: Vec::new(),
         }
@@ -361,11 +362,8 @@ mod tests {
                 assert!(table.delete("", &u64::from(row - 1_000).into(), u64::from(row) + 1));
             }
         }
-        let shape = GraphShape {
-            metric: options.metric(),
-            dim: DIM,
-            options: options.write_options().graph,
-        };
+        let shape =
+            GraphShape { metric: options.metric(), dim: DIM, options: options.graph_options() };
         let (_, rows) = table.namespace("").expect("it has rows");
         assert!(rows.graph.want(ROWS));
         while rows.graph.is_behind() {

@@ -5,8 +5,9 @@ use bytemuck::{Pod, Zeroable};
 use super::numbers::u32_at;
 use super::{Flaw, Kind};
 
-/// A block is closed when its text has this many bytes.
-const BLOCK_RAW_BYTES: usize = 16 << 10;
+/// A block is closed when its text has this many bytes. A query reads a block for each of its hits;
+/// `benches/NOTES.md` has what other sizes cost in time and space.
+const BLOCK_RAW_BYTES: usize = 4 << 10;
 const HEAD_BYTES: usize = 24;
 const STORED: u32 = 0;
 const LZ4: u32 = 1;

@@ -40,6 +40,7 @@ __all__ = [
     "IoError",
     "NotFoundError",
     "Plan",
+    "QuotaExceededError",
     "Record",
     "Scroll",
     "UnsupportedError",
@@ -92,6 +93,7 @@ def open(
     memtable_bytes: int | None = None,
     background_merge: bool | None = None,
     busy_timeout: float | None = None,
+    disk_reserve_bytes: int | None = None,
     create: bool = True,
 ) -> Database:
     """Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
@@ -101,7 +103,7 @@ def open(
     how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
     of records in memory at which a segment is made of them. background_merge: whether segments are
     merged in the background. busy_timeout: seconds a write waits for segments to be built before
-    it raises BusyError. None is the engine's default. create: whether a missing database is created
+    it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is the engine's default. create: whether a missing database is created
     or NotFoundError raised.
 
     Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
@@ -242,6 +244,12 @@ class Collection:
     def namespaces(self) -> dict[str, int]:
         """The namespaces that have records, and how many each: a dict."""
 
+    def list_namespaces(self) -> list[dict[str, Any]]:
+        """The namespaces that have records, ascending by name, a dict each: name, records, bytes."""
+
+    def remove_namespace(self, name: str) -> int:
+        """Removes a namespace with all its records; returns how many there were."""
+
     def upsert(self, id: _Id, vector: _Vector, metadata: Mapping[str, _Value] | None = None) -> int:
         """Inserts a record, or replaces the one with its id. Returns the number of the commit.
 
@@ -301,6 +309,27 @@ class Collection:
 
     def remove_where(self, filter: _Filter, params: _Params | None = None) -> int:
         """Removes every record that satisfies a filter, as of the moment of the call; returns how
+        many. params: the values of the filter's $names.
+        """
+
+    @overload  # A `str` is iterable too; it is one id.
+    def update(self, id: _Id, patch: Mapping[str, _Value]) -> bool:
+        """Changes a record's metadata: each field of the patch, a dict, is set; one that is None is taken
+        away; a dict inside is a patch of the dict there. True if the record was there, False if
+        not. For a list of ids, changes all of them and returns how many were there.
+        """
+
+    @overload
+    def update(self, id: Iterable[_Id], patch: Mapping[str, _Value]) -> int:
+        """Changes a record's metadata: each field of the patch, a dict, is set; one that is None is taken
+        away; a dict inside is a patch of the dict there. True if the record was there, False if
+        not. For a list of ids, changes all of them and returns how many were there.
+        """
+
+    def update_where(
+        self, filter: _Filter, patch: Mapping[str, _Value], params: _Params | None = None
+    ) -> int:
+        """Changes the metadata of every record that satisfies a filter, as `update` does; returns how
         many. params: the values of the filter's $names.
         """
 
@@ -504,7 +533,7 @@ class Collection:
     def stats(self) -> dict[str, Any]:
         """Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
         records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
-        deleted, bytes, sections, graphs, fields, degraded), trouble.
+        deleted, bytes, sections, indexes, fields, degraded), trouble.
         """
 
 @final
@@ -737,6 +766,9 @@ class ConflictError(Error):
 
 class BusyError(Error):
     """Too much work is pending, or the database is open elsewhere; try again later."""
+
+class QuotaExceededError(Error):
+    """A namespace or collection would hold more, or a call ask for more, than its quota allows."""
 
 class DiskFullError(Error, OSError):
     """The volume is full."""

@@ -51,9 +51,10 @@ async def open(
     memtable_bytes: int | None = None,
     background_merge: bool | None = None,
     busy_timeout: float | None = None,
+    disk_reserve_bytes: int | None = None,
     create: bool = True,
 ) -> Database:
-    return Database(await asyncio.to_thread(_native.open, path, durability=durability, threads=threads, memtable_bytes=memtable_bytes, background_merge=background_merge, busy_timeout=busy_timeout, create=create))
+    return Database(await asyncio.to_thread(_native.open, path, durability=durability, threads=threads, memtable_bytes=memtable_bytes, background_merge=background_merge, busy_timeout=busy_timeout, disk_reserve_bytes=disk_reserve_bytes, create=create))
 
 
 async def repair(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -170,6 +171,12 @@ class Collection:
     async def namespaces(self) -> dict[str, int]:
         return await asyncio.to_thread(self.blocking.namespaces)
 
+    async def list_namespaces(self) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self.blocking.list_namespaces)
+
+    async def remove_namespace(self, name: str) -> int:
+        return await asyncio.to_thread(self.blocking.remove_namespace, name)
+
     async def upsert(
         self,
         id: _Id,
@@ -228,6 +235,32 @@ class Collection:
         params: _Params | None = None,
     ) -> int:
         return await asyncio.to_thread(self.blocking.remove_where, filter, params=params)
+
+    @overload
+    async def update(self, id: _Id, patch: Mapping[str, _Value]) -> bool: ...
+
+    @overload
+    async def update(
+        self,
+        id: Iterable[_Id],
+        patch: Mapping[str, _Value],
+    ) -> int: ...
+
+    async def update(
+        self,
+        id: Any,
+        patch: Any,
+    ) -> Any:
+        call: Any = self.blocking.update
+        return await asyncio.to_thread(call, id, patch=patch)
+
+    async def update_where(
+        self,
+        filter: _Filter,
+        patch: Mapping[str, _Value],
+        params: _Params | None = None,
+    ) -> int:
+        return await asyncio.to_thread(self.blocking.update_where, filter, patch=patch, params=params)
 
     async def count(
         self,

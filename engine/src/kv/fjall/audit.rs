@@ -1,9 +1,10 @@
 //! The journals of a fjall folder, examined before fjall opens it: what may be cut, and what must
 //! be refused.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use vecstore_segments::Vfs;
+use vecstore_segments::{Vfs, VfsFile};
 
 use super::journal::{self, Rest, Walk};
 use crate::{Error, ErrorKind, Result};
@@ -45,9 +46,20 @@ impl Audit {
         let mut journals: Vec<Journal> = Vec::with_capacity(numbers.len());
         for number in numbers {
             let path = dir.join(format!("{number}.jnl"));
-            let (bytes, len) = read_data(vfs, &path)?;
             let after = journals.last().and_then(|journal| journal.walk.seqno);
-            let walk = journal::walk(&bytes, len, after);
+            let read = || {
+                let file = vfs.open(&path)?;
+                let len = file.len()?;
+                let data_len = data_len(&*file)?;
+                let walk = journal::walk(
+                    &mut |offset, bytes| file.read_at(offset, bytes),
+                    data_len,
+                    len,
+                    after,
+                )?;
+                Ok((len, walk))
+            };
+            let (len, walk) = read().map_err(|e| Error::io(path.display(), e))?;
             journals.push(Journal { path, len, walk });
         }
         Ok(Audit { journals })
@@ -131,7 +143,7 @@ impl Audit {
         let mut cut = Cut {
             kept: self.batches_before(number),
             dropped: 1,
-            dropped_bytes: journal.len - journal.walk.end as u64,
+            dropped_bytes: journal.len - journal.walk.end,
             place: Some(format!("{}, byte {}", journal.path.display(), journal.walk.end)),
         };
         match journal.walk.rest {
@@ -142,7 +154,7 @@ impl Audit {
         // Newest first: a crash in between leaves no gap in the numbers.
         for later in self.journals[number + 1..].iter().rev() {
             cut.dropped += later.walk.batches;
-            cut.dropped_bytes += later.walk.end as u64;
+            cut.dropped_bytes += later.walk.end;
             vfs.remove_file(&later.path).map_err(|e| Error::io(later.path.display(), e))?;
         }
         truncate(vfs, &journal.path, journal.walk.end)?;
@@ -152,8 +164,8 @@ impl Audit {
     }
 }
 
-fn truncate(vfs: &dyn Vfs, path: &Path, end: usize) -> Result<()> {
-    vfs.truncate(path, end as u64).map_err(|e| Error::io(path.display(), e))
+fn truncate(vfs: &dyn Vfs, path: &Path, end: u64) -> Result<()> {
+    vfs.truncate(path, end).map_err(|e| Error::io(path.display(), e))
 }
 
 /// Numbers of the journals, ascending.
@@ -207,21 +219,23 @@ fn check_keyspaces(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The bytes of a file up to the last that is not zero, and the file's length.
-fn read_data(vfs: &dyn Vfs, path: &Path) -> Result<(Vec<u8>, u64)> {
-    let read = || {
-        let file = vfs.open(path)?;
-        let len = file.len()?;
-        let mut end = 0;
-        // A new journal is one large hole with some bytes in front.
-        while let Some(range) = file.data_range(end)? {
-            end = range.end;
+/// Where the last byte of a file that is not zero ends.
+fn data_len(file: &dyn VfsFile) -> io::Result<u64> {
+    const PIECE_BYTES: u64 = 1 << 16;
+    let mut end = 0;
+    // A new journal is one large hole with some bytes in front.
+    while let Some(range) = file.data_range(end)? {
+        end = range.end;
+    }
+    let mut bytes = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(PIECE_BYTES);
+        bytes.resize((end - start) as usize, 0);
+        file.read_at(start, &mut bytes)?;
+        if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+            return Ok(start + last as u64 + 1);
         }
-        let mut bytes = vec![0; usize::try_from(end).unwrap_or(usize::MAX)];
-        file.read_at(0, &mut bytes)?;
-        let zeros = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
-        bytes.truncate(bytes.len() - zeros);
-        Ok((bytes, len))
-    };
-    read().map_err(|e| Error::io(path.display(), e))
+        end = start;
+    }
+    Ok(0)
 }

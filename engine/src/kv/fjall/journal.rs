@@ -11,6 +11,8 @@
 //! `3`, xxh3-64 of the entries, `"FJL\x03"`. Count and seqno are outside the checksum. A new
 //! journal is 64 MiB of zeros, and what was not written yet is zeros.
 
+use std::io;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 const START: u8 = 1;
@@ -27,13 +29,16 @@ const SEQNO_MAX: u64 = 1 << 60;
 /// The key of the commit number, `catalogue::put_seq`; no other keyspace has keys of its length.
 const COMMIT_KEY: &[u8] = b"seq";
 
+/// What is read at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// What a journal holds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Walk {
     /// Whole batches before `end`.
     pub(super) batches: u64,
     /// Where the last of them ends.
-    pub(super) end: usize,
+    pub(super) end: u64,
     /// Number of the last of them, or the one the walk started after.
     pub(super) seqno: Option<u64>,
     /// The last commit number that these batches store.
@@ -59,25 +64,49 @@ struct Batch {
     commit: Option<u64>,
 }
 
-/// Reads a journal. `bytes` ends with the last byte of the file that is not zero; `file_len` is
-/// where the file ends. `after` is the number of the last batch before this journal.
-pub(super) fn walk(bytes: &[u8], file_len: u64, after: Option<u64>) -> Walk {
+/// Reads a journal, a piece at a time. `read` fills a buffer from an offset; the last of the
+/// `data_len` bytes is the last of the file that is not zero; `file_len` is where the file ends.
+/// `after` is the number of the last batch before this journal.
+///
+/// Held in memory: [`PIECE_BYTES`] or one batch, whichever is more, and of a journal that is not
+/// whole everything from the flaw on.
+pub(super) fn walk(
+    read: &mut dyn FnMut(u64, &mut [u8]) -> io::Result<()>,
+    data_len: u64,
+    file_len: u64,
+    after: Option<u64>,
+) -> io::Result<Walk> {
     let mut walk = Walk { batches: 0, end: 0, seqno: after, commit: None, rest: Rest::Nothing };
-    while walk.end < bytes.len() {
-        match read_batch(bytes, walk.end, walk.seqno) {
+    let mut bytes: Vec<u8> = Vec::new();
+    // Where `bytes` begins in the file: at a sector, as it matters which sectors are missing.
+    let mut start = 0;
+    while walk.end < data_len {
+        let at = (walk.end - start) as usize;
+        let why = match read_batch(&bytes, at, walk.seqno) {
             Ok(batch) => {
                 walk.batches += 1;
-                walk.end = batch.end;
+                walk.end = start + batch.end as u64;
                 walk.seqno = Some(batch.seqno);
                 walk.commit = batch.commit.or(walk.commit);
+                continue;
             }
-            Err(why) => {
-                walk.rest = classify(bytes, file_len, walk.end, why);
-                break;
-            }
+            Err(why) => why,
+        };
+        let loaded = start + bytes.len() as u64;
+        if loaded == data_len {
+            walk.rest = classify(&bytes, file_len - start, at, why);
+            break;
         }
+        // Perhaps only the end of the batch is missing here.
+        let done = (at / SECTOR * SECTOR).min(bytes.len());
+        bytes.drain(..done);
+        start += done as u64;
+        let held = bytes.len();
+        let more = (held.max(PIECE_BYTES) as u64).min(data_len - loaded);
+        bytes.resize(held + more as usize, 0);
+        read(loaded, &mut bytes[held..])?;
     }
-    walk
+    Ok(walk)
 }
 
 /// One batch of which nothing is missing.

@@ -1,0 +1,249 @@
+//! Repair that is cut off itself, and damage in journals that are read in several pieces.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+use vecstore::simulation::{OsVfs, Region, Vfs, VfsFile, repair_over};
+use vecstore::{Collection, Database, ErrorKind, Metric, Options, Record};
+use vecstore_tests::{Random, everything};
+
+const JOURNAL: &str = "kv-1/0.jnl";
+
+/// The files of a folder, without the zeros at their ends.
+struct Kept(Vec<(PathBuf, Vec<u8>, u64)>);
+
+impl Kept {
+    fn of(root: &Path) -> Self {
+        let (mut files, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(root.join(&folder)).unwrap().map(Result::unwrap) {
+                let path = folder.join(entry.file_name());
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let mut bytes = fs::read(entry.path()).unwrap();
+                let len = bytes.len() as u64;
+                bytes.truncate(bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1));
+                files.push((path, bytes, len));
+            }
+        }
+        Kept(files)
+    }
+
+    fn journal(&self) -> &[u8] {
+        &self.0.iter().find(|(path, ..)| path == Path::new(JOURNAL)).unwrap().1
+    }
+
+    /// Where each batch ends.
+    fn batch_ends(&self) -> Vec<usize> {
+        let marks = self.journal().windows(4).enumerate().filter(|(_, w)| *w == b"FJL\x03");
+        marks.map(|(at, _)| at + 4).collect()
+    }
+
+    /// The folder, with one byte of the journal flipped.
+    fn lay_out(&self, flipped: Option<usize>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, bytes, len) in &self.0 {
+            let to = dir.path().join(path);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            let mut bytes = bytes.clone();
+            if let Some(at) = flipped.filter(|_| path == Path::new(JOURNAL)) {
+                bytes[at] ^= 0x10;
+            }
+            fs::write(&to, bytes).unwrap();
+            fs::OpenOptions::new().write(true).open(to).unwrap().set_len(*len).unwrap();
+        }
+        for empty in ["seg", "snapshots"] {
+            fs::create_dir_all(dir.path().join(empty)).unwrap();
+        }
+        dir
+    }
+}
+
+fn options() -> Options {
+    Options { threads: 1, background_merge: false, ..Options::default() }
+}
+
+/// A folder as a crash leaves it after so many commits of about so many bytes.
+fn commits(count: u64, bytes: usize) -> Kept {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open_with(dir.path(), options()).unwrap();
+    let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean)).unwrap();
+    let mut random = Random::new(1);
+    for n in 0..count {
+        let text: String = (0..bytes).map(|_| char::from(b'!' + random.below(90) as u8)).collect();
+        docs.upsert(Record::new(n, [n as f32, 1.0]).metadata(json!({"text": text}))).unwrap();
+    }
+    Kept::of(dir.path())
+}
+
+fn records(dir: &Path) -> usize {
+    let db = Database::open_existing(dir, options()).unwrap();
+    everything(&db.collection("docs").unwrap()).unwrap().len()
+}
+
+#[test]
+fn a_journal_of_several_pieces_is_read_like_one() {
+    // Batches of 300 KB, read a megabyte at a time.
+    let kept = commits(24, 300_000);
+    let ends = kept.batch_ends();
+    let before_records = ends.len() - 24;
+    assert!(kept.journal().len() > 5 << 20);
+    let whole = kept.lay_out(None);
+    assert_eq!(records(whole.path()), 24);
+    let mut random = Random::new(2);
+    for (at, range) in ends.windows(2).enumerate().skip(before_records - 1) {
+        let batch = at + 1;
+        let byte = range[0] + random.below((range[1] - range[0]) as u64) as usize;
+        let dir = kept.lay_out(Some(byte));
+        let error = Database::open_existing(dir.path(), options()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "batch {batch}, byte {byte}: {error}");
+        let place = format!("damaged at byte {}:", range[0]);
+        assert!(error.to_string().contains(&place), "batch {batch}, byte {byte}: {error}");
+        let report = Database::repair(dir.path()).unwrap();
+        assert_eq!(report.batches_kept, batch as u64);
+        assert_eq!(records(dir.path()), batch - before_records, "batch {batch}, byte {byte}");
+    }
+}
+
+/// The operating system's files, until the process ends in front of a call that changes something.
+#[derive(Debug)]
+struct Ends {
+    calls: Arc<AtomicU64>,
+    after: u64,
+}
+
+impl Ends {
+    fn change<T>(&self, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) >= self.after {
+            return Err(io::Error::other("the process has ended"));
+        }
+        call()
+    }
+}
+
+#[derive(Debug)]
+struct EndsFile {
+    ends: Ends,
+    file: Box<dyn VfsFile>,
+}
+
+impl Vfs for Ends {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        let file = self.change(|| OsVfs.create(path))?;
+        let ends = Ends { calls: Arc::clone(&self.calls), after: self.after };
+        Ok(Box::new(EndsFile { ends, file }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        OsVfs.open(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(|| OsVfs.rename(from, to))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(|| OsVfs.hard_link(from, to))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.change(|| OsVfs.remove_file(path))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.change(|| OsVfs.create_dir_all(path))
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.change(|| OsVfs.remove_dir_all(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.change(|| OsVfs.sync_dir(path))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        OsVfs.list(path)
+    }
+
+    fn file_len(&self, path: &Path) -> io::Result<Option<u64>> {
+        OsVfs.file_len(path)
+    }
+
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        self.change(|| OsVfs.truncate(path, len))
+    }
+
+    fn stored_bytes(&self, dir: &Path) -> io::Result<u64> {
+        OsVfs.stored_bytes(dir)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        OsVfs.free_bytes(path)
+    }
+}
+
+impl VfsFile for EndsFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.ends.change(|| self.file.write_at(offset, bytes))
+    }
+
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_at(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.ends.change(|| self.file.sync())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn map(&self) -> io::Result<Region> {
+        self.file.map()
+    }
+
+    fn data_range(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        self.file.data_range(offset)
+    }
+}
+
+#[test]
+fn a_repair_that_was_cut_off_can_be_done_again() {
+    let kept = commits(8, 40);
+    let ends = kept.batch_ends();
+    let before_records = ends.len() - 8;
+    for lost in [1, 4] {
+        let damaged = ends[ends.len() - 1 - lost] + 20;
+        let mut after = 0;
+        loop {
+            let dir = kept.lay_out(Some(damaged));
+            let vfs = Arc::new(Ends { calls: Arc::default(), after });
+            let cut_off = repair_over(vfs, dir.path());
+            let done = cut_off.is_ok();
+            if let Err(error) = cut_off {
+                assert_eq!(error.kind(), ErrorKind::Io, "in front of call {after}: {error}");
+                Database::repair(dir.path())
+                    .unwrap_or_else(|error| panic!("in front of call {after}, again: {error}"));
+            }
+            let found = records(dir.path());
+            assert_eq!(found, ends.len() - lost - before_records, "in front of call {after}");
+            if done {
+                break;
+            }
+            after += 1;
+        }
+        println!("{lost} commits lost: cut off in front of each of {after} calls");
+        assert!(after >= 2, "repair hardly changed anything: the test shows nothing");
+    }
+}
