@@ -1,5 +1,5 @@
-//! Work that nobody waits for: sealed memtables become segments, segments are merged, and with
-//! periodic durability the log is synced.
+//! Work that nobody waits for: sealed memtables become segments, segments are merged, rows in
+//! memory are linked and indexed, and with periodic durability the log is synced.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::flush::flush_oldest;
+use crate::memtable::Asked;
 use crate::optimize::merge_if_worthwhile;
 use crate::options::Durability;
 use crate::state::{CollectionState, State};
@@ -23,9 +24,11 @@ fn flush_one(state: &State, collection: &CollectionState) -> Result<bool> {
 
 type Job = fn(&State, &CollectionState) -> Result<bool>;
 
-/// Starts the threads of a database. They end once [`State::closed`] is set and `work` notified.
-pub(crate) fn start(state: &Arc<State>) -> Result<Vec<JoinHandle<()>>> {
+/// Starts the threads of a database. They end once [`State::closed`] is set, `work` notified, and
+/// [`State::asks`] stopped.
+pub(crate) fn start(state: &Arc<State>, asked: Asked) -> Result<Vec<JoinHandle<()>>> {
     let mut threads = vec![spawn(state, "vecstore-flush", |state| serve(&state, flush_one))?];
+    threads.push(spawn(state, "vecstore-link", move |_| asked.serve())?);
     if state.options.background_merge {
         threads.push(spawn(state, "vecstore-merge", |state| serve(&state, merge_if_worthwhile))?);
     }

@@ -18,6 +18,8 @@ use crate::scroll::Scroll;
 use crate::selection::Selection;
 use crate::state::{CollectionState, State};
 use crate::stats::{self, CollectionStats, NamespaceInfo, Usage};
+use crate::version::Version;
+use crate::views::{View, views};
 use crate::{Error, Result};
 
 /// A handle on one namespace of a collection; cheap to clone, usable from many threads at once.
@@ -132,6 +134,11 @@ impl Collection {
         self.handle.state.check()?;
         self.shard.check()?;
         Ok(&self.shard)
+    }
+
+    /// The parts of this handle's namespace.
+    pub(crate) fn views<'a>(&'a self, version: &'a Version) -> Vec<View<'a>> {
+        views(version, &self.namespace, &self.shard.options, &self.handle.state.asks)
     }
 
     pub(crate) fn state(&self) -> &State {

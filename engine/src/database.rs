@@ -15,6 +15,7 @@ use crate::collection::Collection;
 use crate::flush::flush_all;
 use crate::kv::{Batch, FjallKv, Kv, MemoryKv, Space, purge};
 use crate::log::Position;
+use crate::memtable::Asks;
 use crate::optimize::{OptimizeReport, optimize};
 use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
@@ -85,6 +86,7 @@ impl Handle {
         }
         self.state.background.request();
         self.state.background.notify_done();
+        self.state.asks.stop();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             // A background thread that panicked has said so; there is nothing to add here.
@@ -233,6 +235,7 @@ impl Database {
             Position::from_key(key)
                 .is_some_and(|at| flushed.get(&at.collection).is_none_or(|&e| at.epoch <= e))
         })?;
+        let (asks, asked) = Asks::new();
         let state = Arc::new(State {
             path: path.map(Path::to_owned),
             options,
@@ -250,6 +253,7 @@ impl Database {
             compacting: Mutex::new(()),
             snapshots: Mutex::new(()),
             background: Signals::default(),
+            asks,
             closed: AtomicBool::new(false),
             process: std::process::id(),
             probe,
@@ -259,7 +263,7 @@ impl Database {
             // Before the first commit that is not synced; and when the last such time is over.
             state.note(catalogue.seq)?;
         }
-        let threads = if background { background::start(&state)? } else { Vec::new() };
+        let threads = if background { background::start(&state, asked)? } else { Vec::new() };
         Ok(Database { handle: Arc::new(Handle { state, threads: Mutex::new(threads) }) })
     }
 

@@ -6,7 +6,6 @@ use vecstore_segments::FieldPath;
 
 use crate::collection::Collection;
 use crate::query::parse_filter;
-use crate::views::views;
 use crate::{Error, Result};
 
 /// A facet in the making; see [`Collection::facet`].
@@ -76,7 +75,7 @@ impl<'a> Facet<'a> {
         let path = FieldPath::from(self.field);
         let version = shard.version();
         let mut counts = ValueCounts::default();
-        for view in views(&version, self.collection.namespace_name(), &shard.options) {
+        for view in self.collection.views(&version) {
             let rows = view.rows(filter.as_ref())?;
             view.count_values(&path, &rows, &mut counts)?;
         }

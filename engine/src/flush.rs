@@ -3,70 +3,16 @@
 use std::sync::Arc;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_segments::{RecordId, RowSource, SegmentError};
+use vecstore_segments::RowSource;
 
 use crate::commit::seal;
 use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, Space};
 use crate::log::Position;
-use crate::memtable::{HotRow, Memtable};
+use crate::memtable::{Memtable, MemtableSource};
 use crate::state::{CollectionState, Head, State};
 use crate::version::Version;
-use crate::{Result, catalogue, version};
-
-/// Rows of a memtable in the order of a segment.
-#[derive(Debug)]
-pub(crate) struct MemtableSource {
-    table: Arc<Memtable>,
-    rows: Vec<u32>,
-}
-
-impl MemtableSource {
-    /// The records of `part` as of `version`, by namespace.
-    pub(crate) fn new(version: &Version, part: &version::MemtablePart) -> Self {
-        let mut rows: Vec<u32> = version.visible_rows(part).map(|(row, _)| row).collect();
-        let table = Arc::clone(&part.table);
-        rows.sort_by(|&a, &b| table.row(a).namespace.cmp(&table.row(b).namespace));
-        MemtableSource { table, rows }
-    }
-
-    fn hot(&self, row: u32) -> &HotRow {
-        self.table.row(self.rows[row as usize])
-    }
-
-    /// Rows that were replaced or removed since the source was made.
-    fn deleted_since(&self) -> RoaringBitmap {
-        (0..self.rows()).filter(|&row| !self.hot(row).alive()).collect()
-    }
-}
-
-impl RowSource for MemtableSource {
-    fn rows(&self) -> u32 {
-        self.rows.len() as u32
-    }
-
-    fn namespace(&self, row: u32) -> std::result::Result<&str, SegmentError> {
-        Ok(&self.hot(row).namespace)
-    }
-
-    fn id(&self, row: u32) -> std::result::Result<RecordId, SegmentError> {
-        Ok(self.hot(row).id.clone())
-    }
-
-    fn seq(&self, row: u32) -> u64 {
-        self.hot(row).seq
-    }
-
-    fn vector(&self, row: u32, vector: &mut [f32]) -> std::result::Result<(), SegmentError> {
-        vector.copy_from_slice(&self.hot(row).vector);
-        Ok(())
-    }
-
-    fn metadata(&self, row: u32, json: &mut Vec<u8>) -> std::result::Result<(), SegmentError> {
-        json.extend_from_slice(&self.hot(row).json);
-        Ok(())
-    }
-}
+use crate::{Result, catalogue};
 
 /// Seals the memtable that is written to, if anything was written; returns the epoch that is written to from
 /// now on.

@@ -13,7 +13,7 @@ use crate::query::Query;
 use crate::record::{Hit, Include};
 use crate::state::CollectionState;
 use crate::version::Version;
-use crate::views::{View, views};
+use crate::views::View;
 use crate::{Error, Result};
 
 /// A grouped query in the making; see [`Query::group_by`].
@@ -196,8 +196,7 @@ impl Grouping<'_> {
         let metric = self.shard.options.metric();
         let vector = self.query.vector;
         let prepared = PreparedQuery { vector, exact: ExactQuery::new(metric, vector) };
-        let namespace = self.query.collection.namespace_name();
-        let parts = views(self.version, namespace, &self.shard.options);
+        let parts = self.query.collection.views(self.version);
         let mut values = RowValues::default();
         let mut complete = true;
         let (mut rows_values, mut nearest) = (Vec::new(), Vec::new());

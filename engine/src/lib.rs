@@ -33,8 +33,6 @@ mod error;
 mod facet;
 mod flush;
 mod group;
-mod hot_fields;
-mod hot_view;
 mod install;
 mod kv;
 mod log;

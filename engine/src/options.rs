@@ -223,16 +223,16 @@ impl CollectionOptions {
             .map_err(|e| Error::invalid(e.to_string()).about("metric"))
     }
 
+    pub(crate) fn graph_options(&self) -> GraphOptions {
+        GraphOptions { m: self.m, ef_construction: self.ef_construction, ..GraphOptions::default() }
+    }
+
     /// `costs` are those of this machine.
     pub(crate) fn write_options(&self, costs: impl FnOnce() -> Costs) -> WriteOptions {
         WriteOptions {
             dim: self.dim,
             metric: self.metric(),
-            graph: GraphOptions {
-                m: self.m,
-                ef_construction: self.ef_construction,
-                ..GraphOptions::default()
-            },
+            graph: self.graph_options(),
             index: match self.index {
                 IndexOption::Graph => Segments::Always(IndexKind::Graph),
                 IndexOption::Clusters => Segments::Always(IndexKind::Clusters),

@@ -15,7 +15,6 @@ use crate::options::limits;
 use crate::record::{Hit, Include, check_vector};
 use crate::state::CollectionState;
 use crate::version::Version;
-use crate::views::views;
 use crate::{Error, ErrorKind, Result};
 
 /// A query in the making; see [`Collection::query`].
@@ -177,7 +176,7 @@ impl<'a> Query<'a> {
         version: &Version,
     ) -> Result<(QueryResult, ExecutedPlan)> {
         let request = self.request(vector, filter);
-        let parts = views(version, self.collection.namespace_name(), &shard.options);
+        let parts = self.collection.views(version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         let costs = &shard.costs();
         let answer = match self.stop {
@@ -219,7 +218,7 @@ impl<'a> Query<'a> {
         let filter = self.check_all(shard)?;
         let request = self.request(self.vector, filter.as_ref());
         let version = shard.version();
-        let parts = views(&version, self.collection.namespace_name(), &shard.options);
+        let parts = self.collection.views(&version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         Ok(compare(&request, &refs, &shard.costs())?)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalogue::{CataloguedCollection, RemovedNamespace};
 use crate::kv::Kv;
 use crate::log::{self, Change, Position};
-use crate::memtable::{Memtable, id_key};
+use crate::memtable::Memtable;
 use crate::record::CheckedRecord;
 use crate::state::{CollectionState, Head};
 use crate::store::SegmentStore;
@@ -87,9 +87,7 @@ fn replay(
         if removed.get(&frame.namespace).is_some_and(|removed| frame.seq <= removed.seq) {
             return Ok(());
         }
-        if let Some(previous) = table.alive(&id_key(&frame.namespace, &frame.id)) {
-            table.delete(previous, frame.seq);
-        }
+        table.delete(&frame.namespace, &frame.id, frame.seq);
         let Change::Upsert { vector, json } = frame.change else { return Ok(()) };
         if vector.len() != options.dim() {
             return Err(Error::new(

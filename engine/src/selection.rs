@@ -8,7 +8,6 @@ use crate::collection::Collection;
 use crate::commit::Operation;
 use crate::query::parse_filter;
 use crate::update::patch_records;
-use crate::views::views;
 
 /// Records of a namespace that satisfy a filter; see [`Collection::select`].
 #[derive(Clone, Debug)]
@@ -41,7 +40,8 @@ impl<'a> Selection<'a> {
         let shard = self.collection.checked()?;
         let filter = self.parse()?;
         let version = shard.version();
-        views(&version, self.collection.namespace_name(), &shard.options)
+        self.collection
+            .views(&version)
             .iter()
             .map(|view| view.rows(filter.as_ref()).map(|rows| rows.len()))
             .sum()
@@ -56,7 +56,7 @@ impl<'a> Selection<'a> {
         let filter = self.parse()?;
         let version = shard.version();
         let mut ids = Vec::new();
-        for view in views(&version, self.collection.namespace_name(), &shard.options) {
+        for view in self.collection.views(&version) {
             for row in &view.rows(filter.as_ref())? {
                 ids.push(view.found(row).id()?);
             }
@@ -74,7 +74,7 @@ impl<'a> Selection<'a> {
         let filter = self.parse()?;
         let version = shard.version();
         let mut versions = Vec::new();
-        for view in views(&version, self.collection.namespace_name(), &shard.options) {
+        for view in self.collection.views(&version) {
             for row in &view.rows(filter.as_ref())? {
                 let found = view.found(row);
                 versions.push((found.id()?, found.seq()?));

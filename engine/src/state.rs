@@ -12,6 +12,7 @@ use vecstore_segments::{FolderLock, Vfs, WriteOptions};
 use crate::catalogue::RemovedNamespace;
 use crate::commit::Queue;
 use crate::kv::{Kv, Space, purge};
+use crate::memtable::Asks;
 use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
 use crate::quota::Quotas;
@@ -38,6 +39,8 @@ pub(crate) struct State {
     /// One snapshot or restore at a time.
     pub(crate) snapshots: Mutex<()>,
     pub(crate) background: Signals,
+    /// What readers want to be made of rows in memory.
+    pub(crate) asks: Asks,
     pub(crate) closed: AtomicBool,
     pub(crate) process: u32,
     pub(crate) probe: Probe,

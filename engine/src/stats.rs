@@ -157,8 +157,10 @@ pub(crate) fn disk_bytes(state: &State) -> Result<u64> {
 
 pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
     let version = shard.version();
-    let memtable_records: usize =
-        version.memtables.iter().map(|part| version.visible_rows(part).count()).sum();
+    let memtable_records: u64 = (version.memtables.iter())
+        .flat_map(|part| part.table.namespaces())
+        .map(|namespace| u64::from(namespace.live(version.seq)))
+        .sum();
     let namespaces = namespaces(&version);
     Ok(CollectionStats {
         name: shard.name.clone(),
@@ -166,7 +168,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
         metric: shard.options.metric().name().to_owned(),
         records: namespaces.values().map(|usage| usage.records).sum(),
         namespaces: namespaces.len() as u64,
-        memtable_records: memtable_records as u64,
+        memtable_records,
         memtable_bytes: version.memtables.iter().map(|part| part.table.bytes() as u64).sum(),
         segments: version
             .segments
@@ -240,10 +242,14 @@ pub(crate) fn share(segment: &Segment, rows: u64) -> u64 {
 pub(crate) fn namespaces(version: &Version) -> BTreeMap<String, Usage> {
     let mut all: BTreeMap<String, Usage> = BTreeMap::new();
     for part in &version.memtables {
-        for (_, hot) in version.visible_rows(part) {
-            match all.get_mut(&*hot.namespace) {
-                Some(usage) => usage.add(1, hot.bytes()),
-                None => all.entry(hot.namespace.to_string()).or_default().add(1, hot.bytes()),
+        for namespace in part.table.namespaces() {
+            for (_, hot) in namespace.visible_rows(version.seq) {
+                match all.get_mut(&**namespace.name()) {
+                    Some(usage) => usage.add(1, hot.bytes()),
+                    None => {
+                        all.entry(namespace.name().to_string()).or_default().add(1, hot.bytes());
+                    }
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::{NamespaceRows, RecordId, Segment, Vfs};
 
 use crate::Result;
-use crate::memtable::{HotRow, Lookup, Memtable, id_key};
+use crate::memtable::{HotRow, Lookup, Memtable};
 use crate::scroll::KeptOrders;
 
 /// The state of a collection as of commit `seq`. It never changes; a commit publishes a new one.
@@ -120,10 +120,9 @@ impl Version {
 
     /// The record with an id as of this version.
     pub(crate) fn find(&self, namespace: &str, id: &RecordId) -> Result<Option<Found<'_>>> {
-        let key = id_key(namespace, id);
         for part in &self.memtables {
-            match part.table.lookup(&key, self.seq) {
-                Lookup::Row(row) => return Ok(Some(Found::Hot(part.table.row(row)))),
+            match part.table.lookup(namespace, id, self.seq) {
+                Lookup::Row(hot) => return Ok(Some(Found::Hot(hot))),
                 Lookup::Deleted => return Ok(None),
                 Lookup::Unknown => {}
             }
@@ -136,15 +135,5 @@ impl Version {
             }
         }
         Ok(None)
-    }
-
-    /// Rows of a memtable that are records as of this version.
-    pub(crate) fn visible_rows<'a>(
-        &'a self,
-        part: &'a MemtablePart,
-    ) -> impl Iterator<Item = (u32, &'a HotRow)> {
-        (0..part.rows)
-            .map(|row| (row, part.table.row(row)))
-            .filter(|(_, hot)| hot.visible(self.seq))
     }
 }

@@ -4,8 +4,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use vecstore_query::{Filter, RowValues, SealedView, SegmentView, ValueCounts};
 use vecstore_segments::{FieldPath, Metadata, NamespaceRows, RecordId};
 
-use crate::hot_view::HotView;
-use crate::memtable::HotRow;
+use crate::memtable::{Asks, HotRow, HotView};
 use crate::options::CollectionOptions;
 use crate::record::{Include, StoredRecord};
 use crate::version::{Found, SegmentPart, Version};
@@ -23,12 +22,12 @@ pub(crate) fn views<'a>(
     version: &'a Version,
     namespace: &str,
     options: &'a CollectionOptions,
+    asks: &'a Asks,
 ) -> Vec<View<'a>> {
     let hot = version
         .memtables
         .iter()
-        .map(|part| HotView::new(version, part, namespace, options))
-        .filter(|view| !view.is_empty())
+        .filter_map(|part| HotView::new(part, namespace, version.seq, options, asks))
         .map(View::Hot);
     let sealed = version.segments.iter().filter_map(|part| {
         let segment = &part.file.segment;

@@ -4,6 +4,7 @@
 //! This crate knows no file, no clock and no thread pool of its own. What it reads comes in as
 //! [`Rows`], what it runs in parallel goes through [`Workers`].
 
+mod append_only;
 mod clusters;
 mod codes;
 mod fields;
@@ -13,6 +14,7 @@ mod metric;
 mod rows;
 mod workers;
 
+pub use append_only::AppendOnly;
 pub use clusters::{
     ClusterCalibration, ClusterOptions, Clusters, ClustersBuf, Reach, build_clusters,
     calibrate_clusters,
@@ -23,8 +25,8 @@ pub use fields::{
 };
 pub use graph::{
     Accept, BuildError, Calibration, EfPoint, Found, GRAPH_ROWS_MAX, Graph, GraphBuf, GraphOptions,
-    MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build,
-    calibrate, merge, search, shortfall,
+    Linker, LiveGraph, LiveReader, MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch,
+    Shortfall, UpperLayers, build, calibrate, merge, search, shortfall,
 };
 pub use kernels::{ExactQuery, kernel_name, prefetch, squared_norm};
 pub use metric::{Metric, UnknownMetric};

@@ -267,6 +267,7 @@ impl SegmentView for SealedView<'_> {
             dim: self.segment.dim(),
             codes,
             graph,
+            tail: 0,
             clusters,
             degraded,
         }

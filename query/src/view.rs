@@ -36,6 +36,8 @@ pub struct ViewStats {
     pub codes: bool,
     /// The measured graph, if there is one that can be searched.
     pub graph: Option<Calibration>,
+    /// Last rows that have neither links nor codes yet: every strategy looks at each of them.
+    pub tail: u32,
     /// The measured clusters, if there are some that can be searched.
     pub clusters: Option<ClusterStats>,
     /// Derived sections that are damaged and therefore not used.

@@ -17,6 +17,7 @@ fn view(rows: u32) -> ViewStats {
         dim: 384,
         codes: true,
         graph: Some(calibration()),
+        tail: 0,
         clusters: None,
         degraded: vec![],
     }

@@ -10,7 +10,7 @@ use super::{Done, Operation};
 use crate::catalogue::RemovedNamespace;
 use crate::kv::Batch;
 use crate::log::{self, Position};
-use crate::memtable::{Memtable, id_key};
+use crate::memtable::Memtable;
 use crate::record::CheckedRecord;
 use crate::state::CollectionState;
 use crate::stats::{Usage, share};
@@ -111,8 +111,8 @@ impl Change {
         ids: impl Iterator<Item = &'i RecordId>,
     ) -> Result<Vec<Option<(u64, u32)>>> {
         ids.map(|id| {
-            let key = id_key(namespace, id);
-            if self.version.memtables.iter().any(|part| part.table.alive(&key).is_some()) {
+            let mut memtables = self.version.memtables.iter();
+            if memtables.any(|part| part.table.alive(namespace, id).is_some()) {
                 return Ok(None);
             }
             for part in self.version.segments.iter().rev() {
@@ -140,8 +140,8 @@ impl Change {
             return Ok(());
         }
         let is_hot = |id: &RecordId| {
-            let key = id_key(namespace, id);
-            self.version.memtables.iter().any(|part| part.table.alive(&key).is_some())
+            let mut memtables = self.version.memtables.iter();
+            memtables.any(|part| part.table.alive(namespace, id).is_some())
         };
         let new: HashSet<&RecordId> = (records.iter().zip(sealed))
             .filter(|(record, sealed)| sealed.is_none() && !is_hot(&record.id))
@@ -222,8 +222,8 @@ impl Change {
         id: &RecordId,
         sealed: Option<(u64, u32)>,
     ) -> Result<Option<u64>> {
-        let key = id_key(namespace, id);
-        let hot = self.version.memtables.iter().find_map(|part| part.table.alive(&key));
+        let mut memtables = self.version.memtables.iter();
+        let hot = memtables.find_map(|part| part.table.alive(namespace, id));
         if let Some(hot) = hot {
             return Ok(Some(hot.seq));
         }
@@ -241,7 +241,7 @@ impl Change {
         record: CheckedRecord,
         sealed: Option<(u64, u32)>,
     ) {
-        self.delete_alive(seq, &id_key(namespace, &record.id), sealed);
+        self.delete_alive(seq, namespace, &record.id, sealed);
         let at = self.next_position();
         log::append_upsert(batch, at, seq, namespace, &record.id, &record.vector, &record.json);
         self.version.active().table.append(namespace, record, seq);
@@ -255,7 +255,7 @@ impl Change {
         id: &RecordId,
         sealed: Option<(u64, u32)>,
     ) -> bool {
-        let deleted = self.delete_alive(seq, &id_key(namespace, id), sealed);
+        let deleted = self.delete_alive(seq, namespace, id, sealed);
         if deleted {
             // A removal from a segment would be known by its deletion entry alone; the frame makes
             // the log complete, and is what removes a row that is still in memory.
@@ -266,12 +266,15 @@ impl Change {
     }
 
     /// Deletes the record as it is now, wherever it is; false if there is none.
-    fn delete_alive(&mut self, seq: u64, key: &[u8], sealed: Option<(u64, u32)>) -> bool {
-        for part in &self.version.memtables {
-            if let Some(hot) = part.table.alive(key) {
-                part.table.delete(hot, seq);
-                return true;
-            }
+    fn delete_alive(
+        &mut self,
+        seq: u64,
+        namespace: &str,
+        id: &RecordId,
+        sealed: Option<(u64, u32)>,
+    ) -> bool {
+        if self.version.memtables.iter().any(|part| part.table.delete(namespace, id, seq)) {
+            return true;
         }
         sealed.is_some_and(|(segment, row)| self.deleted.entry(segment).or_default().insert(row))
     }
@@ -332,6 +335,7 @@ impl Change {
 
 /// Puts a new memtable in front; the one before waits to become a segment.
 pub(crate) fn seal(version: &mut Version, next_number: &mut u32) {
+    version.active().table.seal();
     let table = Arc::new(Memtable::new(version.active().table.epoch() + 1));
     version.memtables.insert(0, MemtablePart { table, rows: 0 });
     *next_number = 0;

@@ -179,9 +179,8 @@ impl<'a> Scroll<'a> {
                 return Err(self.refused("the cursor is of a scroll in another order"));
             }
         };
-        let (namespace, options) = (self.collection.namespace_name(), self.collection.settings());
         let order = self.order.clone();
-        Walk::begin(version, namespace, options, filter, order, after.as_ref(), records_max)
+        Walk::begin(version, self.collection, filter, order, after.as_ref(), records_max)
     }
 
     fn refused(&self, why: &str) -> Error {

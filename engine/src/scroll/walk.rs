@@ -10,11 +10,11 @@ use vecstore_segments::RecordId;
 use super::order::{Cursor, Order};
 use super::sorted::SortedRows;
 use crate::Result;
-use crate::hot_view::HotView;
-use crate::options::CollectionOptions;
+use crate::collection::Collection;
+use crate::memtable::HotView;
 use crate::record::{Include, StoredRecord};
-use crate::version::{Found, Version};
-use crate::views::{View, records, views};
+use crate::version::{Found, MemtablePart, Version};
+use crate::views::{View, records};
 
 /// Where a walk is. It keeps the version that it walks through.
 #[derive(Debug)]
@@ -43,17 +43,21 @@ struct Head {
     row: u32,
 }
 
-/// Where the rows of a part are: which memtable, or which segment and the first row there.
+/// Where the rows of a part are: which memtable and which of its namespaces, or which segment and
+/// the first row there.
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    Hot(usize),
+    Hot(usize, u32),
     Sealed(usize, u32),
 }
 
 impl Source {
     fn found(self, version: &Version, row: u32) -> Found<'_> {
         match self {
-            Source::Hot(at) => Found::Hot(version.memtables[at].table.row(row)),
+            Source::Hot(at, namespace) => {
+                let namespace = version.memtables[at].table.numbered(namespace);
+                Found::Hot(namespace.expect("a namespace stays").row(row))
+            }
             Source::Sealed(at, first) => Found::Sealed(&version.segments[at], first + row),
         }
     }
@@ -64,20 +68,19 @@ impl Walk {
     /// memory beyond those need not be sorted.
     pub(super) fn begin(
         version: Arc<Version>,
-        namespace: &str,
-        options: &CollectionOptions,
+        collection: &Collection,
         filter: Option<&Filter>,
         order: Order,
         after: Option<&Cursor>,
         records_max: Option<usize>,
     ) -> Result<Self> {
         let mut parts = Vec::new();
-        for view in views(&version, namespace, options) {
+        for view in collection.views(&version) {
             let wanted = view.rows(filter)?;
             let (source, sorted) = match &view {
                 View::Hot(hot) => {
                     let sorted = sort_hot(hot, &wanted, &order, after, records_max)?;
-                    (Source::Hot(position_of_hot(&version, hot)), Arc::new(sorted))
+                    (source_of_hot(&version, hot), Arc::new(sorted))
                 }
                 View::Sealed { part, namespace, .. } => {
                     let at = version.segments.iter().position(|other| other.id() == part.id());
@@ -156,8 +159,10 @@ impl Part {
     }
 }
 
-fn position_of_hot(version: &Version, hot: &HotView<'_>) -> usize {
-    version.memtables.iter().position(|part| hot.shows(part)).unwrap_or_default()
+fn source_of_hot(version: &Version, hot: &HotView<'_>) -> Source {
+    let (shown, namespace) = hot.shows();
+    let is_shown = |part: &MemtablePart| Arc::ptr_eq(&part.table, &shown.table);
+    Source::Hot(version.memtables.iter().position(is_shown).unwrap_or_default(), namespace)
 }
 
 /// Sorts rows in memory, only those behind `after` and no more than are needed.

@@ -9,9 +9,10 @@ use vecstore_segments::{RowSource, Segment, write_file, write_segment};
 
 use super::{SnapshotInfo, exists, folder, manifest, snapshots_dir};
 use crate::catalogue::{self, CollectionRecord, SegmentRecord};
-use crate::flush::{MemtableSource, flush_all};
+use crate::flush::flush_all;
 use crate::install::keep_going;
 use crate::kv::Batch;
+use crate::memtable::MemtableSource;
 use crate::record::check_name;
 use crate::state::{CollectionState, State};
 use crate::version::Version;

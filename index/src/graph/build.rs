@@ -28,7 +28,7 @@ const BATCH_LEN_MIN: usize = 1_000;
 /// A list that overflows while there are links to come is pruned to this part less than it can
 /// hold, so that the next few are appended and not pruned again: that pruning is the larger part
 /// of a build.
-const SLACK_PART: usize = 5;
+pub(super) const SLACK_PART: usize = 5;
 /// Rows that one task links.
 const TASK_ROWS: usize = 32;
 /// Rows whose links one task sorts.

@@ -1,10 +1,10 @@
 //! Measuring what a graph does, with stored vectors as queries.
 
 use super::scratch::{Scratch, Scratches};
-use super::search::{Accept, Graph, search_hiding};
+use super::search::{Accept, Found, Graph, search_hiding};
 use super::{Calibration, EfPoint};
 use crate::workers::collect;
-use crate::{Candidate, Damaged, ExactQuery, Metric, Quantizer, Rows, Workers};
+use crate::{Candidate, CodeQuery, Damaged, ExactQuery, Metric, Quantizer, Rows, Workers};
 
 /// Values of `ef` that are measured, as far as the graph has so many rows.
 const EF_LADDER: [u32; 11] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512];
@@ -65,12 +65,28 @@ pub fn calibrate<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>>(
     probes: &[Probe],
     workers: &dyn Workers,
 ) -> Result<Calibration, Damaged> {
-    let rows = codes.rows();
+    let search = |row: u32, query: &CodeQuery, ef: usize, scratch: &mut Scratch| {
+        search_hiding(Some(row), graph, codes, query, ef, Accept::All, usize::MAX, scratch)
+    };
+    calibrate_with(codes.rows(), &EF_LADDER, quantizer, vectors, probes, workers, search)
+}
+
+/// [`calibrate`] of whatever searches for the nearest of a query as if a row were not there, on
+/// the values of `ef` that are at most `rows`.
+pub(super) fn calibrate_with<V: Rows<f32>>(
+    rows: u32,
+    ladder: &[u32],
+    quantizer: &Quantizer,
+    vectors: &V,
+    probes: &[Probe],
+    workers: &dyn Workers,
+    search: impl Fn(u32, &CodeQuery, usize, &mut Scratch) -> Result<Found, Damaged> + Sync,
+) -> Result<Calibration, Damaged> {
     let probes: Vec<&Probe> = probes.iter().filter(|probe| !probe.nearest.is_empty()).collect();
     if probes.is_empty() || rows < 2 {
         return Ok(Calibration::default());
     }
-    let mut ladder: Vec<u32> = EF_LADDER.into_iter().filter(|&ef| ef <= rows).collect();
+    let mut ladder: Vec<u32> = ladder.iter().copied().filter(|&ef| ef <= rows).collect();
     if ladder.is_empty() {
         ladder.push(rows);
     }
@@ -81,7 +97,7 @@ pub fn calibrate<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>>(
         scratches.with(|scratch| {
             let mut sums = vec![Sum::default(); ladder.len()];
             for probe in tasks[task] {
-                let measure = Measurement { graph, codes, quantizer, vectors, probe };
+                let measure = Measurement { search: &search, quantizer, vectors, probe };
                 measure.add_to(&ladder, &mut sums, scratch)?;
             }
             Ok(sums)
@@ -111,15 +127,18 @@ struct Sum {
 }
 
 /// One probe and what it is measured on.
-struct Measurement<'a, C, L, V> {
-    graph: &'a Graph<'a, L>,
-    codes: &'a C,
+struct Measurement<'a, S, V> {
+    search: &'a S,
     quantizer: &'a Quantizer,
     vectors: &'a V,
     probe: &'a Probe,
 }
 
-impl<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>> Measurement<'_, C, L, V> {
+impl<S, V> Measurement<'_, S, V>
+where
+    S: Fn(u32, &CodeQuery, usize, &mut Scratch) -> Result<Found, Damaged>,
+    V: Rows<f32>,
+{
     fn add_to(
         &self,
         ladder: &[u32],
@@ -131,16 +150,7 @@ impl<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>> Measurement<'_, C, L, V> {
             return Ok(());
         };
         for (&ef, sum) in ladder.iter().zip(sums) {
-            let found = search_hiding(
-                Some(self.probe.row),
-                self.graph,
-                self.codes,
-                &query,
-                ef as usize,
-                Accept::All,
-                usize::MAX,
-                scratch,
-            )?;
+            let found = (self.search)(self.probe.row, &query, ef as usize, scratch)?;
             let others = found.candidates.iter().filter(|found| found.row != self.probe.row);
             let mut right = 0;
             for candidate in others.take(RERANKED) {

@@ -7,6 +7,9 @@
 //! | `Graph`, `GraphSweep` | D(ef / share of rows that may be collected) | graph step |
 //! | `Clusters` | leaves, and D(probes) rows | leaf, cluster row |
 //!
+//! Rows of a memtable that have neither links nor codes yet (the tail) are looked at one by one on
+//! full vectors, whatever the strategy.
+//!
 //! D is the segment's own measurement. A walk that may collect one row in ten has to see about
 //! ten times as many before it has `ef` of them. That holds if the filter has nothing to do with
 //! where the vectors lie; if it has, the walk is shorter, or so much longer that
@@ -83,6 +86,17 @@ impl View<'_> {
         self.matching < u64::from(self.stats.rows)
     }
 
+    /// Share of the view's rows that have neither links nor codes.
+    fn tail_share(&self) -> f64 {
+        (f64::from(self.stats.tail) / f64::from(self.stats.rows.max(1))).clamp(0.0, 1.0)
+    }
+
+    /// Nanoseconds to look at the matching rows of the tail.
+    fn tail_ns(&self) -> f64 {
+        let all = self.rows_ns(self.costs.exact_in_order_ns, self.costs.exact_random_ns);
+        all * self.tail_share()
+    }
+
     fn rerank_ns(&self) -> f64 {
         (self.aim.rerank as f64).min(self.matching as f64) * self.costs.exact_random_ns
     }
@@ -99,7 +113,8 @@ impl View<'_> {
     }
 
     fn scan_rows(&self) -> Alternative {
-        let ns = self.rows_ns(self.costs.code_in_order_ns, self.costs.code_random_ns);
+        let coded_ns = self.rows_ns(self.costs.code_in_order_ns, self.costs.code_random_ns);
+        let ns = coded_ns * (1.0 - self.tail_share()) + self.tail_ns();
         let (cost_us, rejected) = if self.stats.codes {
             ((ns + self.rerank_ns()) / 1e3, self.aim.rejects_codes())
         } else {
@@ -164,7 +179,9 @@ impl View<'_> {
         };
         // No more can be kept than there are: ef may come from outside, and memory is made for it.
         let ef = ef.min(self.stats.rows as usize);
-        let distances = expected_distances(graph, ef as f64 / self.share(), self.stats.rows);
+        let linked = self.stats.rows.saturating_sub(self.stats.tail);
+        let walked = expected_distances(graph, ef as f64 / self.share(), linked);
+        let distances = walked + self.matching as f64 * self.tail_share();
         let step_ns = if self.stats.codes {
             self.costs.graph_step_ns
         } else {
@@ -173,7 +190,7 @@ impl View<'_> {
         // A bitmap becomes a set that can be tested for every row the walk meets.
         let row_set_ns =
             if self.has_bitmap() { self.matching as f64 * self.costs.row_set_row_ns } else { 0.0 };
-        let ns = distances * step_ns + row_set_ns + self.rerank_ns();
+        let ns = walked * step_ns + self.tail_ns() + row_set_ns + self.rerank_ns();
         Alternative {
             strategy: strategy(ef),
             cost_us: ns / 1e3,

@@ -241,6 +241,7 @@ impl SegmentView for NaiveView {
             dim: self.vectors.first().map_or(1, Vec::len),
             codes: self.codes,
             graph: self.graph.clone(),
+            tail: 0,
             clusters: self.clusters.clone(),
             degraded: Vec::new(),
         }

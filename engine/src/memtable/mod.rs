@@ -1,0 +1,166 @@
+//! The memtable: records that are not in a segment yet.
+//!
+//! One writer appends (the commit leader), any number of readers look at the rows as of the commit
+//! of their [`Version`](crate::version::Version). A row never moves and never changes but for the
+//! commit that deletes it, so readers take no lock; the maps of ids and namespaces are locked only
+//! for the moment of a look-up.
+//!
+//! Rows are kept by namespace ([`HotNamespace`]). What makes searching them fast beyond scanning,
+//! field indices and a graph, is made in the background once a reader has [asked](asks) for it.
+
+mod asks;
+mod fields;
+mod graph;
+mod namespace;
+mod row;
+mod source;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+use vecstore_index::AppendOnly;
+use vecstore_segments::RecordId;
+
+pub(crate) use asks::{Asked, Asks};
+pub(crate) use namespace::HotNamespace;
+pub(crate) use row::{HotRow, Lookup};
+pub(crate) use source::MemtableSource;
+pub(crate) use view::HotView;
+
+use crate::record::CheckedRecord;
+use crate::stats::Usage;
+
+/// Append-only rows in memory.
+#[derive(Debug)]
+pub(crate) struct Memtable {
+    epoch: u32,
+    namespaces: AppendOnly<HotNamespace>,
+    /// Where each namespace is.
+    by_name: RwLock<HashMap<Arc<str>, u32>>,
+    rows: AtomicUsize,
+    /// Rows that were replaced or removed.
+    dead: AtomicUsize,
+    bytes: AtomicUsize,
+    sealed: AtomicBool,
+}
+
+impl Memtable {
+    pub(crate) fn new(epoch: u32) -> Self {
+        Memtable {
+            epoch,
+            namespaces: AppendOnly::default(),
+            by_name: RwLock::new(HashMap::new()),
+            rows: AtomicUsize::new(0),
+            dead: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            sealed: AtomicBool::new(false),
+        }
+    }
+
+    /// The same rows as part of another epoch.
+    pub(crate) fn with_epoch(self, epoch: u32) -> Self {
+        Memtable { epoch, ..self }
+    }
+
+    /// The part of the log that holds these rows.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Rows appended so far, also those of a commit in the making.
+    pub(crate) fn rows(&self) -> u32 {
+        self.rows.load(Ordering::Acquire) as u32
+    }
+
+    /// Bytes held, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// No more rows will come: this becomes a segment soon.
+    pub(crate) fn seal(&self) {
+        // A hint to the background; nothing is read because of it.
+        self.sealed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the rows are about to become a segment.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Relaxed)
+    }
+
+    /// All namespaces, in the order in which they came.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &HotNamespace> {
+        self.namespaces.iter_to(usize::MAX)
+    }
+
+    /// A namespace and its number, if it ever had rows here.
+    pub(crate) fn namespace(&self, name: &str) -> Option<(u32, &HotNamespace)> {
+        let number = self.by_name.read().get(name).copied()?;
+        Some((number, self.namespaces.get(number as usize)?))
+    }
+
+    /// The namespace with a number.
+    pub(crate) fn numbered(&self, number: u32) -> Option<&HotNamespace> {
+        self.namespaces.get(number as usize)
+    }
+
+    /// Appends a version of a record; only the commit leader may call this.
+    pub(crate) fn append(&self, namespace: &Arc<str>, record: CheckedRecord, seq: u64) {
+        let mut bytes = 0;
+        let rows = match self.namespace(namespace) {
+            Some((_, rows)) => rows,
+            None => {
+                let at = self.namespaces.push(HotNamespace::new(Arc::clone(namespace)));
+                self.by_name.write().insert(Arc::clone(namespace), at as u32);
+                bytes += size_of::<HotNamespace>();
+                match self.namespaces.get(at) {
+                    Some(rows) => rows,
+                    None => unreachable!("it was appended"),
+                }
+            }
+        };
+        self.bytes.fetch_add(bytes + rows.append(record, seq), Ordering::Relaxed);
+        self.rows.fetch_add(1, Ordering::Release);
+    }
+
+    /// Where an id stands as of commit `seq`.
+    pub(crate) fn lookup(&self, namespace: &str, id: &RecordId, seq: u64) -> Lookup<'_> {
+        self.namespace(namespace).map_or(Lookup::Unknown, |(_, rows)| rows.lookup(id, seq))
+    }
+
+    /// The version of an id that a commit in the making would replace.
+    pub(crate) fn alive(&self, namespace: &str, id: &RecordId) -> Option<&HotRow> {
+        self.namespace(namespace)?.1.alive(id)
+    }
+
+    /// Deletes that version as of commit `seq`; false if there is none. Only the commit leader may
+    /// call this.
+    pub(crate) fn delete(&self, namespace: &str, id: &RecordId, seq: u64) -> bool {
+        let deleted = self.namespace(namespace).is_some_and(|(_, rows)| rows.delete(id, seq));
+        self.dead.fetch_add(usize::from(deleted), Ordering::Relaxed);
+        deleted
+    }
+
+    /// Removes what is alive of a namespace, as commit `seq`; returns how many rows. Only the commit
+    /// leader may call this.
+    pub(crate) fn delete_namespace(&self, namespace: &str, seq: u64) -> u64 {
+        let deleted = self.namespace(namespace).map_or(0, |(_, rows)| rows.delete_all(seq));
+        self.dead.fetch_add(deleted as usize, Ordering::Relaxed);
+        deleted
+    }
+
+    /// Records of a namespace, or of all, as of the newest commit, one in the making included, and
+    /// about the bytes held for them, replaced versions included. For the commit leader.
+    pub(crate) fn usage(&self, namespace: Option<&str>) -> Usage {
+        match namespace {
+            Some(name) => self.namespace(name).map_or_else(Usage::default, |(_, n)| n.usage()),
+            None => {
+                let dead = self.dead.load(Ordering::Relaxed) as u64;
+                Usage { records: u64::from(self.rows()) - dead, bytes: self.bytes() as u64 }
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The one writer of a live graph.
+//!
+//! A row is linked as HNSW does it (Malkov & Yashunin 2018, Alg. 1): searched for, its candidates
+//! pruned, and linked back. Lists that overflow are pruned with some slack, as in `build`. What is
+//! more: each row has a parent, whose link to it is never pruned. No row is the parent of so many
+//! that its list has no room for better links.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::super::build::{SLACK_PART, build_upper};
+use super::super::calibrate::{Probe, calibrate_with};
+use super::super::order::{Order, hash};
+use super::super::prune::prune;
+use super::super::scratch::Scratch;
+use super::super::walk::Cost;
+use super::super::{BuildError, GRAPH_ROWS_MAX, GraphOptions, NO_LINK};
+use super::block::{BLOCK_ROWS, Block, Blocks};
+use super::stage::Stage;
+use super::walk::LiveWalk;
+use super::{LiveGraph, ROOT, Search};
+use crate::codes::Measure;
+use crate::kernels::{Kernel, KernelChoice, WithKernel};
+use crate::{AppendOnly, Damaged, Metric, OneThread, Quantizer, Rows};
+
+/// Rows at which a graph is measured for the first time, and can be searched from then on.
+const FIRST_STAGE: u32 = 1_024;
+/// Stored vectors that it is measured with.
+const PROBES: u32 = 128;
+/// Values of `ef` that are measured: half as many as for a graph that is kept.
+const EF_LADDER: [u32; 6] = [16, 32, 64, 128, 256, 512];
+
+/// Links rows into a [`LiveGraph`]; there is one linker of a graph.
+#[derive(Debug)]
+pub struct Linker {
+    graph: Arc<LiveGraph>,
+    options: GraphOptions,
+    /// For each linked row the one whose link to it stays; the root is its own.
+    parents: Vec<u32>,
+    scratch: Scratch,
+}
+
+impl Linker {
+    /// Rows that are linked at a time.
+    pub const BLOCK_ROWS: u32 = BLOCK_ROWS as u32;
+
+    /// Begins a graph. Codes are fitted to `sample`, vectors back to back as the user gave them.
+    pub fn new(
+        metric: Metric,
+        dim: usize,
+        options: &GraphOptions,
+        sample: &[f32],
+    ) -> Result<Self, BuildError> {
+        options.check()?;
+        let graph = LiveGraph {
+            quantizer: Quantizer::train(metric, dim, sample),
+            degree: 2 * options.m,
+            blocks: AppendOnly::default(),
+            linked: Default::default(),
+            stages: AppendOnly::default(),
+        };
+        Ok(Linker {
+            graph: Arc::new(graph),
+            options: *options,
+            parents: Vec::new(),
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// The graph.
+    #[must_use]
+    pub fn graph(&self) -> &Arc<LiveGraph> {
+        &self.graph
+    }
+
+    /// Links the next [`BLOCK_ROWS`](Self::BLOCK_ROWS) rows, whose vectors are in `block` back to
+    /// back as the user gave them. Each one can be found as soon as it is linked.
+    ///
+    /// # Panics
+    ///
+    /// If `block` does not hold so many vectors.
+    pub fn link(&mut self, block: &[f32]) -> Result<(), BuildError> {
+        let graph = Arc::clone(&self.graph);
+        let rows = BLOCK_ROWS;
+        assert_eq!(block.len(), rows * graph.quantizer.dim(), "a block has {rows} vectors");
+        let first = self.parents.len();
+        if first + rows > GRAPH_ROWS_MAX as usize {
+            return Err(BuildError::TooManyRows((first + rows) as u32));
+        }
+        graph.blocks.push(Block::encode(&graph.quantizer, block, graph.degree));
+        let blocks = Blocks::new(&graph.blocks, (first + rows) as u32, graph.degree);
+        for row in first as u32..(first + rows) as u32 {
+            KernelChoice::detected().run(LinkRow { linker: self, blocks: &blocks, row })?;
+            // What was stored before is there for whoever sees this number.
+            graph.linked.store(row + 1, std::sync::atomic::Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether the graph has grown so much that it should be measured again.
+    #[must_use]
+    pub fn is_measuring_due(&self) -> bool {
+        let stages = &self.graph.stages;
+        let newest = stages.len().checked_sub(1).and_then(|newest| stages.get(newest));
+        self.parents.len() as u32 >= newest.map_or(FIRST_STAGE, Stage::next)
+    }
+
+    /// Makes the layers above and measures what the graph does, against exact distances to
+    /// `vectors`, which has the linked rows at least. Readers have it from then on.
+    pub fn measure<V: Rows<f32>>(&mut self, vectors: &V) -> Result<(), BuildError> {
+        let graph = &*self.graph;
+        let rows = self.parents.len() as u32;
+        let blocks = Blocks::new(&graph.blocks, rows, graph.degree);
+        let metric = graph.quantizer.metric();
+        let order = Order::new(self.options.seed, rows);
+        let upper = build_upper(
+            KernelChoice::detected(),
+            &blocks,
+            Measure::of(metric),
+            &self.options,
+            &order,
+            &OneThread,
+            &mut |_| ControlFlow::Continue(()),
+        )?;
+        let probes = probes(metric, rows, vectors)?;
+        let calibration = calibrate_with(
+            rows,
+            &EF_LADDER,
+            &graph.quantizer,
+            vectors,
+            &probes,
+            &OneThread,
+            |row, query, ef, scratch| {
+                Search { blocks: &blocks, upper: &upper, query, hidden: Some(row) }.run(
+                    ef,
+                    None,
+                    usize::MAX,
+                    scratch,
+                )
+            },
+        )?;
+        graph.stages.push(Stage::new(rows, upper, calibration));
+        Ok(())
+    }
+
+    /// Rows that `row` is the parent of.
+    fn children<'a>(&'a self, list: &'a [u32], row: u32) -> impl Iterator<Item = u32> + 'a {
+        let is_child =
+            move |&link: &u32| link != row && self.parents.get(link as usize) == Some(&row);
+        list.iter().copied().filter(is_child)
+    }
+}
+
+/// Stored vectors, evenly spread over the rows, with their nearest.
+fn probes<V: Rows<f32>>(metric: Metric, rows: u32, vectors: &V) -> Result<Vec<Probe>, Damaged> {
+    let count = u64::from(PROBES.min(rows));
+    let spread = (0..count).map(|i| ((2 * i + 1) * u64::from(rows) / (2 * count)) as u32);
+    let mut probes = spread
+        .map(|row| Ok(Probe::new(metric, row, vectors.row(row)?)))
+        .collect::<Result<Vec<_>, Damaged>>()?;
+    // Block by block, so that each is read from memory once and not once a probe.
+    let mut block = Vec::new();
+    for first in (0..rows).step_by(BLOCK_ROWS) {
+        block.clear();
+        for row in first..rows.min(first + BLOCK_ROWS as u32) {
+            block.extend_from_slice(vectors.row(row)?);
+        }
+        probes.iter_mut().for_each(|probe| probe.observe(first, &block));
+    }
+    Ok(probes)
+}
+
+/// Links a row whose code is in its block.
+struct LinkRow<'a> {
+    linker: &'a mut Linker,
+    blocks: &'a Blocks<'a>,
+    row: u32,
+}
+
+impl WithKernel for LinkRow<'_> {
+    type Output = Result<(), Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
+        let LinkRow { linker, blocks, row } = self;
+        if row == ROOT {
+            linker.parents.push(ROOT);
+            return Ok(());
+        }
+        let candidates = linker.candidates(kernel, blocks, row)?;
+        let measure = Measure::of(linker.graph.quantizer.metric());
+        let mut kept = Vec::new();
+        prune(kernel, blocks, measure, &candidates, blocks.degree(), &mut kept)?;
+        blocks.store_links(row, &kept);
+        let parent = linker.parent_for(kernel, blocks, row, &kept, &candidates)?;
+        linker.parents.push(parent);
+        linker.link_back(kernel, blocks, parent, row)?;
+        for &target in kept.iter().filter(|&&target| target != parent) {
+            linker.link_back(kernel, blocks, target, row)?;
+        }
+        Ok(())
+    }
+}
+
+impl Linker {
+    /// The rows near a row, nearest first.
+    #[inline(always)]
+    fn candidates<K: Kernel>(
+        &mut self,
+        kernel: K,
+        blocks: &Blocks<'_>,
+        row: u32,
+    ) -> Result<Vec<(u32, u32)>, Damaged> {
+        let Linker { graph, options, scratch, .. } = self;
+        let measure = Measure::of(graph.quantizer.metric());
+        let walk = LiveWalk { blocks, measure, query: blocks.row(row)? };
+        let mut cost = Cost::unbounded();
+        let newest = graph.stages.len().checked_sub(1).and_then(|at| graph.stages.get(at));
+        let down = match newest {
+            Some(stage) => stage.upper().descend(kernel, blocks, measure, walk.query, &mut cost)?,
+            None => None,
+        };
+        let seeds = [down.unwrap_or(ROOT), ROOT];
+        walk.nearest(kernel, &seeds, None, options.ef_construction, &mut cost, scratch)?;
+        Ok(scratch.pool.iter().collect())
+    }
+
+    /// The row whose link to `row` is to stay: the nearest of its own links that has room, else of
+    /// all candidates, else a row down the tree from the nearest, whose leaves all have room.
+    #[inline(always)]
+    fn parent_for<K: Kernel>(
+        &self,
+        kernel: K,
+        blocks: &Blocks<'_>,
+        row: u32,
+        kept: &[u32],
+        candidates: &[(u32, u32)],
+    ) -> Result<u32, Damaged> {
+        let mut list = Vec::with_capacity(blocks.degree());
+        let children_max = (blocks.degree() / 2).max(1);
+        let mut has_room = |other: u32| {
+            blocks.load_links(other, &mut list);
+            self.children(&list, other).count() < children_max
+        };
+        let near = kept.iter().copied().chain(candidates.iter().map(|&(_, other)| other));
+        for other in near.clone() {
+            if has_room(other) {
+                return Ok(other);
+            }
+        }
+        let mut parent = near.into_iter().next().unwrap_or(ROOT);
+        let measure = Measure::of(self.graph.quantizer.metric());
+        let code = blocks.row(row)?;
+        loop {
+            let mut list = Vec::with_capacity(blocks.degree());
+            blocks.load_links(parent, &mut list);
+            let mut nearest = None;
+            let mut children = 0;
+            for child in self.children(&list, parent) {
+                children += 1;
+                // Ties, of equal vectors, go all over the tree, so that it stays low.
+                let key = measure.key(kernel, code, blocks.row(child)?);
+                let rank = (key, hash(u64::from(row), child), child);
+                if nearest.is_none_or(|nearest| rank < nearest) {
+                    nearest = Some(rank);
+                }
+            }
+            match nearest {
+                Some((_, _, child)) if children >= children_max => parent = child,
+                _ => return Ok(parent),
+            }
+        }
+    }
+
+    /// Adds a link to `row` to the list of `target`; one that is full is pruned, but for the links
+    /// to children.
+    #[inline(always)]
+    fn link_back<K: Kernel>(
+        &self,
+        kernel: K,
+        blocks: &Blocks<'_>,
+        target: u32,
+        row: u32,
+    ) -> Result<(), Damaged> {
+        if blocks.append_link(target, row) {
+            return Ok(());
+        }
+        let degree = blocks.degree();
+        let measure = Measure::of(self.graph.quantizer.metric());
+        let code = blocks.row(target)?;
+        let mut list = Vec::with_capacity(degree + 1);
+        blocks.load_links(target, &mut list);
+        // Loaded from the back; stored in the order that `store_links` asks for.
+        list.reverse();
+        list.push(row);
+        let mut candidates = Vec::with_capacity(list.len());
+        for &link in &list {
+            candidates.push((measure.key(kernel, code, blocks.row(link)?), link));
+        }
+        candidates.sort_unstable();
+        let mut kept = Vec::with_capacity(degree);
+        prune(kernel, blocks, measure, &candidates, degree - degree / SLACK_PART, &mut kept)?;
+        let mut stays: Vec<u32> = self.children(&list, target).collect();
+        // The nearest of those that were kept, as far as there is room.
+        for link in kept {
+            if stays.len() < degree && !stays.contains(&link) {
+                stays.push(link);
+            }
+        }
+        list.retain(|link| stays.contains(link));
+        debug_assert!(list.iter().all(|&link| link != NO_LINK));
+        blocks.store_links(target, &list);
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! The walk of [`walk`](super::super::walk) over lists that change meanwhile.
+
+use std::cmp::Reverse;
+
+use super::super::pool::{Pool, key_of, pack, row_of};
+use super::super::scratch::Scratch;
+use super::super::walk::Cost;
+use super::block::Blocks;
+use crate::codes::Measure;
+use crate::kernels::Kernel;
+use crate::{Damaged, Rows};
+
+/// Codes asked for ahead of the one that is compared.
+const AHEAD: usize = 16;
+
+/// The rows and what is looked for among them.
+#[derive(Debug)]
+pub(super) struct LiveWalk<'a> {
+    pub(super) blocks: &'a Blocks<'a>,
+    pub(super) measure: Measure,
+    pub(super) query: &'a [u8],
+}
+
+impl LiveWalk<'_> {
+    /// The `ef` nearest rows that can be reached from `seeds`, left in the pool; `hidden` is passed
+    /// over as if it were not linked.
+    #[inline(always)]
+    pub(super) fn nearest<K: Kernel>(
+        &self,
+        kernel: K,
+        seeds: &[u32],
+        hidden: Option<u32>,
+        ef: usize,
+        cost: &mut Cost,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        self.begin(ef, scratch);
+        if let Some(hidden) = hidden.filter(|&row| row < self.blocks.rows()) {
+            scratch.visited.insert(hidden);
+        }
+        self.seed(seeds, scratch);
+        let mut list = Vec::with_capacity(self.blocks.degree());
+        while cost.spend(scratch.fresh.len()) {
+            let Scratch { pool, fresh, near, visited, .. } = scratch;
+            self.compare(kernel, fresh, pool.bound(), near)?;
+            for &entry in &*near {
+                pool.insert(entry);
+            }
+            let Some(row) = pool.expand() else { break };
+            self.blocks.load_links(row, &mut list);
+            visited.insert_all(&list, fresh);
+            if let Some(next) = Pool::peek(pool) {
+                self.blocks.prefetch_links(next);
+            }
+            cost.hops += 1;
+        }
+        scratch.visited.clear();
+        Ok(())
+    }
+
+    /// The `ef` nearest rows that `accept` accepts, on a walk through all, left in the pool. It
+    /// ends when no row that is still to be expanded is nearer than the worst of `ef` of them.
+    #[inline(always)]
+    pub(super) fn nearest_accepted<K: Kernel>(
+        &self,
+        kernel: K,
+        seeds: &[u32],
+        ef: usize,
+        accept: &dyn Fn(u32) -> bool,
+        cost: &mut Cost,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        self.begin(ef, scratch);
+        scratch.frontier.clear();
+        self.seed(seeds, scratch);
+        let mut list = Vec::with_capacity(self.blocks.degree());
+        while cost.spend(scratch.fresh.len()) {
+            let Scratch { pool, fresh, near, visited, frontier, .. } = scratch;
+            self.compare(kernel, fresh, pool.bound(), near)?;
+            for &entry in &*near {
+                // What is farther than a full pool is never expanded, as the bound only falls.
+                if pool.bound().is_none_or(|bound| entry < bound) {
+                    frontier.push(Reverse(entry));
+                    if accept(row_of(entry)) {
+                        pool.insert(entry);
+                    }
+                }
+            }
+            let Some(Reverse(entry)) = frontier.pop() else { break };
+            if pool.bound().is_some_and(|bound| key_of(bound) < key_of(entry)) {
+                break;
+            }
+            self.blocks.load_links(row_of(entry), &mut list);
+            visited.insert_all(&list, fresh);
+            if let Some(&Reverse(next)) = frontier.peek() {
+                self.blocks.prefetch_links(row_of(next));
+            }
+            cost.hops += 1;
+        }
+        scratch.visited.clear();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn begin(&self, ef: usize, scratch: &mut Scratch) {
+        scratch.visited.clear();
+        scratch.visited.reserve(self.blocks.rows());
+        scratch.pool.start(ef);
+    }
+
+    #[inline(always)]
+    fn seed(&self, seeds: &[u32], scratch: &mut Scratch) {
+        let Scratch { visited, fresh, .. } = scratch;
+        fresh.clear();
+        let rows = self.blocks.rows();
+        fresh.extend(seeds.iter().filter(|&&seed| seed < rows && visited.insert(seed)));
+    }
+
+    /// Compares the query with every row of `fresh`; leaves the entries below `bound` in `near`.
+    #[inline(always)]
+    fn compare<K: Kernel>(
+        &self,
+        kernel: K,
+        fresh: &[u32],
+        bound: Option<u64>,
+        near: &mut Vec<u64>,
+    ) -> Result<(), Damaged> {
+        let bound = bound.unwrap_or(u64::MAX);
+        for &row in fresh.iter().take(AHEAD) {
+            self.blocks.prefetch(row);
+        }
+        near.clear();
+        for (i, &row) in fresh.iter().enumerate() {
+            if let Some(&ahead) = fresh.get(i + AHEAD) {
+                self.blocks.prefetch(ahead);
+            }
+            let entry = pack(self.measure.key(kernel, self.query, self.blocks.row(row)?), row);
+            if entry < bound {
+                near.push(entry);
+            }
+        }
+        Ok(())
+    }
+}
