@@ -41,6 +41,10 @@ pub enum Step {
     Upsert(usize, Vec<u64>),
     /// Ids of a namespace are removed, in one batch.
     Remove(usize, Vec<u64>),
+    /// A namespace is removed as a whole.
+    RemoveNamespace(usize),
+    /// The memtable becomes a segment, and while it does a namespace is removed as a whole.
+    FlushWhileNamespaceGoes(usize),
     /// The records of a group are removed from a namespace.
     RemoveWhere(usize, u64),
     /// The memtable becomes a segment.
@@ -78,6 +82,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Snapshot),
         1 => Just(Step::Restore),
         1 => Just(Step::Recreate),
+        1 => space().prop_map(Step::RemoveNamespace),
+        1 => space().prop_map(Step::FlushWhileNamespaceGoes),
         1 => Just(Step::Sync),
         2 => Just(Step::Reopen),
     ]
@@ -95,6 +101,9 @@ pub fn each_kind_once() -> Vec<Step> {
         Step::RemoveWhere(0, 1),
         Step::OptimizeWhile(1, vec![5]),
         Step::Restore,
+        Step::Upsert(1, vec![8]),
+        Step::FlushWhileNamespaceGoes(1),
+        Step::Upsert(1, vec![9]),
         Step::Remove(1, vec![6]),
         Step::Reopen,
         Step::Snapshot,
@@ -146,6 +155,9 @@ impl Model {
                 let rows = model.rows_mut();
                 rows.retain(|(of, id), _| of != space || !ids.contains(id));
             }
+            Step::RemoveNamespace(space) | Step::FlushWhileNamespaceGoes(space) => {
+                model.rows_mut().retain(|(of, _), _| of != space);
+            }
             Step::RemoveWhere(space, group) => {
                 model.rows_mut().retain(|(of, _), number| of != space || *number % 4 != *group);
             }
@@ -189,6 +201,7 @@ pub fn run(
         let ids: Vec<RecordId> = ids.iter().map(|&id| id.into()).collect();
         docs(space)?.remove_many(&ids).map(drop)
     };
+    let remove_namespace = |space: usize| docs(space)?.remove_namespace(SPACES[space]).map(drop);
     match step {
         Step::Upsert(space, ids) => {
             let numbers = model.next + 1..;
@@ -196,27 +209,18 @@ pub fn run(
             docs(*space)?.batch_upsert(records.collect()).map(drop)
         }
         Step::Remove(space, ids) => remove(*space, ids),
-        Step::FlushWhile(space, ids) | Step::OptimizeWhile(space, ids) => {
-            let mut removed = None;
-            let mut meanwhile = |_: Progress| {
-                if removed.is_none() {
-                    let outcome = remove(*space, ids);
-                    if outcome.is_ok() {
-                        acknowledged();
-                    }
-                    removed = Some(outcome);
-                }
-                ControlFlow::Continue(())
-            };
-            let done = if matches!(step, Step::FlushWhile(..)) {
-                db.flush_with(&mut meanwhile)
-            } else {
-                db.optimize_with(&mut meanwhile).map(drop)
-            };
-            // Nothing to flush or to merge: nobody was told.
-            removed.unwrap_or_else(|| remove(*space, ids))?;
-            done
+        Step::RemoveNamespace(space) => remove_namespace(*space),
+        Step::FlushWhile(space, ids) => {
+            beside(&mut |told| db.flush_with(told), &|| remove(*space, ids), acknowledged)
         }
+        Step::FlushWhileNamespaceGoes(space) => {
+            beside(&mut |told| db.flush_with(told), &|| remove_namespace(*space), acknowledged)
+        }
+        Step::OptimizeWhile(space, ids) => beside(
+            &mut |told| db.optimize_with(told).map(drop),
+            &|| remove(*space, ids),
+            acknowledged,
+        ),
         Step::RemoveWhere(space, group) => {
             docs(*space)?.remove_where(&format!("group = {group}")).map(drop)
         }
@@ -241,6 +245,30 @@ pub fn run(
         Step::Sync => db.sync(),
         Step::Reopen => Ok(()),
     }
+}
+
+/// Long work that tells how far it is.
+type Work<'a> = dyn FnMut(&mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<()> + 'a;
+
+/// Does `work`, and `change` in the middle of it; behind it if it has no middle.
+fn beside(
+    work: &mut Work<'_>,
+    change: &dyn Fn() -> Result<()>,
+    acknowledged: &mut dyn FnMut(),
+) -> Result<()> {
+    let mut changed = None;
+    let done = work(&mut |_| {
+        if changed.is_none() {
+            let outcome = change();
+            if outcome.is_ok() {
+                acknowledged();
+            }
+            changed = Some(outcome);
+        }
+        ControlFlow::Continue(())
+    });
+    changed.unwrap_or_else(change)?;
+    done
 }
 
 /// Makes the collection.
