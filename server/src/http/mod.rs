@@ -1,5 +1,7 @@
 //! HTTP/JSON under `/v1`: the operations of the service, one route each.
 //!
+//! [`ui`] is a page for people, which asks the same routes.
+//!
 //! [`route::Route`] is the one description of a route: the router and the OpenAPI document are both
 //! made from the table in [`routes`], so neither can say what the other does not.
 
@@ -9,6 +11,7 @@ mod openapi;
 mod problem;
 mod route;
 mod routes;
+mod ui;
 
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ use crate::service::{Kind, Operation, Problem, Protocol};
 pub(crate) fn router(front: Arc<Front>, readiness: Readiness) -> Router {
     let mut routes = routes::all(readiness);
     routes.push(openapi::route(&routes));
+    routes.extend(ui::routes());
     let mut router = qdrant::router(&front);
     for route in routes {
         router = route.add_to(router, &front);
