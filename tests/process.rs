@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use vecstore::Database;
 
-use crate::{everything, history};
+use crate::{Contents, everything, history};
 
 /// Named moments at which a writer may end itself.
 pub const MOMENTS: [&str; 7] = [
@@ -119,9 +119,27 @@ pub fn check(dir: &Path, acknowledged: &[u64], submitted: &[u64], place: &str) -
                 .unwrap_or_else(|| {
                     panic!(
                         "{place}, thread {thread}: the database holds what none of the first \
-                         {acknowledged} to {submitted} operations leave"
+                         {acknowledged} to {submitted} operations leave: {}",
+                        difference(&history::contents_after(thread, acknowledged), &found)
                     )
                 })
         })
         .collect()
+}
+
+/// Ids that are missing, that should not be there, and that have another record.
+fn difference(expected: &Contents, found: &Contents) -> String {
+    let ids = |in_one: &Contents, other: &Contents| -> Vec<String> {
+        in_one.keys().filter(|id| !other.contains_key(id)).map(ToString::to_string).collect()
+    };
+    let changed: Vec<String> = expected
+        .iter()
+        .filter(|(id, record)| found.get(id).is_some_and(|found| found != *record))
+        .map(|(id, _)| id.to_string())
+        .collect();
+    format!(
+        "missing {:?}, too many {:?}, another record {changed:?}",
+        ids(expected, found),
+        ids(found, expected)
+    )
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use vecstore_query::Costs;
@@ -103,7 +103,6 @@ pub(crate) struct CollectionState {
     pub(crate) dropped: AtomicBool,
     /// The last failure of background work, until it succeeds again.
     pub(crate) trouble: Mutex<Option<String>>,
-    costs: OnceLock<Costs>,
 }
 
 /// Where the next log frame goes, and which entries of deletions and removals exist.
@@ -134,13 +133,15 @@ impl CollectionState {
             merging: Mutex::new(()),
             dropped: AtomicBool::new(false),
             trouble: Mutex::new(None),
-            costs: OnceLock::new(),
         }
     }
 
-    /// Costs of this machine for the collection's vectors, measured when they are first needed.
+    /// Costs of this machine for the collection's vectors, measured when the process first needs
+    /// them for their length.
     pub(crate) fn costs(&self) -> Costs {
-        *self.costs.get_or_init(|| Costs::measure(self.options.dim()))
+        static MEASURED: Mutex<BTreeMap<usize, Costs>> = Mutex::new(BTreeMap::new());
+        let dim = self.options.dim();
+        *MEASURED.lock().entry(dim).or_insert_with(|| Costs::measure(dim))
     }
 
     /// How segments are written.

@@ -210,6 +210,9 @@ impl Change {
             let epoch = self.version.active().table.epoch();
             let removed = RemovedNamespace { seq, epoch, next_segment: self.next_segment };
             catalogue::put_removed_namespace(batch, self.collection.id, namespace, &removed);
+            // Ids of segments that are being written are known in memory alone: given out again
+            // after a crash, the entry would hide what was written behind it.
+            catalogue::put_next_segment(batch, self.next_segment);
             self.removed.push((Arc::clone(namespace), removed));
         }
         records
