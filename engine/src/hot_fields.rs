@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{FieldIndex, FieldIndexBuilder, FieldLimits, FormatError};
+use vecstore_index::{FieldIndex, FormatError};
 use vecstore_segments::index_metadata;
 
 use crate::memtable::HotRow;
+use crate::options::CollectionOptions;
 
 /// Rows of one index. Few, because the rows after the last whole run are matched one by one, at
 /// about 2 µs each; not fewer, because every index costs some 10 µs a question.
@@ -36,10 +37,11 @@ impl RunFields {
     pub(crate) fn get<'a>(
         &self,
         run: u32,
+        options: &CollectionOptions,
         row: impl Fn(u32) -> &'a HotRow,
     ) -> Result<(FieldIndex<'_>, &RoaringBitmap), FormatError> {
         let fields = self.0.get_or_init(|| {
-            let mut builder = FieldIndexBuilder::new(FieldLimits::default());
+            let mut builder = options.field_index();
             let mut unread = RoaringBitmap::new();
             for at in run_rows(run) {
                 match row(at).metadata() {

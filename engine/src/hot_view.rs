@@ -93,11 +93,12 @@ impl<'a> HotView<'a> {
             if wanted.is_empty() {
                 continue;
             }
-            let indexed = self.part.table.fields(run).and_then(|(fields, not_in_it)| {
-                let listed = &wanted - not_in_it;
-                let unlisted = order.index_keys(&fields, &listed, &mut keys, &place)?;
-                Ok((&wanted & not_in_it) | unlisted)
-            });
+            let indexed =
+                self.part.table.fields(run, self.options).and_then(|(fields, not_in_it)| {
+                    let listed = &wanted - not_in_it;
+                    let unlisted = order.index_keys(&fields, &listed, &mut keys, &place)?;
+                    Ok((&wanted & not_in_it) | unlisted)
+                });
             match indexed {
                 Ok(unlisted) => unread |= unlisted,
                 Err(_) => unread |= wanted,
@@ -144,11 +145,12 @@ impl SegmentView for HotView<'_> {
             if scope.is_empty() {
                 continue;
             }
-            let compiled = self.part.table.fields(run).and_then(|(fields, unread)| {
-                unsure |= &scope & unread;
-                scope -= unread;
-                compile(filter, &fields, &scope)
-            });
+            let compiled =
+                self.part.table.fields(run, self.options).and_then(|(fields, unread)| {
+                    unsure |= &scope & unread;
+                    scope -= unread;
+                    compile(filter, &fields, &scope)
+                });
             match compiled {
                 Ok(compiled) => {
                     found.rows |= compiled.rows;

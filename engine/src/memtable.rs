@@ -14,6 +14,7 @@ use vecstore_index::{FieldIndex, FormatError};
 use vecstore_segments::{Metadata, RecordId};
 
 use crate::hot_fields::{RUN_ROWS, RunFields};
+use crate::options::CollectionOptions;
 use crate::record::CheckedRecord;
 use crate::stats::Usage;
 use crate::{Error, ErrorKind, Result};
@@ -159,13 +160,14 @@ impl Memtable {
     pub(crate) fn fields(
         &self,
         run: u32,
+        options: &CollectionOptions,
     ) -> std::result::Result<(FieldIndex<'_>, &RoaringBitmap), FormatError> {
         let (chunk, slot) = place((run * RUN_ROWS) as usize);
         let runs = self.fields[chunk].get_or_init(|| {
             let runs = (FIRST_CHUNK << chunk) / RUN_ROWS as usize;
             std::iter::repeat_with(RunFields::default).take(runs).collect()
         });
-        runs[slot / RUN_ROWS as usize].get(run, |row| self.row(row))
+        runs[slot / RUN_ROWS as usize].get(run, options, |row| self.row(row))
     }
 
     /// Appends a version of a record; only the commit leader may call this.

@@ -54,6 +54,7 @@ pub fn options(metric: Metric, dim: usize) -> WriteOptions {
         graph: GraphOptions::default(),
         graph_rows_min: 500,
         fields: FieldLimits::default(),
+        unindexed: Vec::new(),
     }
 }
 

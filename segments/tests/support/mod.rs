@@ -139,6 +139,7 @@ pub fn options(dim: usize, metric: Metric, graph_rows_min: u32) -> WriteOptions 
         graph: GraphOptions { m: 4, ef_construction: 20, seed: 1 },
         graph_rows_min,
         fields: FieldLimits::default(),
+        unindexed: Vec::new(),
     }
 }
 

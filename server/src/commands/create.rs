@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use vecstore::{CollectionOptions, Database, Metric};
 
+use super::schema::SchemaArgs;
 use crate::failure::Result;
 use crate::output::Output;
 
@@ -31,6 +32,8 @@ pub(crate) struct Create {
     /// [default: 128]
     #[arg(long, value_name = "N")]
     ef_construction: Option<usize>,
+    #[command(flatten)]
+    schema: SchemaArgs,
 }
 
 #[derive(Serialize)]
@@ -55,6 +58,7 @@ impl Create {
         if let Some(ef_construction) = self.ef_construction {
             options = options.ef_construction(ef_construction);
         }
+        let options = self.schema.apply(options);
         let db = Database::open(&self.dir)?;
         db.create_collection(&self.collection, options)?;
         db.close()?;

@@ -9,6 +9,7 @@ use vecstore::{Collection, CollectionOptions, Database, ErrorKind, Metric, Optio
 
 use super::create::parse_metric;
 use super::ingest::{Ingested, close, ingest};
+use super::schema::SchemaArgs;
 use crate::collection::Target;
 use crate::failure::{Failure, Result};
 use crate::input::{ArrayFile, Arrays, LineFile, LineFiles, RecordLines, Source};
@@ -52,6 +53,8 @@ pub(crate) struct Import {
     /// Create the collection if it is missing, with this metric [default: cosine]
     #[arg(long, value_parser = parse_metric)]
     metric: Option<Metric>,
+    #[command(flatten)]
+    schema: SchemaArgs,
     /// Records a commit
     #[arg(long, value_name = "N", default_value_t = 1000)]
     batch: usize,
@@ -148,7 +151,7 @@ impl Import {
     /// Opens the collection; creates it, and the database, if that was asked for.
     fn open(&self, dim: Option<usize>) -> Result<(Database, Collection)> {
         let options = Options { busy_timeout: BUSY_TIMEOUT, ..Options::default() };
-        let create = self.metric.is_some() || self.dim.is_some();
+        let create = self.metric.is_some() || self.dim.is_some() || !self.schema.is_empty();
         let hint = |failure: Failure| {
             if failure.is(ErrorKind::NotFound) {
                 failure.with_note("--metric (and --dim) would create it")
@@ -168,7 +171,7 @@ impl Import {
                     Failure::invalid("the input is empty: --dim must say how many components")
                 })?;
                 let metric = self.metric.unwrap_or(Metric::Cosine);
-                db.create_collection(name, CollectionOptions::new(dim, metric))?
+                db.create_collection(name, self.schema.apply(CollectionOptions::new(dim, metric)))?
             }
             result => result.map_err(|e| hint(e.into()))?,
         };
@@ -192,6 +195,9 @@ impl Import {
             }
             (_, Some(metric)) if metric != settings.metric() => {
                 conflict(format!("metric {}", settings.metric()), metric.to_string())
+            }
+            _ if !self.schema.describes(settings) => {
+                conflict("other settings of its fields".to_owned(), "those given".to_owned())
             }
             _ => Ok(()),
         }
