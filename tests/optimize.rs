@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use vecstore::{Collection, Database, Metric, Options, Record};
+use vecstore::{Collection, Database, IndexOption, Metric, Options, Record};
 use vecstore_tests::{Random, disk_bytes, everything, wordnet};
 
 const DIM: usize = 32;
@@ -35,7 +35,12 @@ fn graphs_are_merged() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { background_merge: false, ..Options::default() };
     let db = Database::open_with(dir.path(), options).unwrap();
-    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
+    let docs = db
+        .create_collection(
+            "docs",
+            Collection::options(DIM, Metric::Euclidean).index(IndexOption::Graph),
+        )
+        .unwrap();
     let mut random = Random::new(7);
     for part in 0..2 {
         fill(&docs, part * 3_000..(part + 1) * 3_000, &mut random);
@@ -43,12 +48,12 @@ fn graphs_are_merged() {
     }
     let graphs = || -> Vec<String> {
         let segments = docs.stats().unwrap().segments;
-        segments.into_iter().map(|segment| segment.graphs[""].clone()).collect()
+        segments.into_iter().map(|segment| segment.indexes[""].clone()).collect()
     };
-    assert_eq!(graphs(), ["built", "built"]);
+    assert_eq!(graphs(), ["graph, built", "graph, built"]);
     docs.remove_where("n < 300").unwrap();
     docs.optimize().unwrap();
-    assert_eq!(graphs(), ["merged from 2"]);
+    assert_eq!(graphs(), ["graph, merged from 2"]);
     let (mut found, queries) = (0, 50);
     for _ in 0..queries {
         let query = random.vector(DIM);

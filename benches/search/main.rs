@@ -3,11 +3,13 @@
 //!
 //! ```text
 //! cargo run --release -p vecstore-benches --bin search -- [--keep FOLDER] [--threads N]
-//!     [--ef 16,32,…] [--rounds N] [--queries N] DATA…
+//!     [--index auto|graph|clusters] [--ef 16,32,…] [--recall 0.9,0.95,…] [--rounds N]
+//!     [--queries N] DATA…
 //! ```
 //!
 //! Each `DATA` is a folder as [`Data::read`] describes it. The database is built in a temporary
-//! folder, or in `FOLDER/<name of the set>`, where the next run finds it again. For each `ef`:
+//! folder, or in `FOLDER/<name of the set>-<index>`, where the next run finds it again. For each `ef` (for
+//! clusters: number of leaves) and each recall requested:
 //! recall@10 (ties count), queries per second of one thread that asks one at a time, distances per
 //! query, latencies, queries per second of two threads, and the fraction of the physical limit
 //! ([`limit`]). Rounds are interleaved; medians are printed.
@@ -23,7 +25,8 @@ use std::time::{Duration, Instant};
 use data::Data;
 use limit::{Machine, Shape};
 use vecstore::{
-    Collection, CollectionOptions, Database, Include, Options, Record, RecordId, limits,
+    Collection, CollectionOptions, Database, Include, IndexOption, Options, Query, Record,
+    RecordId, limits,
 };
 
 const K: usize = 10;
@@ -32,10 +35,36 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 struct Settings {
     keep: Option<PathBuf>,
     threads: usize,
-    efs: Vec<usize>,
+    index: IndexOption,
+    efforts: Vec<Effort>,
     rounds: usize,
     queries: usize,
     data: Vec<PathBuf>,
+}
+
+/// How hard to look.
+#[derive(Clone, Copy)]
+enum Effort {
+    Ef(usize),
+    Recall(f32),
+}
+
+impl Effort {
+    fn of<'a>(self, query: Query<'a>) -> Query<'a> {
+        match self {
+            Effort::Ef(ef) => query.ef(ef),
+            Effort::Recall(recall) => query.recall(recall),
+        }
+    }
+}
+
+impl std::fmt::Display for Effort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Effort::Ef(ef) => f.pad(&ef.to_string()),
+            Effort::Recall(recall) => f.pad(&format!("r{recall}")),
+        }
+    }
 }
 
 fn main() -> Outcome<()> {
@@ -44,13 +73,13 @@ fn main() -> Outcome<()> {
         let data = Data::read(folder, K, settings.queries)?;
         let temporary;
         let database = match &settings.keep {
-            Some(keep) => keep.join(&data.name),
+            Some(keep) => keep.join(format!("{}-{}", data.name, settings.index)),
             None => {
                 temporary = tempfile::tempdir()?;
                 temporary.path().join("database")
             }
         };
-        build(&data, &database, settings.threads)?;
+        build(&data, &database, &settings)?;
         measure(&data, &database, &settings)?;
     }
     Ok(())
@@ -60,7 +89,8 @@ fn settings() -> Outcome<Settings> {
     let mut settings = Settings {
         keep: None,
         threads: 1,
-        efs: vec![10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768],
+        index: IndexOption::Auto,
+        efforts: Vec::new(),
         rounds: 5,
         queries: 1_000,
         data: Vec::new(),
@@ -76,16 +106,29 @@ fn settings() -> Outcome<Settings> {
             Some("--queries") => settings.queries = number(value()?)?,
             Some("--ef") => {
                 let list = value()?.to_string_lossy().into_owned();
-                settings.efs = list.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                for ef in list.split(',') {
+                    settings.efforts.push(Effort::Ef(ef.parse()?));
+                }
             }
+            Some("--recall") => {
+                let list = value()?.to_string_lossy().into_owned();
+                for recall in list.split(',') {
+                    settings.efforts.push(Effort::Recall(recall.parse()?));
+                }
+            }
+            Some("--index") => settings.index = value()?.to_string_lossy().parse()?,
             Some(option) if option.starts_with("--") => return Err(format!("{option}?").into()),
             _ => settings.data.push(argument.into()),
         }
     }
     if settings.data.is_empty() {
-        return Err("usage: search [--keep FOLDER] [--threads N] [--ef LIST] [--rounds N] \
-                    [--queries N] DATA…"
+        return Err("usage: search [--keep FOLDER] [--threads N] [--index auto|graph|clusters] \
+                    [--ef LIST] [--recall LIST] [--rounds N] [--queries N] DATA…"
             .into());
+    }
+    if settings.efforts.is_empty() {
+        let ladder = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768];
+        settings.efforts = ladder.map(Effort::Ef).to_vec();
     }
     Ok(settings)
 }
@@ -95,7 +138,8 @@ fn options(threads: usize) -> Options {
     Options { background_merge: false, memtable_bytes_max: 4 << 30, threads, ..Options::default() }
 }
 
-fn build(data: &Data, path: &Path, threads: usize) -> Outcome<()> {
+fn build(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
+    let threads = settings.threads;
     println!(
         "\n{}: {} × {}, {}, {} queries",
         data.name,
@@ -109,7 +153,8 @@ fn build(data: &Data, path: &Path, threads: usize) -> Outcome<()> {
         return Ok(());
     }
     let db = Database::open_with(path, options(threads))?;
-    let docs = db.create_collection("docs", CollectionOptions::new(data.dim, data.metric))?;
+    let collection = CollectionOptions::new(data.dim, data.metric).index(settings.index);
+    let docs = db.create_collection("docs", collection)?;
     let cpu = cpu_time();
     let started = Instant::now();
     let rows: Vec<u64> = (0..data.rows() as u64).collect();
@@ -147,17 +192,17 @@ fn measure(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
     let db = Database::open_existing(path, options(settings.threads))?;
     let docs = db.collection("docs")?;
     let mut points: Vec<Point> = Vec::new();
-    for &ef in &settings.efs {
-        points.push(cost(data, &docs, ef)?);
+    for &effort in &settings.efforts {
+        points.push(cost(data, &docs, effort)?);
     }
     for _ in 0..settings.rounds {
-        for (&ef, point) in settings.efs.iter().zip(&mut points) {
+        for (&effort, point) in settings.efforts.iter().zip(&mut points) {
             let started = Instant::now();
-            let times = ask_all(data, &docs, ef, 0, 1)?;
+            let times = ask_all(data, &docs, effort, 0, 1)?;
             point.rates.push(times.len() as f64 / started.elapsed().as_secs_f64());
             point.latencies.extend(times);
             let started = Instant::now();
-            let half = |part: usize| ask_all(data, &docs, ef, part, 2).map(|times| times.len());
+            let half = |part: usize| ask_all(data, &docs, effort, part, 2).map(|times| times.len());
             let asked = std::thread::scope(|scope| {
                 let other = scope.spawn(|| half(1));
                 Ok::<_, vecstore::Error>(half(0)? + other.join().unwrap_or(Ok(0))?)
@@ -166,30 +211,36 @@ fn measure(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
         }
     }
 
-    let sections = docs.stats()?.segments.into_iter().flat_map(|segment| segment.sections);
-    let (mut codes, mut links) = (0, 0);
+    let segments = docs.stats()?.segments;
+    for index in segments.iter().flat_map(|segment| segment.indexes.values()) {
+        println!("  index: {index}");
+    }
+    let sections = segments.into_iter().flat_map(|segment| segment.sections);
+    let (mut codes, mut links, mut leaves) = (0, 0, 0);
     for (name, bytes) in sections {
         match &*name {
             "codes" => codes += bytes,
             "links" => links += bytes,
+            "clusters" | "cluster-blocks" => leaves += bytes,
             _ => {}
         }
     }
     let rows = data.rows() as u64;
-    let hot = (codes + links) as usize;
+    let hot = (codes + links + leaves) as usize;
     let machine = Machine::probe(data.metric, data.dim, (codes / rows) as usize, hot);
     println!(
-        "  hot bytes a vector: {} of codes, {} of links; kernels: {}",
+        "  hot bytes a vector: {} of codes, {} of links, {} of leaves; kernels: {}",
         codes / rows,
         links / rows,
+        leaves / rows,
         db.stats()?.kernels
     );
     if let (Some(before), Some(after)) = (memory, resident_bytes()) {
         println!("  resident after the queries: {} MiB", after.saturating_sub(before) >> 20);
     }
     println!("  machine: {machine}");
-    println!("     ef  recall   queries/s  two threads  distances  p50 µs  p99 µs  of the limit");
-    for (ef, point) in settings.efs.iter().zip(&mut points) {
+    println!(" effort  recall   queries/s  two threads  distances  p50 µs  p99 µs  of the limit");
+    for (effort, point) in settings.efforts.iter().zip(&mut points) {
         let shape = Shape {
             distances: point.distances,
             hops: point.hops,
@@ -202,7 +253,7 @@ fn measure(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
         point.latencies.sort();
         let at = |part: f64| point.latencies[((point.latencies.len() - 1) as f64 * part) as usize];
         println!(
-            "  {ef:5}  {:.4}  {rate:10.0}  {:11.0}  {:9.0}  {:6.1}  {:6.1}  {:11.0} %",
+            "  {effort:>5}  {:.4}  {rate:10.0}  {:11.0}  {:9.0}  {:6.1}  {:6.1}  {:11.0} %",
             point.recall,
             median(&mut point.rates_of_two),
             point.distances,
@@ -221,11 +272,12 @@ fn measure(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
 }
 
 /// What a query costs beside time.
-fn cost(data: &Data, docs: &Collection, ef: usize) -> Outcome<Point> {
+fn cost(data: &Data, docs: &Collection, effort: Effort) -> Outcome<Point> {
     let mut point = Point::default();
     let queries = data.queries().count() as f64;
     for (at, query) in data.queries().enumerate() {
-        let (answer, ran) = docs.query(query).k(K).ef(ef).include(Include::NOTHING).explain()?;
+        let asked = effort.of(docs.query(query).k(K)).include(Include::NOTHING);
+        let (answer, ran) = asked.explain()?;
         let rows: Vec<u64> = answer
             .iter()
             .filter_map(|hit| match hit.id {
@@ -248,7 +300,7 @@ fn cost(data: &Data, docs: &Collection, ef: usize) -> Outcome<Point> {
 fn ask_all(
     data: &Data,
     docs: &Collection,
-    ef: usize,
+    effort: Effort,
     first: usize,
     step: usize,
 ) -> vecstore::Result<Vec<Duration>> {
@@ -257,7 +309,7 @@ fn ask_all(
         .step_by(step)
         .map(|query| {
             let started = Instant::now();
-            docs.query(query).k(K).ef(ef).include(Include::NOTHING).run()?;
+            effort.of(docs.query(query).k(K)).include(Include::NOTHING).run()?;
             Ok(started.elapsed())
         })
         .collect()

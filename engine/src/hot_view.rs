@@ -124,6 +124,7 @@ impl SegmentView for HotView<'_> {
             dim: self.options.dim(),
             codes: false,
             graph: None,
+            clusters: None,
             degraded: Vec::new(),
         }
     }

@@ -143,7 +143,7 @@ fn build(
         state.segments.dir(),
         id,
         inputs.rows(),
-        &collection.options.write_options(),
+        &collection.write_options(),
         &Threads(state.options.threads),
         &mut |now: Progress| {
             keep_going(state, collection)?;

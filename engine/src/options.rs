@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vecstore_index::{FieldIndexBuilder, GraphOptions, Metric};
-use vecstore_query::Filter;
-use vecstore_segments::WriteOptions;
+use vecstore_query::{Costs, Filter};
+use vecstore_segments::{IndexKind, IndexOption as Segments, StepCosts, WriteOptions};
 
 use crate::schema::Schema;
 use crate::{Error, Result};
@@ -77,6 +77,55 @@ impl Options {
     }
 }
 
+/// What finds the nearest records of a segment without looking at all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IndexOption {
+    /// The one of both that costs less for a segment's records: a segment that is written has both
+    /// built and measured, and keeps one; a merge keeps the kind that its inputs were measured to
+    /// need. `stats` says which and why.
+    #[default]
+    Auto,
+    /// The HNSW graph: best where neighbours lie close together.
+    Graph,
+    /// Leaves of 4-bit codes: built in a fraction of the time, and best where neighbours are spread
+    /// thin and a graph needs many candidates.
+    Clusters,
+}
+
+impl IndexOption {
+    /// Every option, in the order in which they are documented.
+    pub const ALL: [IndexOption; 3] =
+        [IndexOption::Auto, IndexOption::Graph, IndexOption::Clusters];
+
+    /// The name used in every face and in the catalogue.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            IndexOption::Auto => "auto",
+            IndexOption::Graph => "graph",
+            IndexOption::Clusters => "clusters",
+        }
+    }
+}
+
+impl std::fmt::Display for IndexOption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for IndexOption {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let named = Self::ALL.into_iter().find(|option| option.name() == name);
+        let unknown =
+            || Error::invalid(format!("index: `{name}` is unknown, use auto, graph or clusters"));
+        named.ok_or_else(unknown)
+    }
+}
+
 /// Settings of a collection, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +136,8 @@ pub struct CollectionOptions {
     ef_construction: usize,
     #[serde(default)]
     schema: Schema,
+    #[serde(default)]
+    index: IndexOption,
 }
 
 impl CollectionOptions {
@@ -103,6 +154,7 @@ impl CollectionOptions {
             m: graph.m,
             ef_construction: graph.ef_construction,
             schema: Schema::default(),
+            index: IndexOption::default(),
         }
     }
 
@@ -172,6 +224,13 @@ impl CollectionOptions {
         self.schema.dates.iter().map(String::as_str)
     }
 
+    /// What finds the nearest records of a segment. Default: [`IndexOption::Auto`].
+    #[must_use]
+    pub fn index(mut self, index: IndexOption) -> Self {
+        self.index = index;
+        self
+    }
+
     /// Components of a vector.
     #[must_use]
     pub fn dim(&self) -> usize {
@@ -182,6 +241,12 @@ impl CollectionOptions {
     #[must_use]
     pub fn metric(&self) -> Metric {
         self.metric.parse().unwrap_or(Metric::Cosine)
+    }
+
+    /// What finds the nearest records of a segment.
+    #[must_use]
+    pub fn index_option(&self) -> IndexOption {
+        self.index
     }
 
     /// Graph links a row; see [`m`](Self::m).
@@ -215,7 +280,8 @@ impl CollectionOptions {
             .map_err(|e| Error::invalid(e.to_string()).about("metric"))
     }
 
-    pub(crate) fn write_options(&self) -> WriteOptions {
+    /// `costs` are those of this machine.
+    pub(crate) fn write_options(&self, costs: impl FnOnce() -> Costs) -> WriteOptions {
         WriteOptions {
             dim: self.dim,
             metric: self.metric(),
@@ -224,7 +290,12 @@ impl CollectionOptions {
                 ef_construction: self.ef_construction,
                 ..GraphOptions::default()
             },
-            graph_rows_min: GRAPH_ROWS_MIN,
+            index: match self.index {
+                IndexOption::Graph => Segments::Always(IndexKind::Graph),
+                IndexOption::Clusters => Segments::Always(IndexKind::Clusters),
+                IndexOption::Auto => Segments::Cheaper(step_costs(&costs().scaled(self.dim))),
+            },
+            index_rows_min: INDEX_ROWS_MIN,
             fields: self.schema.limits(),
             unindexed: self.schema.unindexed_keys().collect(),
         }
@@ -241,8 +312,19 @@ impl CollectionOptions {
     }
 }
 
-/// Below this many rows a scan of the codes is as fast as a graph search.
-const GRAPH_ROWS_MIN: u32 = 2_000;
+/// The steps that an index is chosen by.
+fn step_costs(costs: &Costs) -> StepCosts {
+    StepCosts {
+        graph_step_ns: costs.graph_step_ns,
+        leaf_ns: costs.leaf_ns,
+        cluster_row_ns: costs.cluster_row_ns,
+        scan_row_ns: costs.code_in_order_ns,
+        exact_ns: costs.exact_random_ns,
+    }
+}
+
+/// Below this many rows a scan of the codes is as fast as an index.
+const INDEX_ROWS_MIN: u32 = 2_000;
 
 /// Limits that hold for every record and request; exceeding one is an
 /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).

@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use serde_json::Value;
 use vecstore_query::{
-    ComparedSegment, Costs, Effort, ExecutedPlan, FILTER_BYTES_MAX, Filter, Params, Request,
-    SegmentView, compare, run, run_until,
+    ComparedSegment, Effort, ExecutedPlan, FILTER_BYTES_MAX, Filter, Params, Request, SegmentView,
+    compare, run, run_until,
 };
 use vecstore_segments::SegmentError;
 
@@ -179,7 +179,7 @@ impl<'a> Query<'a> {
         let request = self.request(vector, filter);
         let parts = views(version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
-        let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
+        let costs = &shard.costs();
         let answer = match self.stop {
             None => run(&request, &refs, costs)?,
             Some(stop) => {
@@ -221,8 +221,7 @@ impl<'a> Query<'a> {
         let version = shard.version();
         let parts = views(&version, self.collection.namespace_name(), &shard.options);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
-        let costs = shard.costs.get_or_init(|| Costs::measure(shard.options.dim()));
-        Ok(compare(&request, &refs, costs)?)
+        Ok(compare(&request, &refs, &shard.costs())?)
     }
 
     /// Checks everything but the vector; returns the filter.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, RwLock};
-use vecstore_segments::{FolderLock, Vfs};
+use vecstore_query::Costs;
+use vecstore_segments::{FolderLock, Vfs, WriteOptions};
 
 use crate::catalogue::RemovedNamespace;
 use crate::commit::Queue;
@@ -99,7 +100,7 @@ pub(crate) struct CollectionState {
     pub(crate) dropped: AtomicBool,
     /// The last failure of background work, until it succeeds again.
     pub(crate) trouble: Mutex<Option<String>>,
-    pub(crate) costs: std::sync::OnceLock<vecstore_query::Costs>,
+    costs: OnceLock<Costs>,
 }
 
 /// Where the next log frame goes, and which entries of deletions and removals exist.
@@ -130,8 +131,18 @@ impl CollectionState {
             merging: Mutex::new(()),
             dropped: AtomicBool::new(false),
             trouble: Mutex::new(None),
-            costs: std::sync::OnceLock::new(),
+            costs: OnceLock::new(),
         }
+    }
+
+    /// Costs of this machine for the collection's vectors, measured when they are first needed.
+    pub(crate) fn costs(&self) -> Costs {
+        *self.costs.get_or_init(|| Costs::measure(self.options.dim()))
+    }
+
+    /// How segments are written.
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        self.options.write_options(|| self.costs())
     }
 
     /// The newest published version.

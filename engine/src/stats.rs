@@ -70,9 +70,10 @@ pub struct SegmentStats {
     pub bytes: u64,
     /// Bytes of each section.
     pub sections: BTreeMap<String, u64>,
-    /// How the graph of each namespace that has one was made: `built`, `merged from 2`, `rebuilt:
+    /// What the index of each namespace that has one is, how it came about, and why it is of its
+    /// kind: `clusters; 24.1 µs a query, graph 96.0 µs`, `graph, merged from 2`, `graph, rebuilt:
     /// recall 0.930 below 0.950 at ef 64`.
-    pub graphs: BTreeMap<String, String>,
+    pub indexes: BTreeMap<String, String>,
     /// Each indexed metadata field, ascending by path; none if their index is damaged.
     pub fields: Vec<FieldStats>,
     /// Derived sections that were found damaged and are not used.
@@ -184,7 +185,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
                     .into_iter()
                     .map(|(name, bytes)| (name.to_owned(), bytes))
                     .collect(),
-                graphs: graphs(&part.file.segment),
+                indexes: indexes(&part.file.segment),
                 fields: fields(&part.file.segment),
                 degraded: part.file.segment.degraded(),
             })
@@ -193,11 +194,11 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
     })
 }
 
-/// How the graphs of a segment were made; nothing if that cannot be read, which makes the segment
+/// What the indexes of a segment are; nothing if that cannot be read, which makes the segment
 /// a degraded one.
-pub(crate) fn graphs(segment: &Segment) -> BTreeMap<String, String> {
-    let origins = segment.graph_origins().unwrap_or_default();
-    origins.into_iter().map(|(name, origin)| (name.to_owned(), origin.to_string())).collect()
+pub(crate) fn indexes(segment: &Segment) -> BTreeMap<String, String> {
+    let indexes = segment.indexes().unwrap_or_default();
+    indexes.into_iter().map(|(name, index)| (name.to_owned(), index.to_string())).collect()
 }
 
 fn fields(segment: &Segment) -> Vec<FieldStats> {

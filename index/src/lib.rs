@@ -1,9 +1,10 @@
-//! Nearness and membership over borrowed bytes: distance kernels, vector codes, the HNSW graph
-//! and the roaring field indices.
+//! Nearness and membership over borrowed bytes: distance kernels, vector codes, the HNSW graph,
+//! clusters and the roaring field indices.
 //!
 //! This crate knows no file, no clock and no thread pool of its own. What it reads comes in as
 //! [`Rows`], what it runs in parallel goes through [`Workers`].
 
+mod clusters;
 mod codes;
 mod fields;
 mod graph;
@@ -12,6 +13,10 @@ mod metric;
 mod rows;
 mod workers;
 
+pub use clusters::{
+    ClusterCalibration, ClusterOptions, Clusters, ClustersBuf, Reach, build_clusters,
+    calibrate_clusters,
+};
 pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
 pub use fields::{
     Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar, Timestamp,

@@ -34,6 +34,66 @@ proptest! {
     }
 
     #[test]
+    fn nibble_kernels_are_exact(
+        lines in 0..130usize,
+        seed in any::<u64>(),
+        extreme in any::<bool>(),
+        offset in 0..5usize,
+    ) {
+        let mut state = seed;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        let block: Vec<u8> =
+            (0..64 * lines + offset).map(|_| if extreme { 255 } else { byte() }).collect();
+        let block = &block[offset..];
+        let weights: Vec<[i8; 8]> = (0..lines)
+            .map(|_| [(); 8].map(|()| if extreme { -128 } else { byte() as i8 }))
+            .collect();
+        let mut sums = [0i64; 16];
+        for (component, weight) in weights.as_flattened().iter().enumerate() {
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let byte = block[component / 8 * 64 + 4 * row + component % 4];
+                let code = if component % 8 < 4 { byte & 15 } else { byte >> 4 };
+                *sum += i64::from(code) * i64::from(*weight);
+            }
+        }
+        for kernel in KernelChoice::all() {
+            prop_assert_eq!(kernel.nibble_dots(block, &weights).map(i64::from), sums, "{:?}", kernel);
+        }
+    }
+
+    #[test]
+    fn lanes_are_told_by_their_bits(
+        values in prop::array::uniform16(prop_oneof![-2.0f32..2.0, Just(0.5), Just(f32::NAN)]),
+        bound in prop_oneof![-2.0f32..2.0, Just(0.5), Just(f32::NEG_INFINITY)],
+    ) {
+        for kernel in KernelChoice::all() {
+            let lanes = kernel.lanes_at_least(&values, bound);
+            for (lane, value) in values.iter().enumerate() {
+                prop_assert_eq!(lanes >> lane & 1 == 1, *value >= bound, "{:?}", kernel);
+            }
+        }
+    }
+
+    #[test]
+    fn four_dots_are_close((a, b, offset) in pair(-100.0f32..100.0)) {
+        let b = &b[offset..];
+        let fours = [&a[..b.len()], b, &b[..b.len() / 2], &a[offset..]];
+        for kernel in KernelChoice::all() {
+            let len = b.len() / 2;
+            for (a, got) in fours.iter().zip(kernel.dot_of_4(fours.map(|a| &a[..len]), b)) {
+                let terms = a.iter().zip(&b[..len]).map(|(&a, &b)| f64::from(a) * f64::from(b));
+                prop_assert!(close(got, terms), "{:?}", kernel);
+            }
+            let same = kernel.dot_of_4([b, &a[offset..], b, b], b);
+            let terms = a[offset..].iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b));
+            prop_assert!(close(same[1], terms), "{:?}", kernel);
+        }
+    }
+
+    #[test]
     fn float_kernels_are_close((a, b, offset) in pair(-100.0f32..100.0)) {
         let (a, b) = (&a[offset..], &b[..b.len() - offset]);
         let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b)));
@@ -122,6 +182,10 @@ fn the_largest_sums_fit() {
         assert_eq!(dot, 128 * 128 * DIM_MAX as i64, "{kernel:?}");
         let dot = i64::from(kernel.code_dot(&zeros, &full));
         assert_eq!(dot, -128 * 127 * DIM_MAX as i64, "{kernel:?}");
+        for weight in [-128, 127] {
+            let dots = kernel.nibble_dots(&vec![255; 8 * DIM_MAX], &[[weight; 8]; DIM_MAX / 8]);
+            assert_eq!(dots, [15 * i32::from(weight) * DIM_MAX as i32; 16], "{kernel:?}");
+        }
     }
 }
 

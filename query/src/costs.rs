@@ -3,7 +3,10 @@
 use std::hint::black_box;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{CodeQuery, ExactQuery, FlatRows, Metric, Quantizer, RowSet, Rows};
+use vecstore_index::{
+    Accept, ClusterOptions, CodeQuery, ExactQuery, FlatRows, Metric, OneThread, Quantizer, Reach,
+    RowSet, Rows, Scratch, build_clusters,
+};
 
 use crate::stopwatch::Stopwatch;
 
@@ -25,6 +28,10 @@ pub struct Costs {
     /// One distance of a graph search: the code at a random row, and this distance's share of
     /// reading links, testing visited rows and keeping the pool.
     pub graph_step_ns: f64,
+    /// One centroid that the leaves of clusters are ranked by.
+    pub leaf_ns: f64,
+    /// One row of a leaf: a 4-bit code in a block of 16.
+    pub cluster_row_ns: f64,
     /// Taking one row out of a roaring bitmap.
     pub bitmap_row_ns: f64,
     /// Putting one row of a roaring bitmap into the set that a graph search tests rows with.
@@ -41,6 +48,8 @@ impl Default for Costs {
             exact_in_order_ns: 90.0,
             exact_random_ns: 250.0,
             graph_step_ns: 25.0 + GRAPH_OVERHEAD_NS,
+            leaf_ns: 25.0,
+            cluster_row_ns: 4.0,
             bitmap_row_ns: 2.5,
             row_set_row_ns: 5.0,
         }
@@ -66,6 +75,8 @@ impl Costs {
             exact_in_order_ns,
             exact_random_ns: bench.exact(Order::Random).max(exact_in_order_ns),
             graph_step_ns: code_random_ns + GRAPH_OVERHEAD_NS,
+            leaf_ns: bench.leaf(),
+            cluster_row_ns: bench.cluster_row(),
             bitmap_row_ns: bench.bitmap(),
             row_set_row_ns: bench.row_set(),
         };
@@ -93,6 +104,8 @@ impl Costs {
             exact_in_order_ns: self.exact_in_order_ns * factor,
             exact_random_ns: self.exact_random_ns * factor,
             graph_step_ns: self.code_random_ns * factor + graph_overhead_ns,
+            leaf_ns: self.leaf_ns * factor,
+            cluster_row_ns: self.cluster_row_ns * factor,
             bitmap_row_ns: self.bitmap_row_ns,
             row_set_row_ns: self.row_set_row_ns,
         }
@@ -119,6 +132,8 @@ struct Bench {
 impl Bench {
     /// Bytes of full vectors, more than the caches next to a core hold.
     const VECTOR_BYTES: usize = 16 << 20;
+    /// Bytes of centroids.
+    const CENTROID_BYTES: usize = 256 << 10;
     /// Distances in one timing.
     const STEPS: u32 = 2_000;
     /// Timings of which the fastest counts: what else runs on the machine only makes it slower.
@@ -172,6 +187,49 @@ impl Bench {
             }
             black_box(sum);
         })
+    }
+
+    /// Nanoseconds to compare a query with a centroid; those stay near the core.
+    fn leaf(&self) -> f64 {
+        let query = ExactQuery::new(Metric::Dot, self.exact_query.vector());
+        let centroids = (Self::CENTROID_BYTES / (4 * self.dim)).clamp(1, Self::STEPS as usize);
+        let block = &self.vectors[..(centroids * self.dim).min(self.vectors.len())];
+        let mut distances = Vec::new();
+        let mut compared = 0;
+        let ns = self.fastest_ns(|_| {
+            compared = 0;
+            while compared < Self::STEPS as usize {
+                distances.clear();
+                query.distances(black_box(block), &mut distances);
+                compared += distances.len().max(1);
+            }
+        });
+        ns * f64::from(Self::STEPS) / compared.max(1) as f64
+    }
+
+    /// Nanoseconds to compare a query with a row of a leaf.
+    fn cluster_row(&self) -> f64 {
+        let rows = (self.vectors.len() / self.dim).min(Self::STEPS as usize);
+        let vectors = FlatRows::new("vectors", &self.vectors[..rows * self.dim], self.dim);
+        let options = ClusterOptions { leaves: Some(1), rounds: 0 };
+        let (metric, go_on) = (Metric::Dot, &mut |_| std::ops::ControlFlow::Continue(()));
+        let built = build_clusters(&vectors, metric, self.dim, &options, &OneThread, go_on);
+        let Ok(built) = built else { return 0.0 };
+        let blocks = FlatRows::new("cluster-blocks", &built.blocks, built.clusters.block_len());
+        let mut scratch = Scratch::default();
+        let query = self.exact_query.vector();
+        let ns = self.fastest_ns(|_| {
+            let found = built.clusters.search(
+                &blocks,
+                query,
+                Reach::leaves(1),
+                32,
+                Accept::All,
+                &mut scratch,
+            );
+            let _ = black_box(found);
+        });
+        ns * f64::from(Self::STEPS) / rows as f64
     }
 
     /// Nanoseconds to take a row out of a bitmap.

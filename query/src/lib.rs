@@ -26,4 +26,6 @@ pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};
 pub use request::{Effort, Request};
 pub use sealed::SealedView;
 pub use values::{RowValues, ValueCounts};
-pub use view::{Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats};
+pub use view::{
+    ClusterStats, Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats,
+};

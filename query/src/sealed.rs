@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, RowSet, Rows,
+    Accept, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, Reach, RowSet, Rows,
     Scratch,
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
@@ -12,8 +12,8 @@ use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorR
 use crate::nearest::Nearest;
 use crate::numbering::{Gaps, complement, renumber};
 use crate::{
-    FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, Unreadable,
-    ValueCounts, ViewKind, ViewStats, compile,
+    ClusterStats, FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView,
+    Unreadable, ValueCounts, ViewKind, ViewStats, compile,
 };
 
 /// The rows of one namespace in a sealed segment, without the deleted ones.
@@ -26,7 +26,7 @@ pub struct SealedView<'a> {
     vectors: VectorRows<'a>,
     /// Live rows of the namespace.
     live: u32,
-    /// The live rows as a graph search wants them; made when one needs it.
+    /// The live rows as a search of an index wants them; made when one needs it.
     live_set: OnceLock<RowSet>,
 }
 
@@ -153,6 +153,16 @@ impl<'a> SealedView<'a> {
         Gaps::new(self.deleted, &self.namespace.rows)
     }
 
+    /// What may be collected, without the dead rows.
+    fn alive<'s>(&'s self, accept: Accept<'s>) -> Accept<'s> {
+        match accept {
+            Accept::All if self.live < self.rows() => Accept::Only(
+                self.live_set.get_or_init(|| RowSet::from_bitmap(&self.live(), 0..self.rows())),
+            ),
+            accept => accept,
+        }
+    }
+
     /// Reads the metadata of `rows` (of the segment) and keeps those that match in `found`. Rows
     /// that can't be read are noted and skipped.
     fn read_metadata(
@@ -242,6 +252,14 @@ impl SegmentView for SealedView<'_> {
                 None
             }
         };
+        let clusters = match self.segment.clusters(self.namespace) {
+            Ok(found) => found.map(|found| ClusterStats {
+                leaves: found.clusters.leaves(),
+                calibration: found.calibration.clone(),
+            }),
+            // The index that the graph was looked for in: told already.
+            Err(_) => None,
+        };
         ViewStats {
             kind: ViewKind::Sealed { id: self.segment.id() },
             rows: self.rows(),
@@ -249,6 +267,7 @@ impl SegmentView for SealedView<'_> {
             dim: self.segment.dim(),
             codes,
             graph,
+            clusters,
             degraded,
         }
     }
@@ -322,14 +341,27 @@ impl SegmentView for SealedView<'_> {
         };
         let code_query = self.segment.quantizer()?.query(query.vector);
         let codes = self.segment.codes(self.namespace.rows.clone());
-        let accept = match accept {
-            Accept::All if self.live < self.rows() => Accept::Only(
-                self.live_set.get_or_init(|| RowSet::from_bitmap(&self.live(), 0..self.rows())),
-            ),
-            accept => accept,
-        };
+        let accept = self.alive(accept);
         let links = Graph { links: &graph.links, upper: graph.upper };
         vecstore_index::search(&links, &codes, &code_query, ef, accept, distances_max, scratch)
+            .map_err(|damaged| self.segment.damaged(&damaged))
+    }
+
+    fn search_clusters(
+        &self,
+        query: &PreparedQuery<'_>,
+        reach: Reach,
+        keep: usize,
+        accept: Accept<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Found, SegmentError> {
+        let Some(found) = self.segment.clusters(self.namespace)? else {
+            return Ok(Found::default());
+        };
+        let accept = self.alive(accept);
+        found
+            .clusters
+            .search(&found.blocks, query.vector, reach, keep, accept, scratch)
             .map_err(|damaged| self.segment.damaged(&damaged))
     }
 

@@ -2,7 +2,9 @@
 //! one sealed segment, or in the memtable.
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Accept, Calibration, ExactQuery, Found, Metric, Scratch};
+use vecstore_index::{
+    Accept, Calibration, ClusterCalibration, ExactQuery, Found, Metric, Reach, Scratch,
+};
 use vecstore_segments::SegmentError;
 
 use crate::Filter;
@@ -34,8 +36,19 @@ pub struct ViewStats {
     pub codes: bool,
     /// The measured graph, if there is one that can be searched.
     pub graph: Option<Calibration>,
+    /// The measured clusters, if there are some that can be searched.
+    pub clusters: Option<ClusterStats>,
     /// Derived sections that are damaged and therefore not used.
     pub degraded: Vec<String>,
+}
+
+/// Clusters as a plan sees them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterStats {
+    /// Number of leaves.
+    pub leaves: u32,
+    /// What they were measured to do.
+    pub calibration: ClusterCalibration,
 }
 
 /// The rows that a filter selects.
@@ -88,7 +101,7 @@ pub struct PreparedQuery<'a> {
 /// Rows are numbered from 0 within the view. Every method answers for live rows only.
 /// Implemented by [`SealedView`](crate::SealedView) here and by the memtable in the engine.
 ///
-/// Damage is told as [`SegmentError::Corrupt`]: from `search`, and from `scan` where there are
+/// Damage is told as [`SegmentError::Corrupt`]: from `search` and `search_clusters`, and from `scan` where there are
 /// codes, it means that a derived structure is damaged, and the full vectors are scanned instead;
 /// from `scan_exact` it means that some row's vector is, and the rows are then asked for one by
 /// one with `distance`. Any other error ends the query.
@@ -119,6 +132,19 @@ pub trait SegmentView: Sync {
         distances_max: usize,
         scratch: &mut Scratch,
     ) -> Result<Found, SegmentError>;
+    /// Searches the nearest leaves for the `keep` nearest rows by code distance; only called
+    /// if [`ViewStats::clusters`] is there. `Accept::All` leaves out dead rows all the same.
+    fn search_clusters(
+        &self,
+        _query: &PreparedQuery<'_>,
+        _reach: Reach,
+        _keep: usize,
+        _accept: Accept<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<Found, SegmentError> {
+        // A view without clusters finds nothing in them, and what falls back then is the scan.
+        Ok(Found::default())
+    }
     /// Asks the processor to load the row's vector, whose distance will be asked for soon, and where
     /// its id lies; a hint without effect on results.
     fn prefetch(&self, _row: u32) {}

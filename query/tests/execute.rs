@@ -10,9 +10,9 @@ use support::{
     NaiveView, Rng, at_least, calibration, clustered, dear_scans, less, metadata, places, request,
     search, unreadable,
 };
-use vecstore_index::Metric;
+use vecstore_index::{ClusterCalibration, Metric};
 use vecstore_query::{
-    Answer, Costs, Effort, Filter, Request, SegmentView, Strategy, ViewKind, run,
+    Answer, ClusterStats, Costs, Effort, Filter, Request, SegmentView, Strategy, ViewKind, run,
 };
 use vecstore_segments::SegmentError;
 
@@ -158,6 +158,60 @@ fn without_codes_the_way_out_is_a_full_scan() {
     assert_eq!(rows(&answer), [0, 1]);
     assert_eq!(answer.executed.segments[0].ran, Strategy::FullScan);
     assert_eq!(answer.executed.reranked, 0, "exact distances are not computed twice");
+}
+
+/// A line whose view has clusters in the place of a graph.
+fn line_of_leaves(rows: usize) -> NaiveView {
+    let by_probes = calibration();
+    let reranked = vec![50; by_probes.points.len()];
+    let calibration = ClusterCalibration { by_probes, reranked };
+    let clusters = Some(ClusterStats { leaves: 300, calibration });
+    NaiveView { graph: None, clusters, ..line(rows) }
+}
+
+#[test]
+fn leaves_are_read_and_reranked_as_they_were_measured() {
+    let view = line_of_leaves(3_000);
+    let filter = at_least("n", 1_000);
+    for (filter, first, rerank) in [(None, 0, 50), (Some(&filter), 1_000, 100)] {
+        let request = Request { filter, ..request(&ORIGIN, 3, Effort::Recall(0.9)) };
+        let answer = walk(&view, &request);
+        assert_eq!(rows(&answer), [first, first + 1, first + 2]);
+        let ran = &answer.executed.segments[0];
+        assert_eq!(ran.ran.rerank(), Some(rerank), "{:?}", ran.ran);
+        assert_eq!(ran.candidates, rerank as u64);
+        // Fewer where codes show by themselves that the rest lies behind.
+        assert!((3..=rerank as u64).contains(&answer.executed.reranked));
+        assert!(ran.fallback.is_none() && answer.complete);
+        let json = answer.executed.to_json();
+        assert_eq!(json["segments"][0]["ran"]["strategy"], "clusters");
+        assert!(json["segments"][0]["ran"]["probes"].as_u64() > Some(0));
+        let text = answer.executed.to_string();
+        assert!(text.contains("Clusters probes="), "{text}");
+    }
+}
+
+#[test]
+fn leaves_that_have_too_few_rows_are_left_for_a_scan() {
+    let mut view = line_of_leaves(3_000);
+    view.faults.graph_misses = (0..2_995).collect();
+    let answer = walk(&view, &request(&ORIGIN, 6, Effort::Auto));
+    assert_eq!(rows(&answer), [0, 1, 2, 3, 4, 5]);
+    let ran = &answer.executed.segments[0];
+    assert_eq!(ran.ran, Strategy::ScanRows);
+    let fallback = ran.fallback.as_deref().expect("says so");
+    assert!(fallback.ends_with("found 5 of 6 rows"), "{fallback}");
+}
+
+#[test]
+fn damaged_leaves_degrade_to_full_vectors() {
+    let mut view = line_of_leaves(3_000);
+    view.faults.links = true;
+    let answer = walk(&view, &request(&[800.0, 0.0], 3, Effort::Auto));
+    assert_eq!(rows(&answer), [800, 799, 801]);
+    let ran = &answer.executed.segments[0];
+    assert_eq!((ran.ran, ran.degraded.len()), (Strategy::FullScan, 1));
+    assert!(answer.complete);
 }
 
 // ---- damage --------------------------------------------------------------------------------

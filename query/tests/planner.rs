@@ -3,10 +3,10 @@
 mod support;
 
 use support::{calibration, request};
-use vecstore_index::Calibration;
-use vecstore_query::Strategy::{Empty, FullScan, Graph, GraphSweep, ScanRows};
+use vecstore_index::{Calibration, ClusterCalibration, EfPoint};
+use vecstore_query::Strategy::{Clusters, Empty, FullScan, Graph, GraphSweep, ScanRows};
 use vecstore_query::{
-    Costs, Effort, Plan, Request, SegmentPlan, Strategy, ViewKind, ViewStats, plan,
+    ClusterStats, Costs, Effort, Plan, Request, SegmentPlan, Strategy, ViewKind, ViewStats, plan,
 };
 
 fn view(rows: u32) -> ViewStats {
@@ -17,6 +17,7 @@ fn view(rows: u32) -> ViewStats {
         dim: 384,
         codes: true,
         graph: Some(calibration()),
+        clusters: None,
         degraded: vec![],
     }
 }
@@ -58,6 +59,11 @@ fn assert_consistent(plan: &SegmentPlan) {
             assert!(plan.distances_max as u64 >= plan.distances, "{plan:#?}");
             let step_us = plan.cost_us / plan.distances as f64;
             assert!(plan.distances_max as f64 * step_us <= scan.cost_us * 1.01, "{plan:#?}");
+        }
+        Clusters { probes, .. } => {
+            let fallback = plan.fallback.expect("every index has a way out");
+            assert!(!fallback.uses_index() && probes > 0, "{plan:#?}");
+            assert_eq!(plan.distances_max, 0);
         }
         Empty | ScanRows | FullScan => {
             assert_eq!((plan.fallback, plan.distances_max), (None, 0));
@@ -238,6 +244,64 @@ fn strange_numbers_make_no_plan_that_cannot_run() {
     }
 }
 
+fn clusters() -> ClusterStats {
+    let point = |ef, recall, distances| EfPoint { ef, recall, distances };
+    let points = vec![
+        point(1, 0.5, 2_000.0),
+        point(8, 0.9, 9_000.0),
+        point(32, 0.98, 33_000.0),
+        point(128, 0.999, 129_000.0),
+        point(1_000, 0.9999, 1_001_000.0),
+    ];
+    let by_probes = Calibration { points };
+    let calibration = ClusterCalibration { by_probes, reranked: vec![20, 40, 60, 120, 240] };
+    ClusterStats { leaves: 1_000, calibration }
+}
+
+/// Clusters beside or in the place of the graph.
+#[test]
+fn leaves_are_priced_like_everything_else() {
+    let million = ViewStats { clusters: Some(clusters()), graph: None, ..view(1_000_000) };
+    let all = 1_000_000;
+    let probes_for = |recall| clusters().calibration.by_probes.ef_for_recall(recall) as usize;
+    let leaves = |probes, rerank| Clusters { probes, rerank };
+    check(10, Effort::Auto, &million, all, leaves(probes_for(0.98), 120));
+    check(10, Effort::Recall(0.9), &million, all, leaves(probes_for(0.9), 60));
+    check(10, Effort::Recall(0.5), &million, all, leaves(probes_for(0.5), 40));
+    check(10, Effort::Exact, &million, all, FullScan);
+    // They can be measured to do more than 8-bit codes promise, but not everything.
+    check(10, Effort::Recall(0.9995), &million, all, leaves(probes_for(0.9995), 240));
+    check(10, Effort::Recall(0.99995), &million, all, FullScan);
+    // As many leaves as asked for, and no more than there are.
+    check(10, Effort::Ef(40), &million, all, leaves(40, 120));
+    check(10, Effort::Ef(0), &million, all, leaves(1, 26));
+    let small =
+        ViewStats { clusters: Some(ClusterStats { leaves: 30, ..clusters() }), ..million.clone() };
+    check(10, Effort::Ef(40), &small, all, leaves(30, 60));
+    // For more neighbours more leaves are read and more candidates reranked.
+    check(40, Effort::Recall(0.9), &million, all, leaves(2 * probes_for(0.9), 140));
+    // Under a filter it aims higher, reads and reranks more, unless that saves too little.
+    let filtered = (f64::from(probes_for(0.998) as u32) * 2f64.sqrt()).ceil() as usize;
+    check(10, Effort::Auto, &million, 500_000, leaves(filtered, 240));
+    check(10, Effort::Auto, &million, 1_000, ScanRows);
+    check(10, Effort::Auto, &million, 0, Empty);
+    // Codes that are damaged are those of the scan; clusters have their own.
+    let no_codes = ViewStats { codes: false, ..million.clone() };
+    check(10, Effort::Auto, &no_codes, all, leaves(probes_for(0.98), 120));
+    let unmeasured = ViewStats { clusters: Some(ClusterStats::default()), ..million.clone() };
+    check(10, Effort::Auto, &unmeasured, all, ScanRows);
+
+    // Of both, the one that costs less.
+    let both = ViewStats { graph: Some(calibration()), ..million };
+    check(10, Effort::Recall(0.9), &both, all, Graph { ef: ef_for(0.9) });
+    let slow_walks = Costs { graph_step_ns: 1e4, ..costs() };
+    let planned = plan(&request(&[], 10, Effort::Recall(0.9)), &[both], &[all], &slow_walks);
+    let (_, segment) = &planned.segments[0];
+    assert_eq!(segment.strategy, leaves(probes_for(0.9), 60));
+    assert_eq!(planned.rerank, 60);
+    assert_consistent(segment);
+}
+
 #[test]
 fn rerank_depth() {
     let depth = |k, effort| {
@@ -273,6 +337,8 @@ fn this_machine_can_be_measured() {
             costs.exact_in_order_ns,
             costs.exact_random_ns,
             costs.graph_step_ns,
+            costs.leaf_ns,
+            costs.cluster_row_ns,
             costs.bitmap_row_ns,
             costs.row_set_row_ns,
         ] {

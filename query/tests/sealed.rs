@@ -17,7 +17,9 @@ use vecstore_query::{
     Answer, Comparison, Costs, Effort, Filter, Request, SealedView, SegmentView, Strategy, Value,
     run,
 };
-use vecstore_segments::{MemVfs, Metadata, NamespaceRows, Segment};
+use vecstore_segments::{
+    IndexKind, IndexOption, MemVfs, Metadata, NamespaceRows, Segment, WriteOptions,
+};
 
 const ROWS: usize = 4_000;
 const DIM: usize = 24;
@@ -67,6 +69,10 @@ fn place_row(place: usize) -> usize {
 
 impl Corpus {
     fn new(metric: Metric) -> Self {
+        Corpus::with(metric, IndexKind::Graph)
+    }
+
+    fn with(metric: Metric, index: IndexKind) -> Self {
         let mut rng = Rng(metric as u64);
         let vectors = clustered(&mut rng, ROWS, DIM, 20);
         let mut all: Vec<Metadata> = vec![Metadata::new(); ROWS];
@@ -90,7 +96,7 @@ impl Corpus {
         let query = |i: usize| (i % PLACES, near(&mut rng, &vectors[place_row(i % PLACES)], 0.5));
         let queries = (0..QUERIES).map(query).collect();
         let records = Records::new(vectors.clone(), all.clone());
-        let segment = segment(&records, &options(metric, DIM));
+        let segment = segment(&records, &indexed(metric, index));
         let mut naive = NaiveView::new(metric, vectors);
         naive.metadata = all;
         Corpus { naive, segment, queries }
@@ -99,6 +105,15 @@ impl Corpus {
     fn namespace(&self) -> &NamespaceRows {
         self.segment.namespace("").expect("all rows are in it")
     }
+}
+
+fn indexed(metric: Metric, index: IndexKind) -> WriteOptions {
+    WriteOptions { index: IndexOption::Always(index), ..options(metric, DIM) }
+}
+
+/// Costs under which leaves are always read rather than all rows.
+fn free_leaves() -> Costs {
+    Costs { leaf_ns: 1e-3, cluster_row_ns: 1e-3, exact_random_ns: 1.0, ..dear_scans(DIM) }
 }
 
 fn rows(answer: &Answer) -> Vec<u32> {
@@ -188,6 +203,24 @@ fn a_filtered_query_returns_all_that_match_and_the_right_ones() {
             assert!(grid.ran.contains("graph_sweep"), "{grid:?}");
             // The worst cells are inner products of rows far from the query, which the planner
             // scans; here it may not.
+            assert!(grid.recall_mean >= 0.97 && grid.recall_min >= 0.9, "{grid:?}");
+        }
+    }
+}
+
+/// The same grid on leaves; where all that match lie far from the query, too.
+#[test]
+fn a_filtered_query_of_leaves_returns_all_that_match_and_the_right_ones() {
+    for metric in Metric::ALL {
+        let corpus = Corpus::with(metric, IndexKind::Clusters);
+        for deleted in [Arc::default(), some_deleted(3)] {
+            let grid = grid(&corpus, &deleted, &Costs::default(), Effort::Auto);
+            println!("{metric}, {} deleted, as planned: {grid:?}", deleted.len());
+            assert!(grid.recall_mean >= 0.99 && grid.recall_min >= 0.97, "{grid:?}");
+
+            let grid = self::grid(&corpus, &deleted, &free_leaves(), Effort::Auto);
+            println!("{metric}, {} deleted, always leaves: {grid:?}", deleted.len());
+            assert!(grid.ran.contains("clusters"), "{grid:?}");
             assert!(grid.recall_mean >= 0.97 && grid.recall_min >= 0.9, "{grid:?}");
         }
     }
@@ -303,6 +336,41 @@ fn a_query_without_a_filter_walks_the_graph() {
     }
 }
 
+#[test]
+fn a_query_without_a_filter_reads_leaves() {
+    for metric in Metric::ALL {
+        let mut rng = Rng(31);
+        let corpus = Corpus::with(metric, IndexKind::Clusters);
+        for deleted in [Arc::default(), some_deleted(6)] {
+            let dead: BTreeSet<u32> = deleted.iter().collect();
+            let naive = NaiveView { deleted: dead, ..corpus.naive.clone() };
+            let view = SealedView::new(&corpus.segment, corpus.namespace(), &deleted);
+            for k in [1, 10, 100] {
+                for (effort, wanted) in [
+                    (Effort::Auto, 0.96),
+                    (Effort::Recall(0.9), 0.89),
+                    (Effort::Recall(0.99), 0.98),
+                ] {
+                    let mut sum = 0.0;
+                    for i in 0..50 {
+                        let query = near(&mut rng, &corpus.naive.vectors[80 * i], 0.5);
+                        let request = request(&query, k, effort);
+                        let answer = run(&request, &[&view], &free_leaves()).unwrap();
+                        let segment = &answer.executed.segments[0];
+                        let of_leaves = matches!(segment.ran, Strategy::Clusters { .. });
+                        assert!(of_leaves, "{}", answer.executed);
+                        assert!(answer.hits.iter().all(|hit| !deleted.contains(hit.row)));
+                        sum += recall(&naive, &query, &answer, &naive.truth(&query, None, k));
+                    }
+                    let recall = sum / 50.0;
+                    println!("{metric}, {} deleted, k={k}, {effort:?}: {recall}", deleted.len());
+                    assert!(recall >= wanted, "{metric} k={k} {effort:?}: {recall}");
+                }
+            }
+        }
+    }
+}
+
 // ---- the view ------------------------------------------------------------------------------
 
 /// Three namespaces, the middle one with a graph; rows of every view agree with a naive one.
@@ -399,7 +467,7 @@ fn a_field_beyond_the_limits_is_read_row_by_row() {
 fn ask(view: &SealedView<'_>, query: &[f32], effort: Effort) -> Vec<(Option<Filter>, Answer)> {
     let mut answers = Vec::new();
     for filter in [None, Some(less("random", 1_500)), Some(at_least("near_0", 3_900))] {
-        for costs in [Costs::default(), dear_scans(DIM)] {
+        for costs in [Costs::default(), dear_scans(DIM), free_leaves()] {
             let request = Request { filter: filter.as_ref(), ..request(query, 10, effort) };
             let answer = run(&request, &[view], &costs).expect("damage is no error");
             answers.push((filter.clone(), answer));
@@ -413,11 +481,16 @@ fn damaged_derived_sections_cost_time_and_nothing_else() {
     let mut rng = Rng(21);
     let corpus = Corpus::new(Metric::Euclidean);
     let records = Records::new(corpus.naive.vectors.clone(), corpus.naive.metadata.clone());
-    let vfs = MemVfs::default();
-    write(&vfs, &records, &options(Metric::Euclidean, DIM));
-    for section in
-        ["codes", "links", "quantizer", "upper-layers", "graphs", "calibrations", "fields"]
-    {
+    let graph = MemVfs::default();
+    write(&graph, &records, &indexed(Metric::Euclidean, IndexKind::Graph));
+    let clusters = MemVfs::default();
+    write(&clusters, &records, &indexed(Metric::Euclidean, IndexKind::Clusters));
+    let of_graph =
+        ["codes", "links", "quantizer", "upper-layers", "indexes", "calibrations", "fields"];
+    let of_clusters = ["codes", "clusters", "cluster-blocks", "indexes", "calibrations"];
+    let cases = of_graph.map(|section| (&graph, section)).into_iter();
+    for (vfs, section) in cases.chain(of_clusters.map(|section| (&clusters, section))) {
+        let vfs = vfs.clone();
         let segment = with_damage(&vfs, section);
         let namespace = segment.namespace("").expect("is there");
         let mut noticed = false;

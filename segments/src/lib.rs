@@ -3,6 +3,7 @@
 //! This is the only crate that touches the file system (through [`Vfs`]; fjall's own folder
 //! aside). `FORMAT.md` beside this crate's sources describes every byte.
 
+mod choice;
 mod durable;
 mod error;
 mod format;
@@ -15,6 +16,7 @@ mod reader;
 mod vfs;
 mod writer;
 
+pub use choice::{IndexChoice, IndexKind, IndexOption, MeasuredCosts, StepCosts};
 pub use durable::{create_folder, write_file};
 pub use error::SegmentError;
 pub use id::{InvalidId, RecordId};
@@ -23,7 +25,10 @@ pub use merge::MergeSource;
 pub use metadata::{FILTER_WORDS, FieldPath, Metadata, index_metadata, scalar, visit_scalars};
 pub use origin::{GraphOrigin, RebuildCause};
 pub use reader::{
-    CodeRows, LinkRows, NamespaceRows, Segment, SegmentGraph, VectorRows, VerifyReport,
+    BlockRows, CodeRows, IndexAbout, LinkRows, NamespaceRows, Segment, SegmentClusters,
+    SegmentGraph, VectorRows, VerifyReport,
 };
 pub use vfs::{MemVfs, OsVfs, Region, Vfs, VfsFile};
-pub use writer::{LentGraph, Progress, RowSource, Stage, WriteOptions, Written, write_segment};
+pub use writer::{
+    LentChoice, LentGraph, Progress, RowSource, Stage, WriteOptions, Written, write_segment,
+};

@@ -1,7 +1,7 @@
 //! Files of every released format stay readable.
 //!
-//! `VECSTORE_WRITE_GOLDEN=1 cargo test -p vecstore-segments --test golden` writes the file of the
-//! current format where there is none yet. A file that was released is never written again.
+//! `VECSTORE_WRITE_GOLDEN=1 cargo test -p vecstore-segments --test golden` writes the files of the
+//! current format where there are none yet. A file that was released is never written again.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use support::{Model, check, options, rows_of, write_with};
 use vecstore_index::{Metric, Rows};
-use vecstore_segments::{GraphOrigin, OsVfs, Segment, Vfs};
+use vecstore_segments::{GraphOrigin, IndexKind, IndexOption, OsVfs, Segment, Vfs, WriteOptions};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -20,23 +20,34 @@ fn model() -> Model {
     rows_of(&[("", 60), ("a", 3), ("größe", 40)], 6, 2024)
 }
 
-#[test]
-fn version_2() {
-    let path = folder().join("v2.seg");
-    if std::env::var_os("VECSTORE_WRITE_GOLDEN").is_some() {
+/// The file `name`, written now if that is asked for.
+fn golden(name: &str, kind: IndexKind) -> Segment {
+    let path = folder().join(name);
+    if std::env::var_os("VECSTORE_WRITE_GOLDEN").is_some() && !path.exists() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let options = options(6, Metric::Cosine, 40);
+        let index = IndexOption::Always(kind);
+        let options = WriteOptions { index, ..options(6, Metric::Cosine, 40) };
         write_with(&OsVfs, dir.path(), 1, &model(), &options, &vecstore_index::OneThread)
             .expect("write");
         let written = std::fs::read(dir.path().join(Segment::file_name(1))).expect("read");
-        OsVfs.create(&path).expect("there is one already").write_at(0, &written).expect("write");
+        OsVfs.create(&path).expect("there is none").write_at(0, &written).expect("write");
     }
     let segment = Segment::open(&OsVfs, &path).expect("open");
     assert_eq!((segment.id(), segment.dim(), segment.metric()), (1, 6, Metric::Cosine));
     check(&segment, &model());
-    let graphs: Vec<bool> = segment.namespaces().iter().map(|n| n.graph).collect();
-    assert_eq!(graphs, [true, false, true]);
-    for namespace in segment.namespaces().iter().filter(|n| n.graph) {
+    let indexed: Vec<bool> = segment.namespaces().iter().map(|n| n.indexed).collect();
+    assert_eq!(indexed, [true, false, true]);
+    let fields = segment.fields().expect("fields").fields().expect("fields");
+    assert!(fields.iter().any(|f| f.path == "deep.text"));
+    assert_eq!(segment.verify(&OsVfs).expect("verify").problems, [""; 0]);
+    segment
+}
+
+#[test]
+fn version_3() {
+    let segment = golden("v3.seg", IndexKind::Graph);
+    for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
+        assert!(segment.clusters(namespace).expect("clusters").is_none());
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
         for row in 0..graph.links.rows() {
             assert_eq!(graph.links.row(row).expect("links").len(), 8);
@@ -44,7 +55,23 @@ fn version_2() {
         assert!(!graph.calibration.points.is_empty());
         assert_eq!(graph.origin, GraphOrigin::Built);
     }
-    let fields = segment.fields().expect("fields").fields().expect("fields");
-    assert!(fields.iter().any(|f| f.path == "deep.text"));
-    assert_eq!(segment.verify(&OsVfs).expect("verify").problems, [""; 0]);
+}
+
+#[test]
+fn version_3_with_clusters() {
+    let segment = golden("v3-clusters.seg", IndexKind::Clusters);
+    for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
+        assert!(segment.graph(namespace).expect("graph").is_none());
+        let found = segment.clusters(namespace).expect("clusters").expect("clusters");
+        let rows = namespace.rows.len() as u32;
+        assert_eq!(found.clusters.rows(), rows);
+        let mut all = Vec::new();
+        for block in 0..found.blocks.rows() {
+            let block = found.blocks.row(block).expect("a block");
+            all.extend(found.clusters.block_rows(block).expect("a block"));
+        }
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..rows));
+        assert!(!found.calibration.by_probes.points.is_empty());
+    }
 }

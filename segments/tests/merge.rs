@@ -175,8 +175,9 @@ fn graphs_of_the_inputs_are_merged() {
         assert!(bytes[0] == bytes[1] && bytes[0] == bytes[2], "threads make a difference");
         let vfs = file_of(&bytes[0]);
         let segment = Segment::open(&vfs, &path_of(1)).expect("open");
-        let origins = segment.graph_origins().expect("origins");
-        let told: Vec<String> = origins.iter().map(|(_, origin)| origin.to_string()).collect();
+        let indexes = segment.indexes().expect("indexes");
+        let told: Vec<String> = indexes.iter().map(|(_, index)| index.to_string()).collect();
+        let expected = expected.map(|origin| format!("graph, {origin}"));
         assert_eq!(told, expected, "{dead} of ten dead");
         assert_eq!(segment.verify(&vfs).expect("verify").problems, [""; 0]);
 
@@ -222,10 +223,10 @@ fn a_damaged_graph_is_not_merged() {
         let good = Arc::clone(&inputs[usize::from(first_is_damaged)]);
         let source = MergeSource::new(vec![(damaged, none()), (good, none())]).expect("merge");
         let merged = sealed(&memory(), 1, &source, &options);
-        let (namespace, origin) = merged.graph_origins().expect("origins")[0];
-        assert_eq!((namespace, &*origin.to_string()), ("a", expected));
+        let (namespace, index) = merged.indexes().expect("indexes")[0];
+        assert_eq!((namespace, index.to_string()), ("a", format!("graph, {expected}")));
     };
-    // Links, the table of the graphs, upper layers, calibrations.
+    // Links, the table of the indexes, upper layers, calibrations.
     for kind in [34, 35, 36, 37] {
         check(kind, false, "merged from 1, 1000 rows linked anew, 1 damaged");
         check(kind, true, "rebuilt: only 1000 rows in usable graphs, 1 damaged");
@@ -251,9 +252,9 @@ fn a_merged_graph_that_finds_too_little_is_built_anew() {
     let model = input_model(&[("a", 2_000)], 9, 1);
     let source = Lending(model.clone(), |rows| vec![Ok(a_ring(rows))]);
     let segment = sealed(&memory(), 1, &source, &options);
-    let origin = segment.graph_origins().expect("origins")[0].1;
-    let GraphOrigin::Rebuilt(RebuildCause::Recall(short)) = origin else {
-        panic!("{origin}");
+    let index = segment.indexes().expect("indexes")[0].1;
+    let Some(GraphOrigin::Rebuilt(RebuildCause::Recall(short))) = index.graph else {
+        panic!("{index}");
     };
     assert!(short.recall < short.least && short.least <= 0.99, "{short:?}");
     let built = sealed(&memory(), 1, &model, &options);

@@ -21,19 +21,19 @@ proptest! {
     fn every_row_comes_back(
         (dim, model) in support::any_model(40),
         metric in support::any_metric(),
-        graph_rows_min in prop::sample::select(vec![1, 10, u32::MAX]),
+        index_rows_min in prop::sample::select(vec![1, 10, u32::MAX]),
     ) {
         let vfs = memory();
-        let segment = sealed(&vfs, 3, &model, &options(dim, metric, graph_rows_min));
+        let segment = sealed(&vfs, 3, &model, &options(dim, metric, index_rows_min));
         check(&segment, &model);
         prop_assert_eq!(segment.id(), 3);
         prop_assert_eq!(segment.dim(), dim);
         prop_assert_eq!(segment.metric(), metric);
         for namespace in segment.namespaces() {
-            let has_graph = namespace.rows.len() as u32 >= graph_rows_min;
-            prop_assert_eq!(namespace.graph, has_graph);
+            let indexed = namespace.rows.len() as u32 >= index_rows_min;
+            prop_assert_eq!(namespace.indexed, indexed);
             let graph = segment.graph(namespace).expect("graph");
-            prop_assert_eq!(graph.is_some(), has_graph);
+            prop_assert_eq!(graph.is_some(), indexed);
         }
         let report = segment.verify(&vfs).expect("verify");
         prop_assert_eq!(report.problems, vec![""; 0]);
@@ -65,8 +65,8 @@ fn a_segment_on_disk() {
     assert_eq!(segment.bytes(), written.bytes);
     assert_eq!(segment.path(), &path);
     check(&segment, &model);
-    let graphs: Vec<bool> = segment.namespaces().iter().map(|n| n.graph).collect();
-    assert_eq!(graphs, [true, false, true]);
+    let indexed: Vec<bool> = segment.namespaces().iter().map(|n| n.indexed).collect();
+    assert_eq!(indexed, [true, false, true]);
     assert_eq!(OsVfs.list(dir.path()).expect("list"), ["000000000007.seg"]);
     #[cfg(unix)]
     {
@@ -118,7 +118,7 @@ fn graphs_find_their_rows() {
     let model = rows_of(&[("", 400), ("b", 3), ("c", 300)], 24, 11);
     let segment = sealed(&vfs, 1, &model, &options(24, Metric::Euclidean, 100));
     let quantizer = segment.quantizer().expect("quantizer");
-    for namespace in segment.namespaces().iter().filter(|n| n.graph) {
+    for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
         assert_eq!(graph.links.rows(), namespace.rows.len() as u32);
         assert!(!graph.calibration.points.is_empty());

@@ -12,6 +12,7 @@ mod input;
 mod output;
 mod params;
 mod progress;
+mod qdrant;
 mod records;
 mod serve;
 mod service;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 mod serve {
+    mod browser;
     pub mod faces;
     pub mod http;
     pub mod process;
@@ -11,6 +12,7 @@ mod serve {
     mod interface;
     mod life;
     mod load;
+    mod page;
     mod security;
     mod streams;
     mod table;

@@ -23,7 +23,7 @@ use crate::watch::{Apart, Watch};
 /// how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
 /// of records in memory at which a segment is made of them. background_merge: whether segments are
 /// merged in the background. busy_timeout: seconds a write waits for segments to be built before
-/// it raises BusyError. None is the engine's default. create: whether a missing database is created
+/// it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is the engine's default. create: whether a missing database is created
 /// or NotFoundError raised.
 ///
 /// Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
@@ -31,7 +31,7 @@ use crate::watch::{Apart, Watch};
 #[pyfunction]
 #[pyo3(signature = (
     path, *, durability = None, threads = None, memtable_bytes = None, background_merge = None,
-    busy_timeout = None, create = true
+    busy_timeout = None, disk_reserve_bytes = None, create = true
 ))]
 #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
 pub(crate) fn open(
@@ -42,6 +42,7 @@ pub(crate) fn open(
     memtable_bytes: Option<i64>,
     background_merge: Option<bool>,
     busy_timeout: Option<f64>,
+    disk_reserve_bytes: Option<u64>,
     create: bool,
 ) -> Result<Database> {
     let mut options = Options::default();
@@ -59,6 +60,9 @@ pub(crate) fn open(
     }
     if let Some(timeout) = busy_timeout {
         options.busy_timeout = seconds("busy_timeout", timeout)?;
+    }
+    if let Some(bytes) = disk_reserve_bytes {
+        options.disk_reserve_bytes = bytes;
     }
     let in_memory = match path.cast::<PyString>() {
         Ok(path) => path.to_str().is_ok_and(|path| path == ":memory:"),

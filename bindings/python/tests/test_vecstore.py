@@ -691,6 +691,7 @@ class TestFolder(unittest.TestCase):
         for options in [
             {"durability": "none"}, {"durability": 0.5}, {"durability": "sync"}, {"threads": 1},
             {"memtable_bytes": 1 << 20}, {"background_merge": False}, {"busy_timeout": 1},
+            {"disk_reserve_bytes": 0},
         ]:
             with vecstore.open(self.path, **options) as db:
                 db.create_collection("docs", 2, if_not_exists=True).upsert(1, [1, 2])
@@ -704,6 +705,13 @@ class TestFolder(unittest.TestCase):
         for options in [{"durability": []}, {"nonsense": 1}]:
             with self.assertRaises(TypeError):
                 vecstore.open(self.path, **options)
+
+    def test_the_reserve_of_the_volume_is_kept(self):
+        with vecstore.open(self.path) as db:
+            db.create_collection("docs", 2)
+        with vecstore.open(self.path, disk_reserve_bytes=2**62) as db:
+            with self.assertRaises(vecstore.DiskFullError):
+                db.collection("docs").upsert(1, [1, 2])
 
     def test_sync(self):
         for durability in ["sync", 60, "none"]:

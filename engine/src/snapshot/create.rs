@@ -120,7 +120,7 @@ fn write_memtables(
             dir,
             id,
             &source,
-            &shard.options.write_options(),
+            &shard.write_options(),
             &Threads(state.options.threads),
             &mut |_| keep_going(state, shard),
         )?;

@@ -8,6 +8,7 @@ mod range;
 mod scan;
 
 pub(crate) use measure::Measure;
+pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};
 pub use query::CodeQuery;
 

@@ -172,6 +172,11 @@ fn scale(metric: Metric, vector: &[f32]) -> f64 {
     if metric != Metric::Cosine {
         return 1.0;
     }
+    unit_scale(vector)
+}
+
+/// What brings `vector` to unit length; 1 for a zero vector.
+pub(crate) fn unit_scale(vector: &[f32]) -> f64 {
     let norm = squared_norm(vector).sqrt();
     if norm > 0.0 { 1.0 / norm } else { 1.0 }
 }

@@ -19,10 +19,10 @@ const TASK_PROBES: usize = 8;
 /// nearest rows, collected while the vectors stream by.
 #[derive(Debug)]
 pub struct Probe {
-    exact: ExactQuery,
-    row: u32,
+    pub(crate) exact: ExactQuery,
+    pub(crate) row: u32,
     /// The `K` nearest rows seen so far, nearest first, ties by row.
-    nearest: Vec<Candidate>,
+    pub(crate) nearest: Vec<Candidate>,
     distances: Vec<f32>,
 }
 

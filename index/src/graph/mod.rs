@@ -25,6 +25,7 @@ pub use layers::UpperLayers;
 pub use merge::{MergeError, MergeInput, Merged, NO_ROW, Shortfall, merge, shortfall};
 pub use row_set::RowSet;
 pub use scratch::Scratch;
+pub(crate) use scratch::Scratches;
 pub use search::{Accept, Found, Graph, search};
 
 /// Rows a graph may have: a pool entry keeps a row in 31 bits.

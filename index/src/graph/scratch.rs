@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::pool::Pool;
 use super::visited::Visited;
+use crate::clusters::LeafScratch;
 
-/// Memory that a search uses again and again: visited set and pools.
+/// Memory that a search uses again and again: visited set, pools and candidates.
 ///
 /// It grows to one bit for each row of the largest graph it was used with.
 #[derive(Debug, Default)]
@@ -20,15 +21,17 @@ pub struct Scratch {
     pub(super) near: Vec<u64>,
     /// Rows to expand, where the pool holds only accepted ones.
     pub(super) frontier: BinaryHeap<Reverse<u64>>,
+    /// What a search of clusters uses.
+    pub(crate) leaves: LeafScratch,
 }
 
 /// Scratches for as many threads as ask at once.
 #[derive(Debug, Default)]
-pub(super) struct Scratches(Mutex<Vec<Scratch>>);
+pub(crate) struct Scratches(Mutex<Vec<Scratch>>);
 
 impl Scratches {
     /// Lends a scratch to `work`.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
         let lent = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = lent.unwrap_or_default();
         let result = work(&mut scratch);

@@ -1,9 +1,10 @@
 //! AVX2 and FMA: 32 code bytes at a time.
 
-use std::arch::x86_64::{__m128i, __m256i};
+use std::arch::x86_64::{__m128i, __m256, __m256i, _CMP_GE_OQ};
 
 use pulp::x86::V3;
 
+use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
 
 const BLOCK: usize = 32;
@@ -14,6 +15,9 @@ fn total(sums: __m256i) -> u32 {
     let lanes: [u32; 8] = pulp::cast(sums);
     lanes.iter().fold(0, |sum, &lane| sum.wrapping_add(lane))
 }
+
+/// Lines whose products fit 16 bits together: each adds four of at most 15 · 128.
+const NARROW_LINES: usize = 4;
 
 impl Kernel for V3 {
     float::float_methods!();
@@ -60,5 +64,42 @@ impl Kernel for V3 {
         }
         let sum = total(avx2._mm256_add_epi32(sums[0], sums[1])) as i32;
         sum.wrapping_add(portable::code_dot(a_rest, b_rest))
+    }
+
+    #[inline(always)]
+    fn nibble_dots(self, block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES] {
+        let (avx, avx2) = (self.avx, self.avx2);
+        let (lines, _) = block.as_chunks::<LINE_BYTES>();
+        let (fifteen, ones) = (avx._mm256_set1_epi8(15), avx._mm256_set1_epi16(1));
+        let mut sums = [avx._mm256_setzero_si256(); 2];
+        for (lines, weights) in lines.chunks(NARROW_LINES).zip(weights.chunks(NARROW_LINES)) {
+            let mut narrow = [avx._mm256_setzero_si256(); 2];
+            for (line, weights) in lines.iter().zip(weights) {
+                let halves: [__m256i; 2] = pulp::cast(*line);
+                let w_low = avx._mm256_set1_epi32(word(weights, 0));
+                let w_high = avx._mm256_set1_epi32(word(weights, 1));
+                for (narrow, half) in narrow.iter_mut().zip(halves) {
+                    let low = avx2._mm256_and_si256(half, fifteen);
+                    let high = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(half), fifteen);
+                    let low = avx2._mm256_maddubs_epi16(low, w_low);
+                    let high = avx2._mm256_maddubs_epi16(high, w_high);
+                    *narrow = avx2._mm256_add_epi16(*narrow, avx2._mm256_add_epi16(low, high));
+                }
+            }
+            for (sum, narrow) in sums.iter_mut().zip(narrow) {
+                *sum = avx2._mm256_add_epi32(*sum, avx2._mm256_madd_epi16(narrow, ones));
+            }
+        }
+        pulp::cast(sums)
+    }
+
+    #[inline(always)]
+    fn lanes_at_least(self, values: &[f32; LANES], bound: f32) -> u16 {
+        let avx = self.avx;
+        let bound = avx._mm256_set1_ps(bound);
+        let halves: [__m256; 2] = pulp::cast(*values);
+        let low = avx._mm256_movemask_ps(avx._mm256_cmp_ps::<_CMP_GE_OQ>(halves[0], bound));
+        let high = avx._mm256_movemask_ps(avx._mm256_cmp_ps::<_CMP_GE_OQ>(halves[1], bound));
+        (low | high << 8) as u16
     }
 }

@@ -1,12 +1,16 @@
 //! AVX-512 (F, BW, CD, DQ, VL): 64 code bytes at a time.
 
-use std::arch::x86_64::{__m256i, __m512i};
+use std::arch::x86_64::{__m256i, __m512i, _CMP_GE_OQ};
 
 use pulp::x86::V4;
 
+use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
 
 const BLOCK: usize = 64;
+
+/// Lines whose products fit 16 bits together: each adds four of at most 15 · 128.
+const NARROW_LINES: usize = 4;
 
 impl Kernel for V4 {
     float::float_methods!();
@@ -53,5 +57,32 @@ impl Kernel for V4 {
         }
         let sum = f._mm512_reduce_add_epi32(f._mm512_add_epi32(sums[0], sums[1]));
         sum.wrapping_add(portable::code_dot(a_rest, b_rest))
+    }
+
+    #[inline(always)]
+    fn nibble_dots(self, block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES] {
+        let (f, bw) = (self.avx512f, self.avx512bw);
+        let (lines, _) = block.as_chunks::<LINE_BYTES>();
+        let (fifteen, ones) = (f._mm512_set1_epi8(15), f._mm512_set1_epi16(1));
+        let mut sum = f._mm512_setzero_si512();
+        for (lines, weights) in lines.chunks(NARROW_LINES).zip(weights.chunks(NARROW_LINES)) {
+            let mut narrow = f._mm512_setzero_si512();
+            for (line, weights) in lines.iter().zip(weights) {
+                let line: __m512i = pulp::cast(*line);
+                let low = f._mm512_and_si512(line, fifteen);
+                let high = f._mm512_and_si512(bw._mm512_srli_epi16::<4>(line), fifteen);
+                let low = bw._mm512_maddubs_epi16(low, f._mm512_set1_epi32(word(weights, 0)));
+                let high = bw._mm512_maddubs_epi16(high, f._mm512_set1_epi32(word(weights, 1)));
+                narrow = bw._mm512_add_epi16(narrow, bw._mm512_add_epi16(low, high));
+            }
+            sum = f._mm512_add_epi32(sum, bw._mm512_madd_epi16(narrow, ones));
+        }
+        pulp::cast(sum)
+    }
+
+    #[inline(always)]
+    fn lanes_at_least(self, values: &[f32; LANES], bound: f32) -> u16 {
+        let f = self.avx512f;
+        f._mm512_cmp_ps_mask::<_CMP_GE_OQ>(pulp::cast(*values), f._mm512_set1_ps(bound))
     }
 }

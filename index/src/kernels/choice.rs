@@ -20,6 +20,8 @@ pub struct KernelChoice(Token);
 #[derive(Clone, Copy, Debug)]
 enum Token {
     #[cfg(target_arch = "x86_64")]
+    Vnni(super::vnni::Vnni),
+    #[cfg(target_arch = "x86_64")]
     Avx512(pulp::x86::V4),
     #[cfg(target_arch = "x86_64")]
     Avx2(pulp::x86::V3),
@@ -35,6 +37,9 @@ impl KernelChoice {
     pub fn detected() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
+            if let Some(token) = super::vnni::Vnni::try_new() {
+                return KernelChoice(Token::Vnni(token));
+            }
             if let Some(token) = pulp::x86::V4::try_new() {
                 return KernelChoice(Token::Avx512(token));
             }
@@ -58,6 +63,7 @@ impl KernelChoice {
         {
             tokens.extend(pulp::x86::V3::try_new().map(Token::Avx2));
             tokens.extend(pulp::x86::V4::try_new().map(Token::Avx512));
+            tokens.extend(super::vnni::Vnni::try_new().map(Token::Vnni));
         }
         #[cfg(target_arch = "aarch64")]
         tokens.extend(pulp::aarch64::Neon::try_new().map(Token::Neon));
@@ -68,6 +74,8 @@ impl KernelChoice {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Token::Vnni(_) => "avx512vnni",
             #[cfg(target_arch = "x86_64")]
             Token::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
@@ -83,6 +91,8 @@ impl KernelChoice {
     pub(crate) fn run<W: WithKernel>(self, work: W) -> W::Output {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
+            Token::Vnni(kernel) => Kernel::vectorize(kernel, Bound { kernel, work }),
+            #[cfg(target_arch = "x86_64")]
             Token::Avx512(kernel) => kernel.vectorize(Bound { kernel, work }),
             #[cfg(target_arch = "x86_64")]
             Token::Avx2(kernel) => kernel.vectorize(Bound { kernel, work }),
@@ -96,6 +106,24 @@ impl KernelChoice {
     #[must_use]
     pub fn dot(self, a: &[f32], b: &[f32]) -> f32 {
         self.run(Dot(a, b))
+    }
+
+    /// `⟨aᵢ, b⟩` for each of four.
+    #[must_use]
+    pub fn dot_of_4(self, a: [&[f32]; 4], b: &[f32]) -> [f32; 4] {
+        self.run(DotOf4(a, b))
+    }
+
+    /// `Σ weight · code` for each row of a block of 4-bit codes.
+    #[must_use]
+    pub fn nibble_dots(self, block: &[u8], weights: &[[i8; 8]]) -> [i32; 16] {
+        self.run(NibbleDots(block, weights))
+    }
+
+    /// Bit `i` is set if `values[i] >= bound`.
+    #[must_use]
+    pub fn lanes_at_least(self, values: &[f32; 16], bound: f32) -> u16 {
+        self.run(LanesAtLeast(values, bound))
     }
 
     /// `‖a − b‖²`.
@@ -140,8 +168,8 @@ impl<K: Kernel, W: WithKernel> pulp::NullaryFnOnce for Bound<K, W> {
 
 /// A kernel method as [`WithKernel`], for one call on its own.
 macro_rules! one_call {
-    ($name:ident, $item:ty, $method:ident, $output:ty) => {
-        struct $name<'a>(&'a [$item], &'a [$item]);
+    ($name:ident, $a:ty, $b:ty, $method:ident, $output:ty) => {
+        struct $name<'a>($a, $b);
 
         impl WithKernel for $name<'_> {
             type Output = $output;
@@ -154,8 +182,11 @@ macro_rules! one_call {
     };
 }
 
-one_call!(Dot, f32, dot, f32);
-one_call!(SquaredL2, f32, squared_l2, f32);
-one_call!(DotAndNorm, f32, dot_and_norm, (f32, f32));
-one_call!(CodeSquaredL2, u8, code_squared_l2, u32);
-one_call!(CodeDot, u8, code_dot, i32);
+one_call!(Dot, &'a [f32], &'a [f32], dot, f32);
+one_call!(DotOf4, [&'a [f32]; 4], &'a [f32], dot_of_4, [f32; 4]);
+one_call!(SquaredL2, &'a [f32], &'a [f32], squared_l2, f32);
+one_call!(DotAndNorm, &'a [f32], &'a [f32], dot_and_norm, (f32, f32));
+one_call!(CodeSquaredL2, &'a [u8], &'a [u8], code_squared_l2, u32);
+one_call!(CodeDot, &'a [u8], &'a [u8], code_dot, i32);
+one_call!(NibbleDots, &'a [u8], &'a [[i8; 8]], nibble_dots, [i32; 16]);
+one_call!(LanesAtLeast, &'a [f32; 16], f32, lanes_at_least, u16);

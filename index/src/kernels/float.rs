@@ -56,6 +56,39 @@ pub(super) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[inline(always)]
+pub(super) fn dot_of_4<S: Simd>(simd: S, a: [&[f32]; 4], b: &[f32]) -> [f32; 4] {
+    let len = a.iter().fold(b.len(), |len, a| len.min(a.len()));
+    let (b, b_tail) = S::as_simd_f32s(&b[..len]);
+    let parts = a.map(
+        #[inline(always)]
+        |a| S::as_simd_f32s(&a[..len]),
+    );
+    let [a0, a1, a2, a3] = parts.map(|(a, _)| &a[..b.len()]);
+    // Two sums for each, which hide the latency of the fused multiply-add.
+    let mut sums = [[simd.splat_f32s(0.0); 4]; 2];
+    for (i, &b) in b.iter().enumerate() {
+        let sums = &mut sums[i % 2];
+        sums[0] = simd.mul_add_e_f32s(a0[i], b, sums[0]);
+        sums[1] = simd.mul_add_e_f32s(a1[i], b, sums[1]);
+        sums[2] = simd.mul_add_e_f32s(a2[i], b, sums[2]);
+        sums[3] = simd.mul_add_e_f32s(a3[i], b, sums[3]);
+    }
+    if !b_tail.is_empty() {
+        let b = simd.partial_load_f32s(b_tail);
+        for (sum, (_, a_tail)) in sums[0].iter_mut().zip(parts) {
+            *sum = simd.mul_add_e_f32s(simd.partial_load_f32s(a_tail), b, *sum);
+        }
+    }
+    // No closure: one that holds vectors is compiled apart, without the instruction set.
+    let [even, odd] = sums;
+    let mut dots = [0.0; 4];
+    for (dot, (even, odd)) in dots.iter_mut().zip(even.into_iter().zip(odd)) {
+        *dot = simd.reduce_sum_f32s(simd.add_f32s(even, odd));
+    }
+    dots
+}
+
+#[inline(always)]
 pub(super) fn squared_l2<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
     sum(
         simd,
@@ -113,6 +146,11 @@ macro_rules! float_methods {
         #[inline(always)]
         fn dot(self, a: &[f32], b: &[f32]) -> f32 {
             super::float::dot(self, a, b)
+        }
+
+        #[inline(always)]
+        fn dot_of_4(self, a: [&[f32]; 4], b: &[f32]) -> [f32; 4] {
+            super::float::dot_of_4(self, a, b)
         }
 
         #[inline(always)]

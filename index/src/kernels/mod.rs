@@ -19,6 +19,9 @@ mod avx512;
 mod float;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod nibbles;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 pub use choice::KernelChoice;
 pub(crate) use choice::WithKernel;
@@ -26,7 +29,9 @@ pub use exact::ExactQuery;
 pub use norm::squared_norm;
 pub use prefetch::prefetch;
 
-/// The instruction set the kernels run on here: `avx512`, `avx2`, `neon` or `scalar`.
+use nibbles::{LANES, LINE_COMPONENTS};
+
+/// The instruction set the kernels run on here: `avx512vnni`, `avx512`, `avx2`, `neon` or `scalar`.
 #[must_use]
 pub fn kernel_name() -> &'static str {
     KernelChoice::detected().name()
@@ -43,6 +48,9 @@ pub(crate) trait Kernel: Copy + Send + Sync {
     /// `⟨a, b⟩`.
     fn dot(self, a: &[f32], b: &[f32]) -> f32;
 
+    /// `⟨aᵢ, b⟩` for each of four, reading `b` once.
+    fn dot_of_4(self, a: [&[f32]; 4], b: &[f32]) -> [f32; 4];
+
     /// `‖a − b‖²`.
     fn squared_l2(self, a: &[f32], b: &[f32]) -> f32;
 
@@ -54,4 +62,12 @@ pub(crate) trait Kernel: Copy + Send + Sync {
 
     /// `Σ (aᵢ − 128)(bᵢ − 128)`, exact up to [`DIM_MAX`](crate::DIM_MAX) components.
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32;
+
+    /// `Σ weight · code` for each row of a block of 4-bit codes (16 rows, interleaved as
+    /// `clusters/block.rs` says), with a line of weights for each line of the block; exact up to
+    /// [`DIM_MAX`](crate::DIM_MAX) components.
+    fn nibble_dots(self, block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES];
+
+    /// Bit `i` is set if `values[i] >= bound`.
+    fn lanes_at_least(self, values: &[f32; LANES], bound: f32) -> u16;
 }

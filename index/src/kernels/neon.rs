@@ -3,6 +3,7 @@
 
 use pulp::aarch64::Neon;
 
+use super::nibbles::{LANES, LINE_COMPONENTS};
 use super::{Kernel, float, portable};
 
 impl Kernel for Neon {
@@ -16,5 +17,15 @@ impl Kernel for Neon {
     #[inline(always)]
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
         portable::code_dot(a, b)
+    }
+
+    #[inline(always)]
+    fn nibble_dots(self, block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES] {
+        portable::nibble_dots(block, weights)
+    }
+
+    #[inline(always)]
+    fn lanes_at_least(self, values: &[f32; LANES], bound: f32) -> u16 {
+        portable::lanes_at_least(values, bound)
     }
 }

@@ -5,22 +5,23 @@
 //! so those are kept in lanes.
 
 use super::Kernel;
+use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS};
 
 /// No instruction set beyond what the program was compiled for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
-const LANES: usize = 16;
+const SUMS: usize = 16;
 
-/// `Σ term(aᵢ, bᵢ)` in `LANES` sums that are added up at the end.
+/// `Σ term(aᵢ, bᵢ)` in `SUMS` sums that are added up at the end.
 #[inline(always)]
 fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let len = a.len().min(b.len());
-    let (a_lanes, a_rest) = a[..len].as_chunks::<LANES>();
-    let (b_lanes, b_rest) = b[..len].as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
+    let (a_lanes, a_rest) = a[..len].as_chunks::<SUMS>();
+    let (b_lanes, b_rest) = b[..len].as_chunks::<SUMS>();
+    let mut sums = [0.0f32; SUMS];
     for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for lane in 0..LANES {
+        for lane in 0..SUMS {
             sums[lane] += term(a[lane], b[lane]);
         }
     }
@@ -43,6 +44,27 @@ pub(super) fn code_dot(a: &[u8], b: &[u8]) -> i32 {
         .fold(0, |sum: i32, (&a, &b)| sum.wrapping_add((i32::from(a) - 128) * (i32::from(b) - 128)))
 }
 
+#[inline(always)]
+pub(super) fn nibble_dots(block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES] {
+    let (lines, _) = block.as_chunks::<LINE_BYTES>();
+    let mut sums = [0i32; LANES];
+    for (line, weights) in lines.iter().zip(weights) {
+        let weights = weights.map(i32::from);
+        for (sum, bytes) in sums.iter_mut().zip(line.as_chunks::<4>().0) {
+            for (place, &byte) in bytes.iter().enumerate() {
+                *sum += i32::from(byte & 15) * weights[place];
+                *sum += i32::from(byte >> 4) * weights[place + 4];
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+pub(super) fn lanes_at_least(values: &[f32; LANES], bound: f32) -> u16 {
+    values.iter().rev().fold(0, |lanes, &value| lanes << 1 | u16::from(value >= bound))
+}
+
 impl Kernel for Portable {
     #[inline(always)]
     fn vectorize<F: pulp::NullaryFnOnce>(self, work: F) -> F::Output {
@@ -52,6 +74,11 @@ impl Kernel for Portable {
     #[inline(always)]
     fn dot(self, a: &[f32], b: &[f32]) -> f32 {
         sum_in_lanes(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn dot_of_4(self, a: [&[f32]; 4], b: &[f32]) -> [f32; 4] {
+        a.map(|a| self.dot(a, b))
     }
 
     #[inline(always)]
@@ -73,5 +100,15 @@ impl Kernel for Portable {
     #[inline(always)]
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
         code_dot(a, b)
+    }
+
+    #[inline(always)]
+    fn nibble_dots(self, block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES] {
+        nibble_dots(block, weights)
+    }
+
+    #[inline(always)]
+    fn lanes_at_least(self, values: &[f32; LANES], bound: f32) -> u16 {
+        lanes_at_least(values, bound)
     }
 }

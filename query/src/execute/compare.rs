@@ -5,13 +5,15 @@ use vecstore_segments::SegmentError;
 
 use super::{bind_and_plan, search};
 use crate::stopwatch::Stopwatch;
-use crate::{Costs, PreparedQuery, Request, SegmentPlan, SegmentView, Strategy, ViewKind};
+use crate::{Costs, Plan, PreparedQuery, Request, SegmentPlan, SegmentView, Strategy, ViewKind};
 
 /// What one strategy took on one view.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlternativeRun {
     /// The strategy.
     pub strategy: Strategy,
+    /// Distances that the plan expected.
+    pub distances: u64,
     /// What the plan expected.
     pub cost_us: f64,
     /// What it took, reranking and a fall-back included: the fastest of
@@ -58,6 +60,7 @@ impl ComparedSegment {
                 serde_json::json!({
                     "strategy": run.strategy.name(),
                     "ef": run.strategy.ef(),
+                    "probes": run.strategy.probes(),
                     "cost_us": run.cost_us,
                     "took_us": run.took_us,
                     "recall": run.recall,
@@ -128,6 +131,7 @@ pub fn compare(
             .chain(others)
             .map(|alternative| AlternativeRun {
                 strategy: alternative.strategy,
+                distances: alternative.distances,
                 cost_us: alternative.cost_us,
                 took_us: f64::INFINITY,
                 recall: 1.0,
@@ -136,7 +140,9 @@ pub fn compare(
             .collect();
         for _ in 0..ComparedSegment::ROUNDS {
             for run in &mut runs {
-                let segment = with_strategy(segment, run.strategy);
+                let segment = with_strategy(segment, run.strategy, run.distances);
+                let rerank = run.strategy.rerank().map_or(plan.rerank, |n| n.max(plan.rerank));
+                let plan = Plan { rerank, ..plan.clone() };
                 let watch = Stopwatch::start();
                 let searched = search::search_view(view, bound, &segment, &plan, &query)?;
                 let mut found: Vec<f32> = Vec::new();
@@ -161,14 +167,15 @@ pub fn compare(
 
 /// The plan of a view with another choice. A walk that was not chosen gets no less than the chosen
 /// one would: it may look at every row before it gives up.
-fn with_strategy(segment: &SegmentPlan, strategy: Strategy) -> SegmentPlan {
+fn with_strategy(segment: &SegmentPlan, strategy: Strategy, distances: u64) -> SegmentPlan {
     if strategy == segment.strategy {
         return segment.clone();
     }
     SegmentPlan {
         strategy,
+        distances,
         distances_max: if strategy.walks_graph() { usize::MAX } else { 0 },
-        fallback: strategy.walks_graph().then_some(Strategy::FullScan),
+        fallback: strategy.uses_index().then_some(Strategy::FullScan),
         ..segment.clone()
     }
 }

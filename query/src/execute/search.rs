@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use vecstore_index::{Accept, Candidate, Found, RowSet, Scratch};
+use vecstore_index::{Accept, Candidate, Found, Reach, RowSet, Scratch};
 use vecstore_segments::SegmentError;
 
 use super::bind::Bound;
@@ -139,13 +139,17 @@ impl Search<'_> {
                     found => found?,
                 }
             }
+            Strategy::Clusters { probes, .. } => match self.clusters(probes) {
+                Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
+                found => found?,
+            },
             Strategy::Graph { ef } | Strategy::GraphSweep { ef } => match self.probe_and_walk(ef) {
                 Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
                 found => found?,
             },
         };
         self.searched.distances += found.distances as u64;
-        if strategy.walks_graph()
+        if strategy.uses_index()
             && let Some(why) = self.gives_up(&found)
         {
             let next = self.segment.fallback.unwrap_or(Strategy::FullScan);
@@ -204,9 +208,34 @@ impl Search<'_> {
         found
     }
 
-    /// Why a walk's result is not the view's answer.
+    fn clusters(&self, probes: usize) -> Result<Found, SegmentError> {
+        let set = (self.bound.rows.as_ref())
+            .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.view_rows));
+        let accept = set.as_ref().map_or(Accept::All, Accept::Only);
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let reach =
+            Reach { probes, accepted_min: if set.is_some() { self.accepted_min() } else { 0 } };
+        let found = self.view.search_clusters(self.query, reach, self.keep, accept, &mut scratch);
+        SCRATCH.set(Some(scratch));
+        found
+    }
+
+    /// Matching rows that leaves should have at least: what they would if the filter had nothing to
+    /// do with where vectors lie, less two standard deviations of chance. Where they have fewer, it
+    /// lies elsewhere.
+    fn accepted_min(&self) -> usize {
+        let leaves = self.view.stats().clusters.map_or(0, |clusters| clusters.leaves);
+        let rows = self.segment.distances.saturating_sub(u64::from(leaves)) as f64;
+        let share = self.segment.matching as f64 / f64::from(self.bound.view_rows.max(1));
+        let expected = rows * share;
+        ((expected - 2.0 * expected.sqrt()) as usize).max(self.k)
+    }
+
+    /// Why a result of an index is not the view's answer.
     fn gives_up(&self, found: &Found) -> Option<String> {
-        if found.over_budget {
+        if found.over_budget && !self.searched.ran.walks_graph() {
+            Some("few of the rows near the query match".to_owned())
+        } else if found.over_budget {
             Some(format!("no end after {} distances", found.distances))
         } else if found.candidates.len() < self.k {
             Some(format!("found {} of {} rows", found.candidates.len(), self.k))

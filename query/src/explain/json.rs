@@ -56,6 +56,7 @@ fn segment(executed: &ExecutedSegment) -> Value {
         "planned": {
             "strategy": plan.strategy.name(),
             "ef": plan.strategy.ef(),
+            "probes": plan.strategy.probes(),
             "estimated_us": us(plan.cost_us),
             "estimated_distances": plan.distances,
             "expected_recall": decimal(plan.recall),
@@ -65,6 +66,7 @@ fn segment(executed: &ExecutedSegment) -> Value {
         "ran": {
             "strategy": executed.ran.name(),
             "ef": executed.ran.ef(),
+            "probes": executed.ran.probes(),
             "actual_us": us(executed.search_us),
             "distances": executed.distances,
             "candidates": executed.candidates,
@@ -81,6 +83,7 @@ fn alternative(alternative: &Alternative) -> Value {
     json!({
         "strategy": alternative.strategy.name(),
         "ef": alternative.strategy.ef(),
+        "probes": alternative.strategy.probes(),
         "estimated_us": runs.then(|| us(alternative.cost_us)),
         "estimated_distances": runs.then_some(alternative.distances),
         "expected_recall": runs.then(|| decimal(alternative.recall)),

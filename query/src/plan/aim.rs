@@ -1,9 +1,9 @@
 //! What a request asks of every view: how many rows, at which recall, and what that means for the
-//! `ef` of a measured graph.
+//! `ef` of a measured graph and the leaves of measured clusters.
 
 use vecstore_index::Calibration;
 
-use crate::{Effort, Request};
+use crate::{ClusterStats, Effort, Request};
 
 /// Recall that the default effort aims for. Segments are measured on vectors of their own, and a
 /// real query is harder than those, so this lies above the floor.
@@ -23,6 +23,19 @@ const MEASURED_K: f32 = 10.0;
 /// Recall of a scan over 8-bit codes whose best are reranked on full vectors: what quantisation
 /// can cost when the right row is not even among the reranked. Held by the tests.
 pub(super) const SCAN_RECALL: f32 = 0.999;
+
+/// Why an index is no answer to a request for an exact one.
+const EXACT: &str = "exact: every matching row is compared on full vectors";
+
+/// How clusters are searched.
+pub(super) struct Leaves {
+    /// Leaves read.
+    pub(super) probes: usize,
+    /// Candidates reranked.
+    pub(super) rerank: usize,
+    /// The recall expected.
+    pub(super) recall: f32,
+}
 
 /// The request as the pricing of a view reads it.
 pub(super) struct Aim {
@@ -57,7 +70,7 @@ impl Aim {
     /// Why the code scan can't keep the promise, if so.
     pub(super) fn rejects_codes(&self) -> Option<String> {
         match self.effort {
-            Effort::Exact => Some("exact: every matching row is compared on full vectors".into()),
+            Effort::Exact => Some(EXACT.into()),
             Effort::Recall(recall) if recall > SCAN_RECALL => {
                 Some(format!("recall of codes is {SCAN_RECALL}, wanted {recall}"))
             }
@@ -68,20 +81,14 @@ impl Aim {
     /// The `ef` to search with, or why this graph can't keep the promise. `filtered` if some live
     /// rows must not be collected.
     pub(super) fn ef(&self, graph: &Calibration, filtered: bool) -> Result<usize, (usize, String)> {
-        let (wanted, floor, ef_min) = match self.effort {
-            Effort::Exact => {
-                let ef = self.k.max(1);
-                return Err((ef, "exact: every matching row is compared on full vectors".into()));
-            }
-            Effort::Ef(ef) => return Ok(ef.max(self.k).max(1)),
-            Effort::Recall(recall) => (recall, recall, 1),
-            Effort::Auto => {
-                let ef_min = AUTO_EF_MIN.max(self.k.saturating_mul(2));
-                match filtered {
-                    false => (AUTO_RECALL, AUTO_RECALL_MIN, ef_min),
-                    true => (AUTO_FILTERED_RECALL, AUTO_FILTERED_RECALL_MIN, ef_min),
-                }
-            }
+        let (wanted, floor) = match self.wanted(filtered) {
+            Ok(recalls) => recalls,
+            Err(Some(ef)) => return Ok(ef.max(self.k).max(1)),
+            Err(None) => return Err((self.k.max(1), EXACT.into())),
+        };
+        let ef_min = match self.effort {
+            Effort::Auto => AUTO_EF_MIN.max(self.k.saturating_mul(2)),
+            _ => 1,
         };
         let ef = self.ef_for_k(graph.ef_for_recall(wanted)).max(ef_min);
         let best = graph.points.iter().max_by(|a, b| a.recall.total_cmp(&b.recall));
@@ -93,6 +100,72 @@ impl Aim {
             )),
             Some(_) => Ok(ef),
         }
+    }
+
+    /// The recall to aim for, and the one below which an index is not used. Otherwise the `ef` that
+    /// was asked for, or `None` for an exact answer.
+    fn wanted(&self, filtered: bool) -> Result<(f32, f32), Option<usize>> {
+        match (self.effort, filtered) {
+            (Effort::Exact, _) => Err(None),
+            (Effort::Ef(ef), _) => Err(Some(ef)),
+            (Effort::Recall(recall), _) => Ok((recall, recall)),
+            (Effort::Auto, false) => Ok((AUTO_RECALL, AUTO_RECALL_MIN)),
+            (Effort::Auto, true) => Ok((AUTO_FILTERED_RECALL, AUTO_FILTERED_RECALL_MIN)),
+        }
+    }
+
+    /// Leaves to read and candidates to rerank, or why these clusters can't keep the promise.
+    /// `share` of the rows may be collected. An `ef` that was asked for is the number of leaves: it
+    /// too trades time for recall, and is about as large.
+    pub(super) fn probes(
+        &self,
+        clusters: &ClusterStats,
+        share: f64,
+        filtered: bool,
+    ) -> Result<Leaves, (Leaves, String)> {
+        let measured = &clusters.calibration.by_probes;
+        let leaves = |probes: u32| self.leaves(clusters, probes, share, filtered);
+        let (wanted, floor) = match self.wanted(filtered) {
+            Ok(recalls) => recalls,
+            Err(Some(ef)) => {
+                let probes = u32::try_from(ef).unwrap_or(u32::MAX).clamp(1, clusters.leaves.max(1));
+                let rerank = self.reranked(clusters, probes, filtered);
+                let recall = measured.recall_at(probes);
+                return Ok(Leaves { probes: probes as usize, rerank, recall });
+            }
+            Err(None) => return Err((leaves(1), EXACT.into())),
+        };
+        let chosen = leaves(measured.ef_for_recall(wanted));
+        match measured.points.iter().max_by(|a, b| a.recall.total_cmp(&b.recall)) {
+            None => Err((chosen, "the clusters were not measured".into())),
+            Some(best) if best.recall < floor => Err((
+                chosen,
+                format!("measured recall {:.3} of {} leaves, wanted {floor}", best.recall, best.ef),
+            )),
+            Some(_) => Ok(chosen),
+        }
+    }
+
+    /// What was measured for the 10 nearest of all rows, carried over to the k nearest of the
+    /// `share` that may be collected: those are as far as the nearest `k / share`, which lie in more
+    /// leaves, though not in so many times as many.
+    fn leaves(&self, clusters: &ClusterStats, measured: u32, share: f64, filtered: bool) -> Leaves {
+        let farther = self.k as f64 / share / f64::from(MEASURED_K);
+        let probes = (f64::from(measured) * farther.max(1.0).sqrt()).ceil() as usize;
+        Leaves {
+            probes: probes.min(clusters.leaves as usize).max(1),
+            rerank: self.reranked(clusters, measured, filtered),
+            recall: clusters.calibration.by_probes.recall_at(measured),
+        }
+    }
+
+    /// Candidates to rerank: as measured for the 10 nearest, and more for more; twice as many under a
+    /// filter, as rows just beyond those that it leaves out lie closer together than those around a
+    /// query.
+    fn reranked(&self, clusters: &ClusterStats, probes: u32, filtered: bool) -> usize {
+        let measured = clusters.calibration.reranked_at(probes);
+        let reranked = self.ef_for_k(measured).max(self.rerank);
+        if filtered { reranked.saturating_mul(2) } else { reranked }
     }
 
     /// What was measured for the 10 nearest, carried over to k: the candidates beyond k that keep

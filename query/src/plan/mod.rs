@@ -28,6 +28,13 @@ pub enum Strategy {
         /// Matching candidates kept.
         ef: usize,
     },
+    /// All rows of the nearest leaves, matching ones collected.
+    Clusters {
+        /// Leaves read.
+        probes: usize,
+        /// Candidates that have to be reranked, as 4-bit codes tell them apart less well.
+        rerank: usize,
+    },
 }
 
 /// A strategy that was priced.
@@ -60,9 +67,9 @@ pub struct SegmentPlan {
     pub cost_us: f64,
     /// Distances it is expected to compute before reranking.
     pub distances: u64,
-    /// Distances after which a graph strategy gives up and `fallback` runs; 0 for the others.
+    /// Distances after which a walk gives up and `fallback` runs; 0 for the others.
     pub distances_max: usize,
-    /// What runs if a graph strategy gives up or finds too few rows.
+    /// What runs if a graph strategy gives up, or an index finds too few rows.
     pub fallback: Option<Strategy>,
     /// Expected recall, from the segment's measurements; 1 for exact strategies.
     pub recall: f32,
@@ -103,26 +110,29 @@ pub fn plan(request: &Request<'_>, views: &[ViewStats], matching: &[u64], costs:
         .enumerate()
         .collect();
     segments.sort_by_key(|(index, segment)| (std::cmp::Reverse(segment.live), *index));
-    Plan { k: request.k, effort: request.effort, segments, rerank: aim.rerank }
+    let rerank = segments.iter().filter_map(|(_, segment)| segment.strategy.rerank());
+    let rerank = rerank.fold(aim.rerank, usize::max);
+    Plan { k: request.k, effort: request.effort, segments, rerank }
 }
 
 fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> SegmentPlan {
     let mut alternatives = price::alternatives(aim, view, matching, &costs.scaled(view.dim));
     alternatives.sort_by(|a, b| a.cost_us.total_cmp(&b.cost_us));
     if aim.prefers_scans() && matching < u64::from(view.live) {
-        reject_walks_that_save_little(&mut alternatives);
+        reject_what_saves_little(&mut alternatives);
     }
 
-    let cheapest = |graph: bool| {
+    let cheapest = |index: bool| {
         alternatives
             .iter()
-            .find(|a| a.rejected.is_none() && (graph || !a.strategy.walks_graph()))
+            .find(|a| a.rejected.is_none() && (index || !a.strategy.uses_index()))
             .expect("a full scan, or Empty, is never rejected")
     };
     let chosen = cheapest(true);
-    let (fallback, distances_max) = if chosen.strategy.walks_graph() {
+    let (fallback, distances_max) = if chosen.strategy.uses_index() {
         let scan = cheapest(false);
-        (Some(scan.strategy), price::distances_max(chosen, scan))
+        let walks = chosen.strategy.walks_graph();
+        (Some(scan.strategy), if walks { price::distances_max(chosen, scan) } else { 0 })
     } else {
         (None, 0)
     };
@@ -140,21 +150,22 @@ fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> Segme
     }
 }
 
-/// How many times the cost of a walk a scan may have and still be preferred under a filter.
+/// How many times the cost of a walk a scan may have and still be preferred under a filter; the same
+/// for leaves.
 ///
 /// A walk misses rows that lie between clusters now and then, however well it does on average (one
 /// query in 500 found 6 of its 10 rows at a mean recall of 0.999); a scan does not.
 const SCAN_COST_MAX: f64 = 2.0;
 
-fn reject_walks_that_save_little(alternatives: &mut [Alternative]) {
-    let admissible = |a: &&Alternative| a.rejected.is_none() && !a.strategy.walks_graph();
+fn reject_what_saves_little(alternatives: &mut [Alternative]) {
+    let admissible = |a: &&Alternative| a.rejected.is_none() && !a.strategy.uses_index();
     let Some(scan_us) = alternatives.iter().find(admissible).map(|scan| scan.cost_us) else {
         return;
     };
-    for walk in alternatives.iter_mut().filter(|a| a.strategy.walks_graph()) {
-        let is_cheaper = walk.rejected.is_none() && walk.cost_us < scan_us;
-        if is_cheaper && scan_us <= walk.cost_us * SCAN_COST_MAX {
-            walk.rejected = Some("saves too little for rows it may miss".to_owned());
+    for search in alternatives.iter_mut().filter(|a| a.strategy.uses_index()) {
+        let is_cheaper = search.rejected.is_none() && search.cost_us < scan_us;
+        if is_cheaper && scan_us <= search.cost_us * SCAN_COST_MAX {
+            search.rejected = Some("saves too little for rows it may miss".to_owned());
         }
     }
 }
@@ -166,6 +177,13 @@ impl Strategy {
         matches!(self, Strategy::Graph { .. } | Strategy::GraphSweep { .. })
     }
 
+    /// Whether an index is searched, so that rows may be missed; the others look at every row that
+    /// matches.
+    #[must_use]
+    pub fn uses_index(self) -> bool {
+        self.walks_graph() || matches!(self, Strategy::Clusters { .. })
+    }
+
     /// The name in EXPLAIN's JSON: `scan_rows`, `graph_sweep` …
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -175,6 +193,7 @@ impl Strategy {
             Strategy::FullScan => "full_scan",
             Strategy::Graph { .. } => "graph",
             Strategy::GraphSweep { .. } => "graph_sweep",
+            Strategy::Clusters { .. } => "clusters",
         }
     }
 
@@ -184,6 +203,26 @@ impl Strategy {
         match self {
             Strategy::Graph { ef } | Strategy::GraphSweep { ef } => Some(ef),
             Strategy::Empty | Strategy::ScanRows | Strategy::FullScan => None,
+            Strategy::Clusters { .. } => None,
+        }
+    }
+
+    /// Leaves read by a search of clusters, `None` for the others.
+    #[must_use]
+    pub fn probes(self) -> Option<usize> {
+        match self {
+            Strategy::Clusters { probes, .. } => Some(probes),
+            _ => None,
+        }
+    }
+
+    /// Candidates that this strategy wants reranked beyond what the request does, `None` for those
+    /// that don't care.
+    #[must_use]
+    pub fn rerank(self) -> Option<usize> {
+        match self {
+            Strategy::Clusters { rerank, .. } => Some(rerank),
+            _ => None,
         }
     }
 }
@@ -196,6 +235,9 @@ impl std::fmt::Display for Strategy {
             Strategy::FullScan => f.write_str("FullScan"),
             Strategy::Graph { ef } => write!(f, "Graph ef={ef}"),
             Strategy::GraphSweep { ef } => write!(f, "GraphSweep ef={ef}"),
+            Strategy::Clusters { probes, rerank } => {
+                write!(f, "Clusters probes={probes} rerank={rerank}")
+            }
         }
     }
 }

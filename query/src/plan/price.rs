@@ -5,6 +5,7 @@
 //! | `ScanRows` | matching | code, between in-order (all rows) and random (few rows) |
 //! | `FullScan` | matching | exact, the same |
 //! | `Graph`, `GraphSweep` | D(ef / share of rows that may be collected) | graph step |
+//! | `Clusters` | leaves, and D(probes) rows | leaf, cluster row |
 //!
 //! D is the segment's own measurement. A walk that may collect one row in ten has to see about
 //! ten times as many before it has `ef` of them. That holds if the filter has nothing to do with
@@ -13,7 +14,7 @@
 
 use vecstore_index::Calibration;
 
-use super::aim::{Aim, SCAN_RECALL};
+use super::aim::{Aim, Leaves, SCAN_RECALL};
 use super::{Alternative, Strategy};
 use crate::{Costs, ViewStats};
 
@@ -35,7 +36,9 @@ pub(super) fn alternatives(
         }];
     }
     let view = View { aim, stats: view, matching, costs };
-    vec![view.full_scan(), view.scan_rows(), view.graph()]
+    let mut alternatives = vec![view.full_scan(), view.scan_rows(), view.graph()];
+    alternatives.extend(view.clusters());
+    alternatives
 }
 
 /// Distances after which walking on is worse than scanning: at least half of what the scan
@@ -109,6 +112,34 @@ impl View<'_> {
             recall: SCAN_RECALL,
             rejected,
         }
+    }
+
+    fn clusters(&self) -> Option<Alternative> {
+        let clusters = self.stats.clusters.as_ref()?;
+        let (Leaves { probes, rerank, recall }, rejected) =
+            match self.aim.probes(clusters, self.share(), self.filtered()) {
+                Ok(leaves) => (leaves, None),
+                Err((leaves, why)) => (leaves, Some(why)),
+            };
+        // More candidates than there are rows are never found.
+        let rerank = rerank.min(self.stats.rows as usize);
+        let leaves = f64::from(clusters.leaves);
+        let distances = f64::from(clusters.calibration.by_probes.distances_at(probes as u32));
+        let rows = (distances - leaves).clamp(0.0, f64::from(self.stats.rows));
+        let row_set_ns =
+            if self.has_bitmap() { self.matching as f64 * self.costs.row_set_row_ns } else { 0.0 };
+        let reranked = (rerank as f64).min(self.matching as f64);
+        let ns = leaves * self.costs.leaf_ns
+            + rows * self.costs.cluster_row_ns
+            + row_set_ns
+            + reranked * self.costs.exact_random_ns;
+        Some(Alternative {
+            strategy: Strategy::Clusters { probes, rerank },
+            cost_us: ns / 1e3,
+            distances: (leaves + rows) as u64,
+            recall,
+            rejected,
+        })
     }
 
     fn graph(&self) -> Alternative {

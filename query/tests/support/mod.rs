@@ -10,10 +10,10 @@ use std::path::Path;
 
 use serde_json::json;
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Accept, Calibration, Candidate, EfPoint, Found, Metric, Scratch};
+use vecstore_index::{Accept, Calibration, Candidate, EfPoint, Found, Metric, Reach, Scratch};
 use vecstore_query::{
-    Answer, Comparison, Costs, Effort, Filter, Matching, PreparedQuery, Request, SegmentView,
-    Unreadable, Value, ViewKind, ViewStats, run,
+    Answer, ClusterStats, Comparison, Costs, Effort, Filter, Matching, PreparedQuery, Request,
+    SegmentView, Unreadable, Value, ViewKind, ViewStats, run,
 };
 use vecstore_segments::{FieldPath, Metadata, SegmentError};
 
@@ -164,6 +164,7 @@ pub struct NaiveView {
     pub kind: ViewKind,
     pub codes: bool,
     pub graph: Option<Calibration>,
+    pub clusters: Option<ClusterStats>,
     pub faults: Faults,
 }
 
@@ -178,6 +179,7 @@ impl NaiveView {
             kind: ViewKind::Sealed { id: 7 },
             codes: true,
             graph: Some(calibration()),
+            clusters: None,
             faults: Faults::default(),
         }
     }
@@ -239,6 +241,7 @@ impl SegmentView for NaiveView {
             dim: self.vectors.first().map_or(1, Vec::len),
             codes: self.codes,
             graph: self.graph.clone(),
+            clusters: self.clusters.clone(),
             degraded: Vec::new(),
         }
     }
@@ -305,6 +308,31 @@ impl SegmentView for NaiveView {
             hops: 0,
             over_budget: self.faults.graph_distances > distances_max,
         })
+    }
+
+    fn search_clusters(
+        &self,
+        query: &PreparedQuery<'_>,
+        reach: Reach,
+        keep: usize,
+        accept: Accept<'_>,
+        _scratch: &mut Scratch,
+    ) -> Result<Found, SegmentError> {
+        assert!(
+            self.clusters.is_some() && reach.probes > 0,
+            "a view without clusters is not searched"
+        );
+        if self.faults.links {
+            return Err(corrupt("cluster-blocks", "block 5"));
+        }
+        let accepted = |row: &u32| match accept {
+            Accept::All => true,
+            Accept::Only(set) => set.contains(*row),
+        };
+        let rows =
+            self.live_rows().filter(|row| accepted(row) && !self.faults.graph_misses.contains(row));
+        let candidates = self.nearest(query.vector, rows, keep, true);
+        Ok(Found { candidates, distances: self.faults.graph_distances, ..Found::default() })
     }
 
     fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError> {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use vecstore_index::{FieldLimits, GraphOptions, Metric, OneThread};
 use vecstore_segments::{
-    MemVfs, Metadata, RecordId, RowSource, Segment, SegmentError, Vfs, WriteOptions, write_segment,
+    IndexKind, IndexOption, MemVfs, Metadata, RecordId, RowSource, Segment, SegmentError, Vfs,
+    WriteOptions, write_segment,
 };
 
 /// Rows to write, ordered by namespace.
@@ -52,7 +53,8 @@ pub fn options(metric: Metric, dim: usize) -> WriteOptions {
         dim,
         metric,
         graph: GraphOptions::default(),
-        graph_rows_min: 500,
+        index: IndexOption::Always(IndexKind::Graph),
+        index_rows_min: 500,
         fields: FieldLimits::default(),
         unindexed: Vec::new(),
     }
@@ -86,7 +88,7 @@ pub fn with_damage(vfs: &dyn Vfs, section: &str) -> Segment {
     let mut end = 64;
     let mut damaged_byte = None;
     for (name, bytes) in whole.section_bytes() {
-        let large = matches!(name, "vectors" | "codes" | "links");
+        let large = matches!(name, "vectors" | "codes" | "links" | "cluster-blocks");
         let start = u64::next_multiple_of(end, if large { 4096 } else { 64 });
         end = start + bytes;
         if name == section {

@@ -15,13 +15,15 @@ pub(crate) enum Kind {
     Quantizer = 32,
     Codes = 33,
     Links = 34,
-    Graphs = 35,
+    Indexes = 35,
     UpperLayers = 36,
     Calibrations = 37,
     IdBloom = 38,
     IdHashes = 39,
     IdRows = 40,
     Fields = 41,
+    Clusters = 42,
+    ClusterBlocks = 43,
     Checksums = 64,
 }
 
@@ -29,7 +31,7 @@ impl Kind {
     /// Above the number of every kind.
     pub(crate) const NUMBERS: usize = 65;
 
-    pub(crate) const ALL: [Kind; 18] = [
+    pub(crate) const ALL: [Kind; 20] = [
         Kind::Namespaces,
         Kind::Ids,
         Kind::IdOffsets,
@@ -40,13 +42,15 @@ impl Kind {
         Kind::Quantizer,
         Kind::Codes,
         Kind::Links,
-        Kind::Graphs,
+        Kind::Indexes,
         Kind::UpperLayers,
         Kind::Calibrations,
         Kind::IdBloom,
         Kind::IdHashes,
         Kind::IdRows,
         Kind::Fields,
+        Kind::Clusters,
+        Kind::ClusterBlocks,
         Kind::Checksums,
     ];
 
@@ -66,13 +70,15 @@ impl Kind {
             Kind::Quantizer => "quantizer",
             Kind::Codes => "codes",
             Kind::Links => "links",
-            Kind::Graphs => "graphs",
+            Kind::Indexes => "indexes",
             Kind::UpperLayers => "upper-layers",
             Kind::Calibrations => "calibrations",
             Kind::IdBloom => "id-bloom",
             Kind::IdHashes => "id-hashes",
             Kind::IdRows => "id-rows",
             Kind::Fields => "fields",
+            Kind::Clusters => "clusters",
+            Kind::ClusterBlocks => "cluster-blocks",
             Kind::Checksums => "checksums",
         }
     }
@@ -84,20 +90,22 @@ impl Kind {
             Kind::Quantizer
                 | Kind::Codes
                 | Kind::Links
-                | Kind::Graphs
+                | Kind::Indexes
                 | Kind::UpperLayers
                 | Kind::Calibrations
                 | Kind::IdBloom
                 | Kind::IdHashes
                 | Kind::IdRows
                 | Kind::Fields
+                | Kind::Clusters
+                | Kind::ClusterBlocks
         )
     }
 
     /// Where the section may begin: the large arrays at a page, the rest at a cache line.
     pub(crate) fn alignment(self) -> u64 {
         match self {
-            Kind::Vectors | Kind::Codes | Kind::Links => 4096,
+            Kind::Vectors | Kind::Codes | Kind::Links | Kind::ClusterBlocks => 4096,
             _ => 64,
         }
     }

@@ -6,8 +6,8 @@ mod bloom;
 mod contents;
 mod flaw;
 mod footer;
-mod graphs;
 mod header;
+mod indexes;
 mod keys;
 mod kind;
 mod namespaces;
@@ -19,8 +19,10 @@ pub(crate) use bloom::{BLOOM_BLOCK_BYTES, BloomBuilder, bloom_block, bloom_conta
 pub(crate) use contents::{CHECK_BLOCK, Contents, Section, encode_contents};
 pub(crate) use flaw::Flaw;
 pub(crate) use footer::{FOOTER_BYTES, Footer};
-pub(crate) use graphs::{GraphEntry, GraphSections, decode_graphs, encode_graphs};
 pub(crate) use header::{DIM_MAX, HEADER_BYTES, Header, ROWS_MAX};
+pub(crate) use indexes::{
+    ClusterParts, GraphParts, IndexEntry, IndexParts, IndexSections, decode_indexes, encode_indexes,
+};
 pub(crate) use keys::{key_hash, namespace_seed};
 pub(crate) use kind::Kind;
 pub(crate) use namespaces::{NamespaceEntry, decode_namespaces, encode_namespaces};

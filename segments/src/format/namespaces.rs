@@ -5,7 +5,7 @@ use super::{Flaw, Kind};
 
 const HEAD_BYTES: usize = 8;
 const ENTRY_BYTES: usize = 16;
-const NO_GRAPH: u32 = u32::MAX;
+const NO_INDEX: u32 = u32::MAX;
 
 /// One namespace; its rows end where the next one's begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub(crate) struct NamespaceEntry {
     pub(crate) name: String,
     pub(crate) first_row: u32,
     pub(crate) rows: u32,
-    /// Number of its graph in the graphs table.
-    pub(crate) graph: Option<u32>,
+    /// Number of its index in the table of indexes.
+    pub(crate) index: Option<u32>,
 }
 
 pub(crate) fn encode_namespaces(namespaces: &[NamespaceEntry]) -> Vec<u8> {
@@ -24,7 +24,7 @@ pub(crate) fn encode_namespaces(namespaces: &[NamespaceEntry]) -> Vec<u8> {
     for n in namespaces {
         bytes.extend_from_slice(&n.first_row.to_le_bytes());
         bytes.extend_from_slice(&n.rows.to_le_bytes());
-        bytes.extend_from_slice(&n.graph.unwrap_or(NO_GRAPH).to_le_bytes());
+        bytes.extend_from_slice(&n.index.unwrap_or(NO_INDEX).to_le_bytes());
         bytes.extend_from_slice(&(n.name.len() as u32).to_le_bytes());
     }
     for n in namespaces {
@@ -34,7 +34,7 @@ pub(crate) fn encode_namespaces(namespaces: &[NamespaceEntry]) -> Vec<u8> {
 }
 
 /// Reads the table of a segment with `rows` rows; the namespaces cover the rows without a gap,
-/// ascend by name, and their graphs are numbered from 0.
+/// ascend by name, and their indexes are numbered from 0.
 pub(crate) fn decode_namespaces(bytes: &[u8], rows: u32) -> Result<Vec<NamespaceEntry>, Flaw> {
     let damaged = |detail: String| Flaw::damaged(Kind::Namespaces.name(), detail);
     let short = || damaged("the table is cut off".to_owned());
@@ -47,11 +47,11 @@ pub(crate) fn decode_namespaces(bytes: &[u8], rows: u32) -> Result<Vec<Namespace
     let mut names = &bytes[names_at..];
     let mut namespaces: Vec<NamespaceEntry> = Vec::with_capacity(count);
     let mut next_row = 0u32;
-    let mut next_graph = 0u32;
+    let mut next_index = 0u32;
     for (i, entry) in bytes[HEAD_BYTES..names_at].chunks_exact(ENTRY_BYTES).enumerate() {
         let first_row = u32_at(entry, 0).ok_or_else(short)?;
         let rows_here = u32_at(entry, 4).ok_or_else(short)?;
-        let graph = Some(u32_at(entry, 8).ok_or_else(short)?).filter(|g| *g != NO_GRAPH);
+        let index = Some(u32_at(entry, 8).ok_or_else(short)?).filter(|i| *i != NO_INDEX);
         let name_len = u32_at(entry, 12).ok_or_else(short)? as usize;
         let (name, rest) = names.split_at_checked(name_len).ok_or_else(short)?;
         names = rest;
@@ -68,13 +68,13 @@ pub(crate) fn decode_namespaces(bytes: &[u8], rows: u32) -> Result<Vec<Namespace
             .checked_add(rows_here)
             .filter(|end| *end <= rows)
             .ok_or_else(|| damaged(format!("namespace {i} has rows past the last one")))?;
-        if let Some(graph) = graph {
-            if graph != next_graph {
-                return Err(damaged(format!("the graph of namespace {i} is out of order")));
+        if let Some(index) = index {
+            if index != next_index {
+                return Err(damaged(format!("the index of namespace {i} is out of order")));
             }
-            next_graph += 1;
+            next_index += 1;
         }
-        namespaces.push(NamespaceEntry { name, first_row, rows: rows_here, graph });
+        namespaces.push(NamespaceEntry { name, first_row, rows: rows_here, index });
     }
     if next_row != rows || !names.is_empty() {
         return Err(damaged("the table does not cover all rows".to_owned()));
@@ -90,11 +90,11 @@ mod tests {
     /// covers the rows in order.
     #[test]
     fn the_table_is_believed_where_it_makes_sense() {
-        let entry = |name: &str, first_row, rows, graph| NamespaceEntry {
+        let entry = |name: &str, first_row, rows, index| NamespaceEntry {
             name: name.to_owned(),
             first_row,
             rows,
-            graph,
+            index,
         };
         let good =
             [entry("", 0, 5, Some(0)), entry("b", 5, 1, None), entry("größe", 6, 9, Some(1))];
@@ -111,8 +111,8 @@ mod tests {
             assert!(read.last().is_some_and(|n| n.first_row + n.rows == 15));
             assert!(
                 read.iter()
-                    .filter_map(|n| n.graph)
-                    .eq(0..read.iter().filter(|n| n.graph.is_some()).count() as u32)
+                    .filter_map(|n| n.index)
+                    .eq(0..read.iter().filter(|n| n.index.is_some()).count() as u32)
             );
         }
     }

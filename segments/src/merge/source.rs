@@ -10,7 +10,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use super::input::Input;
 use super::runs::{Run, Runs};
 use crate::format::Kind;
-use crate::{LentGraph, RecordId, RowSource, Segment, SegmentError};
+use crate::{LentChoice, LentGraph, RecordId, RowSource, Segment, SegmentError};
 
 /// The live rows of several segments in the order of the new segment: namespaces ascending,
 /// within a namespace the inputs in the order given, within an input its rows ascending.
@@ -99,6 +99,23 @@ impl MergeSource {
         Ok(Some(LentGraph { links, new_rows, calibration: graph.calibration }))
     }
 
+    /// Of which kind the index is that the rows of a run have in their input, if it can be read.
+    fn choice(&self, run: &Run) -> Option<LentChoice> {
+        let segment = &self.inputs[run.input as usize].segment;
+        let namespace = &segment.namespaces()[run.namespace as usize];
+        let indexes = segment.indexes().ok()?;
+        let (_, about) = indexes.into_iter().find(|(name, _)| *name == namespace.name)?;
+        let rows = run.new_rows.len() as u32;
+        Some(LentChoice { rows, kind: about.kind(), choice: about.choice })
+    }
+
+    /// The runs of a namespace's rows.
+    fn runs_of(&self, rows: &Range<u32>) -> impl Iterator<Item = &Run> {
+        let first = self.runs.number_of(rows.start).unwrap_or(usize::MAX);
+        let runs = (first..).map_while(|number| self.runs.run(number));
+        runs.take_while(move |run| run.new_rows.end <= rows.end)
+    }
+
     fn no_such_row(&self, new_row: u32) -> SegmentError {
         let path = self.inputs.first().map(|i| i.segment.path().clone()).unwrap_or_default();
         let detail = format!("there is no row {new_row}, the merge has {}", self.runs.len());
@@ -154,10 +171,10 @@ impl RowSource for MergeSource {
 
     /// The graphs of the inputs. Their links are read through the mapping, as every query does.
     fn graphs(&self, rows: Range<u32>) -> Vec<Result<LentGraph<'_>, SegmentError>> {
-        let first = self.runs.number_of(rows.start).unwrap_or(usize::MAX);
-        let runs = (first..).map_while(|number| self.runs.run(number));
-        runs.take_while(|run| run.new_rows.end <= rows.end)
-            .filter_map(|run| self.lend(run, rows.start).transpose())
-            .collect()
+        self.runs_of(&rows).filter_map(|run| self.lend(run, rows.start).transpose()).collect()
+    }
+
+    fn choices(&self, rows: Range<u32>) -> Vec<LentChoice> {
+        self.runs_of(&rows).filter_map(|run| self.choice(run)).collect()
     }
 }

@@ -11,8 +11,9 @@ mod rows;
 mod segment;
 mod verify;
 
+pub use derived::IndexAbout;
 pub(crate) use positioned::{BlockReader, SectionReader};
-pub use rows::{CodeRows, LinkRows, VectorRows};
-pub use segment::{NamespaceRows, Segment, SegmentGraph};
+pub use rows::{BlockRows, CodeRows, LinkRows, VectorRows};
+pub use segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph};
 pub use verify::VerifyReport;
 pub(crate) use verify::verify_file;

@@ -133,6 +133,11 @@ rows_of_a_segment!(
     u32
 );
 rows_of_a_segment!(
+    /// Blocks of clusters, checked on first touch; they are numbered from 0.
+    BlockRows,
+    u8
+);
+rows_of_a_segment!(
     /// Full vectors of a contiguous range of rows, checked on first touch.
     VectorRows,
     f32

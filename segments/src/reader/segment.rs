@@ -4,14 +4,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use vecstore_index::{Calibration, Damaged, Metric, Quantizer, UpperLayers};
+use vecstore_index::{
+    Calibration, ClusterCalibration, Clusters, Damaged, Metric, Quantizer, UpperLayers,
+};
 
 use super::checks::{BadBlock, BlockChecks, MappedSection};
-use super::derived::GraphHead;
+use super::derived::IndexHead;
 use super::ids::RebuiltLookup;
 use super::open::{OpenFile, open_file};
-use super::rows::{CheckedRows, CodeRows, LinkRows, VectorRows};
-use crate::format::{BlockEntry, CHECK_BLOCK, Contents, Flaw, GraphEntry, Header, Kind, Section};
+use super::rows::{BlockRows, CheckedRows, CodeRows, LinkRows, VectorRows};
+use crate::format::{BlockEntry, CHECK_BLOCK, Contents, Flaw, Header, IndexEntry, Kind, Section};
 use crate::{GraphOrigin, Region, SegmentError, Vfs, VfsFile};
 
 /// A sealed segment.
@@ -30,8 +32,8 @@ pub struct Segment {
     namespaces: Vec<NamespaceRows>,
     pub(super) block_entries: OnceLock<Result<Vec<BlockEntry>, Flaw>>,
     pub(super) quantizer: OnceLock<Result<Quantizer, Flaw>>,
-    pub(super) graph_entries: OnceLock<Result<Vec<GraphEntry>, Flaw>>,
-    pub(super) graph_heads: Vec<OnceLock<Result<GraphHead, Flaw>>>,
+    pub(super) index_entries: OnceLock<Result<Vec<IndexEntry>, Flaw>>,
+    pub(super) index_heads: Vec<OnceLock<Result<IndexHead, Flaw>>>,
     pub(super) fields: OnceLock<Result<(), Flaw>>,
     pub(super) rebuilt_lookup: OnceLock<RebuiltLookup>,
 }
@@ -43,10 +45,10 @@ pub struct NamespaceRows {
     pub name: String,
     /// Its rows, contiguous.
     pub rows: Range<u32>,
-    /// Whether it has a graph of its own.
-    pub graph: bool,
-    /// Number of that graph in the segment.
-    pub(super) graph_number: Option<u32>,
+    /// Whether it has an index of its own, a graph or clusters.
+    pub indexed: bool,
+    /// Number of that index in the segment.
+    pub(super) index_number: Option<u32>,
 }
 
 /// The graph of one namespace; its rows are numbered from the namespace's first row.
@@ -62,12 +64,23 @@ pub struct SegmentGraph<'a> {
     pub origin: GraphOrigin,
 }
 
+/// The clusters of one namespace; their rows are numbered from the namespace's first row.
+#[derive(Debug)]
+pub struct SegmentClusters<'a> {
+    /// Codes, in blocks of 16 rows.
+    pub blocks: BlockRows<'a>,
+    /// Leaves and ranges.
+    pub clusters: &'a Clusters,
+    /// What they were measured to do.
+    pub calibration: &'a ClusterCalibration,
+}
+
 impl Segment {
     /// Opens and maps `path`, and checks header, contents table and footer (not the data).
     pub fn open(vfs: &dyn Vfs, path: &Path) -> Result<Segment, SegmentError> {
         let OpenFile { file, region, header, contents, namespaces, block_crcs } =
             open_file(vfs, path)?;
-        let graphs = namespaces.iter().filter(|n| n.graph.is_some()).count();
+        let indexes = namespaces.iter().filter(|n| n.index.is_some()).count();
         Ok(Segment {
             path: path.to_owned(),
             file,
@@ -80,14 +93,14 @@ impl Segment {
                 .map(|n| NamespaceRows {
                     name: n.name,
                     rows: n.first_row..n.first_row + n.rows,
-                    graph: n.graph.is_some(),
-                    graph_number: n.graph,
+                    indexed: n.index.is_some(),
+                    index_number: n.index,
                 })
                 .collect(),
             block_entries: OnceLock::new(),
             quantizer: OnceLock::new(),
-            graph_entries: OnceLock::new(),
-            graph_heads: (0..graphs).map(|_| OnceLock::new()).collect(),
+            index_entries: OnceLock::new(),
+            index_heads: (0..indexes).map(|_| OnceLock::new()).collect(),
             fields: OnceLock::new(),
             rebuilt_lookup: OnceLock::new(),
         })
@@ -209,7 +222,9 @@ impl Segment {
             // Graphs differ in their number of links.
             _ => 0,
         };
-        let detail = if row >= self.rows() {
+        let detail = if damaged.array == Kind::ClusterBlocks.name() {
+            format!("block {row} of a leaf cannot be read, or names a row that is not there")
+        } else if row >= self.rows() {
             format!("there is no row {row}, the segment has {}", self.rows())
         } else if width == 0 {
             format!("row {row} cannot be read")
@@ -251,8 +266,8 @@ impl Segment {
                 lines.push(format!("section {} is missing", kind.name()));
             }
         }
-        let heads = self.graph_heads.iter().map(|head| flaw_of(head));
-        let flaws = [flaw_of(&self.quantizer), flaw_of(&self.graph_entries), flaw_of(&self.fields)];
+        let heads = self.index_heads.iter().map(|head| flaw_of(head));
+        let flaws = [flaw_of(&self.quantizer), flaw_of(&self.index_entries), flaw_of(&self.fields)];
         for flaw in flaws.into_iter().chain(heads).flatten() {
             if let Flaw::Damaged { section, detail } = flaw
                 && !lines.iter().any(|line| line.starts_with(&format!("section {section} ")))

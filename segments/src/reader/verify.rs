@@ -2,17 +2,28 @@
 
 use std::ops::{ControlFlow, Range};
 
+use vecstore_index::Clusters;
+
 use super::metadata::parse_metadata;
 use super::positioned::{BlockReader, SectionReader};
 use super::segment::Segment;
 use crate::format::{
-    BLOOM_BLOCK_BYTES, BlockEntry, CHECK_BLOCK, FOOTER_BYTES, Footer, HEADER_BYTES, Header, Kind,
-    Section, bloom_block, bloom_contains, key_hash, namespace_seed,
+    BLOOM_BLOCK_BYTES, BlockEntry, CHECK_BLOCK, FOOTER_BYTES, Footer, HEADER_BYTES, Header,
+    IndexParts, Kind, Section, bloom_block, bloom_contains, key_hash, namespace_seed,
 };
 use crate::{RecordId, SegmentError, Vfs};
 
 /// More problems than this are counted, not listed.
 const PROBLEMS_MAX: usize = 1000;
+/// What has to be there for indexes to be looked at.
+const INDEX_KINDS: [Kind; 6] = [
+    Kind::Indexes,
+    Kind::Links,
+    Kind::UpperLayers,
+    Kind::Calibrations,
+    Kind::Clusters,
+    Kind::ClusterBlocks,
+];
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * CHECK_BLOCK;
 
@@ -309,11 +320,13 @@ impl Verification<'_> {
             });
             self.note(fields)?;
         }
-        if [Kind::Graphs, Kind::Links, Kind::UpperLayers, Kind::Calibrations].into_iter().all(has) {
+        if INDEX_KINDS.into_iter().all(has) {
             for namespace in segment.namespaces() {
-                match segment.graph(namespace) {
-                    Ok(_) => self.links(&namespace.name)?,
-                    Err(error) => self.note(Err(error))?,
+                match (segment.graph(namespace), segment.clusters(namespace)) {
+                    (Ok(Some(_)), _) => self.links(&namespace.name)?,
+                    (_, Ok(Some(found))) => self.blocks(&namespace.name, found.clusters)?,
+                    (Ok(None), Ok(None)) => {}
+                    (Err(error), _) | (_, Err(error)) => self.note(Err(error))?,
                 }
             }
         }
@@ -323,18 +336,44 @@ impl Verification<'_> {
     /// A row's links come first and lead to rows of the graph, the rest is `u32::MAX`.
     fn links(&mut self, namespace: &str) -> Result<(), SegmentError> {
         let segment = self.segment;
-        let Some(graph) = segment.graph_entry(namespace) else { return Ok(()) };
+        let Some(entry) = segment.index_entry(namespace) else { return Ok(()) };
+        let IndexParts::Graph(graph) = &entry.parts else { return Ok(()) };
         let mut reader = SectionReader::new(segment.section(Kind::Links));
         let row_bytes = 4 * u64::from(graph.degree);
-        for row in 0..graph.rows {
+        for row in 0..entry.rows {
             let start = graph.links.start + u64::from(row) * row_bytes;
             let links = reader.read(segment, start..start + row_bytes)?.as_chunks::<4>().0;
             let mut links = links.iter().map(|link| u32::from_le_bytes(*link));
-            let good = links.by_ref().take_while(|link| *link != u32::MAX).all(|l| l < graph.rows)
+            let good = links.by_ref().take_while(|link| *link != u32::MAX).all(|l| l < entry.rows)
                 && links.all(|link| link == u32::MAX);
             if !good {
-                self.problem(format!("links: row {} has a wild link", graph.first_row + row));
+                self.problem(format!("links: row {} has a wild link", entry.first_row + row));
             }
+        }
+        Ok(())
+    }
+
+    /// Every row is in one lane of one block.
+    fn blocks(&mut self, namespace: &str, clusters: &Clusters) -> Result<(), SegmentError> {
+        let segment = self.segment;
+        let Some(entry) = segment.index_entry(namespace) else { return Ok(()) };
+        let IndexParts::Clusters(parts) = &entry.parts else { return Ok(()) };
+        let mut reader = SectionReader::new(segment.section(Kind::ClusterBlocks));
+        let mut seen = vec![false; entry.rows as usize];
+        for block in 0..parts.blocks {
+            let start = parts.data.start + u64::from(block) * u64::from(parts.block_bytes);
+            let bytes = reader.read(segment, start..start + u64::from(parts.block_bytes))?;
+            let mut rows = clusters.block_rows(bytes).into_iter().flatten();
+            let good = rows.all(|row| {
+                seen.get_mut(row as usize).is_some_and(|seen| !std::mem::replace(seen, true))
+            });
+            if !good {
+                self.problem(format!("cluster-blocks: block {block} has a wild or repeated row"));
+            }
+        }
+        if let Some(row) = seen.iter().position(|seen| !seen) {
+            let row = entry.first_row + row as u32;
+            self.problem(format!("cluster-blocks: row {row} is in no block"));
         }
         Ok(())
     }

@@ -46,8 +46,8 @@ impl Linking<'_> {
             }
         };
         let Linking { codes, quantizer, options, workers, .. } = *self;
-        let graph =
-            build(&codes, quantizer, options, workers, progress).map_err(|e| self.failed(e))?;
+        let graph = build(&codes, quantizer, options, workers, progress)
+            .map_err(|e| failed(self.path, e))?;
         let calibration = self.calibrate(&graph, probes)?;
         Ok(Linked { graph, calibration, origin })
     }
@@ -73,10 +73,10 @@ impl Linking<'_> {
                 let damaged = unreadable + damaged as u32;
                 return Ok(Err(RebuildCause::TooLittle { reusable, damaged }));
             }
-            Err(MergeError::Build(error)) => return Err(self.failed(error)),
+            Err(MergeError::Build(error)) => return Err(failed(self.path, error)),
             Err(error @ MergeError::RowMap { .. }) => {
                 let detail = format!("lent graphs: {error}");
-                return Err(SegmentError::corrupt(self.path, Kind::Graphs.name(), detail));
+                return Err(SegmentError::corrupt(self.path, Kind::Indexes.name(), detail));
             }
         };
         let Merged { graph, used, damaged, linked_anew } = merged;
@@ -104,20 +104,22 @@ impl Linking<'_> {
         let graph = Graph { links: &links, upper: &graph.upper };
         let Linking { codes, vectors, quantizer, workers, .. } = self;
         calibrate(&graph, codes, quantizer, vectors, probes, *workers)
-            .map_err(|damaged| self.damaged(&damaged))
+            .map_err(|error| damaged(self.path, &error))
     }
+}
 
-    fn damaged(&self, damaged: &Damaged) -> SegmentError {
-        SegmentError::corrupt(self.path, damaged.array, damaged.to_string())
-    }
+/// A row of the new file that cannot be read back.
+pub(super) fn damaged(path: &Path, damaged: &Damaged) -> SegmentError {
+    SegmentError::corrupt(path, damaged.array, damaged.to_string())
+}
 
-    fn failed(&self, error: BuildError) -> SegmentError {
-        match error {
-            BuildError::Damaged(damaged) => self.damaged(&damaged),
-            BuildError::Cancelled => SegmentError::Cancelled,
-            e @ (BuildError::Option { .. } | BuildError::TooManyRows(_)) => {
-                SegmentError::Unsupported { path: self.path.to_owned(), detail: e.to_string() }
-            }
+/// An index that could not be built.
+pub(super) fn failed(path: &Path, error: BuildError) -> SegmentError {
+    match error {
+        BuildError::Damaged(row) => damaged(path, &row),
+        BuildError::Cancelled => SegmentError::Cancelled,
+        e @ (BuildError::Option { .. } | BuildError::TooManyRows(_)) => {
+            SegmentError::Unsupported { path: path.to_owned(), detail: e.to_string() }
         }
     }
 }

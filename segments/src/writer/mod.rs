@@ -1,8 +1,9 @@
 //! Writing a segment: several passes over a [`RowSource`], one file, verified before it counts.
 
+mod clustered;
 mod columns;
 mod file;
-mod graphs;
+mod indexes;
 mod linked;
 mod metadata;
 mod plan;
@@ -13,5 +14,5 @@ mod vectors;
 mod write;
 
 pub use progress::{Progress, Stage};
-pub use source::{LentGraph, RowSource};
+pub use source::{LentChoice, LentGraph, RowSource};
 pub use write::{WriteOptions, Written, write_segment};

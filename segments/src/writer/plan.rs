@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::format::{DIM_MAX, Kind, NamespaceEntry, ROWS_MAX};
 use crate::{RowSource, SegmentError, WriteOptions};
 
-/// The namespaces of `source`, each with the number of its graph if it is to have one.
+/// The namespaces of `source`, each with the number of its index if it is to have one.
 pub(super) fn plan_namespaces(
     source: &dyn RowSource,
     options: &WriteOptions,
@@ -24,12 +24,12 @@ pub(super) fn plan_namespaces(
                 name: name.to_owned(),
                 first_row: row,
                 rows: 1,
-                graph: None,
+                index: None,
             }),
         }
     }
-    let large = namespaces.iter_mut().filter(|n| n.rows >= options.graph_rows_min);
-    large.zip(0..).for_each(|(namespace, graph)| namespace.graph = Some(graph));
+    let large = namespaces.iter_mut().filter(|n| n.rows >= options.index_rows_min);
+    large.zip(0..).for_each(|(namespace, index)| namespace.index = Some(index));
     Ok(namespaces)
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use vecstore_index::{Calibration, Rows};
 
-use crate::{RecordId, SegmentError};
+use crate::{IndexChoice, IndexKind, RecordId, SegmentError};
 
 /// Where the rows of a new segment come from: a memtable, or a merge of segments.
 ///
@@ -28,6 +28,22 @@ pub trait RowSource: Sync {
     fn graphs(&self, _rows: Range<u32>) -> Vec<Result<LentGraph<'_>, SegmentError>> {
         Vec::new()
     }
+    /// Of which kind the indexes over some of the rows `rows` are, damaged ones left out. None by
+    /// default.
+    fn choices(&self, _rows: Range<u32>) -> Vec<LentChoice> {
+        Vec::new()
+    }
+}
+
+/// An index that a source has for some of its rows: of which kind it is, and why.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LentChoice {
+    /// How many of the rows asked for it is over.
+    pub rows: u32,
+    /// Its kind.
+    pub kind: IndexKind,
+    /// Why it is of this kind.
+    pub choice: IndexChoice,
 }
 
 /// A graph that a source has for some of its rows.

@@ -15,7 +15,7 @@ use crate::{RowSource, SegmentError};
 const SAMPLE_ROWS: u32 = 10_000;
 /// … and the bytes they may take.
 const SAMPLE_BYTES: usize = 64 << 20;
-/// Queries that a graph is measured with.
+/// Queries that an index is measured with.
 const PROBES: u32 = 256;
 /// Bytes of vectors handled at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -36,29 +36,29 @@ pub(super) fn train_quantizer(
     Ok(Quantizer::train(metric, dim, &sample))
 }
 
-/// A graph to be built, and the queries it will be measured with.
-pub(super) struct GraphPlan {
+/// An index to be built, and the queries it will be measured with.
+pub(super) struct IndexPlan {
     /// Its rows in the segment.
     pub(super) rows: Range<u32>,
     probes: Vec<Mutex<Probe>>,
 }
 
-impl GraphPlan {
+impl IndexPlan {
     pub(super) fn of_namespaces(
         namespaces: &[NamespaceEntry],
         source: &dyn RowSource,
         metric: Metric,
         dim: usize,
-    ) -> Result<Vec<GraphPlan>, SegmentError> {
+    ) -> Result<Vec<IndexPlan>, SegmentError> {
         let mut vector = vec![0.0; dim];
-        let with_graph = namespaces.iter().filter(|n| n.graph.is_some());
-        with_graph
+        let with_index = namespaces.iter().filter(|n| n.index.is_some());
+        with_index
             .map(|n| {
                 let probes = spread(n.rows, PROBES).map(|row| {
                     source.vector(n.first_row + row, &mut vector)?;
                     Ok(Mutex::new(Probe::new(metric, row, &vector)))
                 });
-                Ok(GraphPlan {
+                Ok(IndexPlan {
                     probes: probes.collect::<Result<_, SegmentError>>()?,
                     rows: n.first_row..n.first_row + n.rows,
                 })
@@ -82,7 +82,7 @@ pub(super) fn write_vectors(
     out: &mut FileWriter<'_>,
     source: &dyn RowSource,
     quantizer: &Quantizer,
-    graphs: &[GraphPlan],
+    indexes: &[IndexPlan],
     workers: &dyn Workers,
     reporter: &mut Reporter<'_>,
 ) -> Result<EncodedVectors, SegmentError> {
@@ -102,7 +102,7 @@ pub(super) fn write_vectors(
         }
         section.write(bytemuck::cast_slice(&chunk))?;
         encode(&chunk, code_chunks.next().unwrap_or_default(), quantizer, workers);
-        observe(&chunk, first..end, dim, graphs, workers);
+        observe(&chunk, first..end, dim, indexes, workers);
     }
     Ok(EncodedVectors { vectors: section.finish()?, codes })
 }
@@ -125,21 +125,21 @@ fn encode(chunk: &[f32], codes: &mut [u8], quantizer: &Quantizer, workers: &dyn 
     });
 }
 
-/// Shows a chunk to the probes of the graphs that have rows in it.
+/// Shows a chunk to the probes of the indexes that have rows in it.
 fn observe(
     chunk: &[f32],
     rows: Range<u32>,
     dim: usize,
-    graphs: &[GraphPlan],
+    indexes: &[IndexPlan],
     workers: &dyn Workers,
 ) {
-    let first = graphs.partition_point(|graph| graph.rows.end <= rows.start);
-    for graph in graphs[first..].iter().take_while(|graph| graph.rows.start < rows.end) {
-        let shared = graph.rows.start.max(rows.start)..graph.rows.end.min(rows.end);
+    let first = indexes.partition_point(|index| index.rows.end <= rows.start);
+    for index in indexes[first..].iter().take_while(|index| index.rows.start < rows.end) {
+        let shared = index.rows.start.max(rows.start)..index.rows.end.min(rows.end);
         let start = (shared.start - rows.start) as usize * dim;
         let vectors = &chunk[start..start + shared.len() * dim];
-        workers.run(graph.probes.len(), &|probe| {
-            graph.probes[probe].lock().observe(shared.start - graph.rows.start, vectors);
+        workers.run(index.probes.len(), &|probe| {
+            index.probes[probe].lock().observe(shared.start - index.rows.start, vectors);
         });
     }
 }

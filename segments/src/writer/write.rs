@@ -7,16 +7,16 @@ use vecstore_index::{FieldLimits, GraphOptions, Metric, Workers};
 
 use super::columns::{write_ids, write_seqs};
 use super::file::FileWriter;
-use super::graphs::write_graphs;
+use super::indexes::write_indexes;
 use super::metadata::write_metadata;
 use super::plan::{check_limits, plan_namespaces};
 use super::progress::{Progress, Reporter, Stage};
 use super::source::RowSource;
 use super::temporary::TemporaryFile;
-use super::vectors::{GraphPlan, train_quantizer, write_vectors};
+use super::vectors::{IndexPlan, train_quantizer, write_vectors};
 use crate::format::{Header, Kind, encode_namespaces};
 use crate::reader::verify_file;
-use crate::{Segment, SegmentError, Vfs};
+use crate::{IndexOption, Segment, SegmentError, Vfs};
 
 /// Passes of [`Stage::Rows`]: vectors, ids, metadata.
 pub(super) const ROW_PASSES: u64 = 3;
@@ -30,8 +30,10 @@ pub struct WriteOptions {
     pub metric: Metric,
     /// Graph parameters.
     pub graph: GraphOptions,
-    /// A namespace with fewer rows gets no graph and is scanned.
-    pub graph_rows_min: u32,
+    /// Of which kind indexes are to be.
+    pub index: IndexOption,
+    /// A namespace with fewer rows gets no index and is scanned.
+    pub index_rows_min: u32,
     /// Limits of the field indices.
     pub fields: FieldLimits,
     /// Keys of the metadata paths that are not indexed, with all beneath them.
@@ -54,12 +56,16 @@ pub struct Written {
 /// is left. An existing segment is never replaced. The same rows and options give the same bytes,
 /// whatever the number of threads.
 ///
+/// Where the cheaper kind of index is asked for, both are built and measured, unless the source has
+/// indexes whose kind was [measured](crate::IndexChoice) before; the costs of their steps are
+/// options, so that no clock decides.
+///
 /// A namespace for which the source lends graphs gets one that is merged from them. If its recall
 /// falls short of what they were measured to do it is built anew; [`GraphOrigin`](crate::GraphOrigin) says so.
 ///
 /// Memory: the codes of all rows (a byte a component, rounded up to 64) and the links of the
 /// largest graph (`8 * m` bytes a row, twice if it is merged), or 24 bytes a row and the field indices, whichever is
-/// more; besides that up to 64 MiB. Vectors and metadata go through in small pieces.
+/// more; clusters take half a byte a component; besides that up to 64 MiB. Vectors and metadata go through in small pieces.
 ///
 /// A source that contradicts the promises of [`RowSource`] (namespaces out of order, an id twice,
 /// metadata that is no JSON object) is [`SegmentError::Corrupt`]; a dimension or a number of rows
@@ -107,15 +113,15 @@ fn write_file(
         metric,
     };
     let out = &mut FileWriter::new(&*target.file, &target.path, header)?;
-    let graphs = GraphPlan::of_namespaces(&namespaces, source, metric, dim)?;
-    let encoded = write_vectors(out, source, &quantizer, &graphs, workers, reporter)?;
+    let indexes = IndexPlan::of_namespaces(&namespaces, source, metric, dim)?;
+    let encoded = write_vectors(out, source, &quantizer, &indexes, workers, reporter)?;
     out.section(Kind::Codes, &encoded.codes)?;
     write_ids(out, source, &namespaces, reporter)?;
     write_seqs(out, source)?;
     write_metadata(out, source, options, reporter)?;
     out.section(Kind::Namespaces, &encode_namespaces(&namespaces))?;
     out.section(Kind::Quantizer, &quantizer.to_bytes())?;
-    write_graphs(out, source, graphs, &encoded, &quantizer, &options.graph, workers, reporter)?;
+    write_indexes(out, source, indexes, &encoded, &quantizer, options, workers, reporter)?;
     out.finish()
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use vecstore_index::{FieldLimits, GraphOptions, Metric, OneThread, Rows, Workers};
 use vecstore_segments::{
-    MemVfs, Metadata, RecordId, RowSource, Segment, SegmentError, Vfs, WriteOptions, Written,
-    write_segment,
+    IndexKind, IndexOption, MemVfs, Metadata, RecordId, RowSource, Segment, SegmentError, Vfs,
+    WriteOptions, Written, write_segment,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -132,12 +132,13 @@ pub fn any_metric() -> impl Strategy<Value = Metric> {
     prop::sample::select(Metric::ALL.to_vec())
 }
 
-pub fn options(dim: usize, metric: Metric, graph_rows_min: u32) -> WriteOptions {
+pub fn options(dim: usize, metric: Metric, index_rows_min: u32) -> WriteOptions {
     WriteOptions {
         dim,
         metric,
         graph: GraphOptions { m: 4, ef_construction: 20, seed: 1 },
-        graph_rows_min,
+        index: IndexOption::Always(IndexKind::Graph),
+        index_rows_min,
         fields: FieldLimits::default(),
         unindexed: Vec::new(),
     }
@@ -258,4 +259,38 @@ pub fn section_of(file: &[u8], kind: u32) -> std::ops::Range<usize> {
         assert!(entry < footer, "no section {kind}");
     }
     u64_at(entry + 8)..u64_at(entry + 8) + u64_at(entry + 16)
+}
+
+/// The file with the checksums that its bytes should have, as `FORMAT.md` says.
+pub fn with_right_checksums(file: &[u8]) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    let u32_at =
+        |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4"));
+    let u64_at = |bytes: &[u8], at: usize| {
+        u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes")) as usize
+    };
+    let checksums = section_of(file, 64);
+    let footer = bytes.len() - 64;
+    let contents = u64_at(&bytes, footer + 16);
+    let entries = (contents..footer).step_by(32);
+    // The section of checksums last, as it is checked too.
+    let (checks, others): (Vec<usize>, Vec<usize>) =
+        entries.partition(|entry| u32_at(file, *entry) == 64);
+    for entry in others.into_iter().chain(checks) {
+        let start = u64_at(&bytes, entry + 8);
+        let section = bytes[start..start + u64_at(&bytes, entry + 16)].to_vec();
+        bytes[entry + 24..entry + 28].copy_from_slice(&crc32fast::hash(&section).to_le_bytes());
+        if u32_at(file, entry) != 64 {
+            let first = u32_at(&bytes, entry + 28) as usize;
+            for (block, data) in (first..).zip(section.chunks(64 << 10)) {
+                let at = checksums.start + 4 * block;
+                bytes[at..at + 4].copy_from_slice(&crc32fast::hash(data).to_le_bytes());
+            }
+        }
+    }
+    let crc = crc32fast::hash(&bytes[contents..footer]);
+    bytes[footer + 40..footer + 44].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[footer..footer + 60]);
+    bytes[footer + 60..].copy_from_slice(&crc.to_le_bytes());
+    bytes
 }

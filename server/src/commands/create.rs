@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vecstore::{CollectionOptions, Database, Metric};
+use vecstore::{CollectionOptions, Database, IndexOption, Metric};
 
 use super::schema::SchemaArgs;
 use crate::failure::Result;
@@ -34,6 +34,10 @@ pub(crate) struct Create {
     ef_construction: Option<usize>,
     #[command(flatten)]
     schema: SchemaArgs,
+    /// What finds the nearest records: graph, clusters, or auto for the one that costs less for the
+    /// records there are
+    #[arg(long, default_value = "auto", value_parser = parse_index)]
+    index: IndexOption,
 }
 
 #[derive(Serialize)]
@@ -49,9 +53,14 @@ pub(super) fn parse_metric(text: &str) -> std::result::Result<Metric, String> {
     text.parse::<Metric>().map_err(|e| e.to_string())
 }
 
+/// Reads the name of an index.
+pub(super) fn parse_index(text: &str) -> std::result::Result<IndexOption, String> {
+    text.parse::<IndexOption>().map_err(|e| e.to_string())
+}
+
 impl Create {
     pub(super) fn run(self, out: &mut Output) -> Result {
-        let mut options = CollectionOptions::new(self.dim, self.metric);
+        let mut options = CollectionOptions::new(self.dim, self.metric).index(self.index);
         if let Some(m) = self.m {
             options = options.m(m);
         }

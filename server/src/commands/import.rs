@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use vecstore::{Collection, CollectionOptions, Database, ErrorKind, Metric, Options, limits};
+use vecstore::{
+    Collection, CollectionOptions, Database, ErrorKind, IndexOption, Metric, Options, limits,
+};
 
-use super::create::parse_metric;
+use super::create::{parse_index, parse_metric};
 use super::ingest::{Ingested, close, ingest};
 use super::schema::SchemaArgs;
 use crate::collection::Target;
@@ -55,6 +57,10 @@ pub(crate) struct Import {
     metric: Option<Metric>,
     #[command(flatten)]
     schema: SchemaArgs,
+    /// Create the collection if it is missing, with this index: auto, graph or clusters [default:
+    /// auto]
+    #[arg(long, value_parser = parse_index)]
+    index: Option<IndexOption>,
     /// Records a commit
     #[arg(long, value_name = "N", default_value_t = 1000)]
     batch: usize,
@@ -171,7 +177,9 @@ impl Import {
                     Failure::invalid("the input is empty: --dim must say how many components")
                 })?;
                 let metric = self.metric.unwrap_or(Metric::Cosine);
-                db.create_collection(name, self.schema.apply(CollectionOptions::new(dim, metric)))?
+                let index = self.index.unwrap_or_default();
+                let options = CollectionOptions::new(dim, metric).index(index);
+                db.create_collection(name, self.schema.apply(options))?
             }
             result => result.map_err(|e| hint(e.into()))?,
         };
@@ -189,12 +197,15 @@ impl Import {
                 format!("collection `{name}` exists and has {has}, not {says}"),
             ))
         };
-        match (self.dim, self.metric) {
-            (Some(dim), _) if dim != settings.dim() => {
+        match (self.dim, self.metric, self.index) {
+            (Some(dim), ..) if dim != settings.dim() => {
                 conflict(format!("dim {}", settings.dim()), dim.to_string())
             }
-            (_, Some(metric)) if metric != settings.metric() => {
+            (_, Some(metric), _) if metric != settings.metric() => {
                 conflict(format!("metric {}", settings.metric()), metric.to_string())
+            }
+            (.., Some(index)) if index != settings.index_option() => {
+                conflict(format!("index {}", settings.index_option()), index.to_string())
             }
             _ if !self.schema.describes(settings) => {
                 conflict("other settings of its fields".to_owned(), "those given".to_owned())

@@ -127,6 +127,10 @@ pub(super) fn record(record: proto::Record, at: usize) -> Result<model::Record> 
     })
 }
 
+pub(super) fn object(object: proto::Object, field: &str) -> Result<Map<String, Value>> {
+    fields(object.fields, field, 1)
+}
+
 /// An expression and its parameters. An empty expression is one, and refused as such.
 pub(super) fn filter(filter: Option<proto::Filter>) -> Result<(Option<String>, Params)> {
     match filter {

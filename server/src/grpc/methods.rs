@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{convert, proto, status};
 use crate::service::model::{
-    Count, CreateCollection, Facet, Get, Query, QueryBatch, Remove, Scroll, SearchOptions, Upsert,
-    cosine,
+    Count, CreateCollection, Facet, Get, Id, Query, QueryBatch, Remove, Scroll, SearchOptions,
+    Update, Upsert, cosine,
 };
 use crate::service::{Call, Kind, Problem, Result as Done, Service};
 
@@ -110,6 +110,12 @@ fn query(message: proto::QueryRequest) -> Done<(String, Query)> {
         namespace,
     };
     Ok((message.collection, query))
+}
+
+/// A list of ids that is empty can't be told from one that was not sent.
+fn chosen_ids(ids: Vec<proto::RecordId>, filtered: bool) -> Done<Option<Vec<Id>>> {
+    let ids = convert::ids(ids)?;
+    Ok((!ids.is_empty() || !filtered).then_some(ids))
 }
 
 fn scroll(message: proto::ScrollRequest) -> Done<(String, Scroll)> {
@@ -260,20 +266,44 @@ impl proto::vec_store_server::VecStore for Methods {
     ) -> Answer<proto::RemoveResponse> {
         let (call, message) = open(request)?;
         let done = async {
-            let filtered = message.filter.is_some();
+            let ids = chosen_ids(message.ids, message.filter.is_some())?;
             let (filter, params) = convert::filter(message.filter)?;
-            let ids = convert::ids(message.ids)?;
-            let remove = Remove {
-                // A list that is empty can't be told from one that was not sent.
-                ids: (!ids.is_empty() || !filtered).then_some(ids),
-                filter,
-                params,
-                namespace: message.namespace,
-            };
+            let remove = Remove { ids, filter, params, namespace: message.namespace };
             let done = self.service.remove(&call, message.collection, remove).await?;
             Ok(proto::RemoveResponse { removed: done.removed })
         };
         close(done.await)
+    }
+
+    async fn update(
+        &self,
+        request: Request<proto::UpdateRequest>,
+    ) -> Answer<proto::UpdateResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let ids = chosen_ids(message.ids, message.filter.is_some())?;
+            let (filter, params) = convert::filter(message.filter)?;
+            let update = Update {
+                patch: convert::object(message.patch.unwrap_or_default(), "patch")?,
+                ids,
+                filter,
+                params,
+                namespace: message.namespace,
+            };
+            let done = self.service.update(&call, message.collection, update).await?;
+            Ok(proto::UpdateResponse { updated: done.updated })
+        };
+        close(done.await)
+    }
+
+    async fn remove_namespace(
+        &self,
+        request: Request<proto::RemoveNamespaceRequest>,
+    ) -> Answer<proto::RemoveResponse> {
+        let (call, message) = open(request)?;
+        let (collection, namespace) = (message.collection, message.namespace);
+        let done = self.service.remove_namespace(&call, collection, namespace).await;
+        close(done.map(|done| proto::RemoveResponse { removed: done.removed }))
     }
 
     async fn scroll(

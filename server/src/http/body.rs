@@ -13,7 +13,7 @@ use crate::service::{Call, Kind, Problem, Result};
 
 /// Refuses a body that does not say that it is of this type. A browser sends other types to other
 /// origins unasked, so this is also a matter of security.
-pub(super) fn check_type(headers: &HeaderMap, wanted: &str) -> Result<()> {
+pub(crate) fn check_type(headers: &HeaderMap, wanted: &str) -> Result<()> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case(wanted) {
@@ -24,7 +24,7 @@ pub(super) fn check_type(headers: &HeaderMap, wanted: &str) -> Result<()> {
 }
 
 /// The whole body.
-pub(super) async fn read(
+pub(crate) async fn read(
     body: Body,
     headers: &HeaderMap,
     call: &Call,
@@ -46,18 +46,18 @@ pub(super) async fn read(
     }
 }
 
-pub(super) fn broken_off(error: &dyn std::error::Error) -> Problem {
+pub(crate) fn broken_off(error: &dyn std::error::Error) -> Problem {
     let message = format!("the body broke off: {error}");
     Problem::new(Kind::Engine(ErrorKind::InvalidArgument), message)
 }
 
-pub(super) fn too_large(max: usize) -> Problem {
+pub(crate) fn too_large(max: usize) -> Problem {
     let message = format!("the request has more than {max} bytes, the limit of this server");
     Problem::new(Kind::TooLarge, message)
 }
 
 /// Reads JSON; what is wrong is named by its place.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     // A list would do for a structure too, by the order of its fields.
     if bytes.trim_ascii_start().first().is_some_and(|&byte| byte != b'{') {
         let message = "the body is not what is expected: a JSON object";
@@ -82,7 +82,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 }
 
 /// Reads the parameters after the `?`.
-pub(super) fn parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T> {
+pub(crate) fn parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T> {
     Query::try_from_uri(uri).map(|Query(value)| value).map_err(|error| {
         let message = format!("parameters of the address: {error}");
         Problem::new(Kind::Engine(ErrorKind::InvalidArgument), message)
@@ -90,7 +90,7 @@ pub(super) fn parameters<T: DeserializeOwned>(uri: &Uri) -> Result<T> {
 }
 
 /// For a path without parameters.
-pub(super) fn no_parameters(uri: &Uri) -> Result<()> {
+pub(crate) fn no_parameters(uri: &Uri) -> Result<()> {
     match uri.query() {
         None | Some("") => Ok(()),
         Some(query) => {

@@ -1,14 +1,17 @@
 //! HTTP/JSON under `/v1`: the operations of the service, one route each.
 //!
+//! [`ui`] is a page for people, which asks the same routes.
+//!
 //! [`route::Route`] is the one description of a route: the router and the OpenAPI document are both
 //! made from the table in [`routes`], so neither can say what the other does not.
 
-mod body;
+pub(crate) mod body;
 mod lines;
 mod openapi;
 mod problem;
 mod route;
 mod routes;
+mod ui;
 
 use std::sync::Arc;
 
@@ -16,14 +19,18 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Response;
 
+pub(crate) use route::{JSON, LARGE_BYTES, bytes_answer, off_the_worker};
+
+use crate::qdrant;
 use crate::serve::{Access, Front, Readiness};
 use crate::service::{Kind, Operation, Problem, Protocol};
 
-/// Every path that HTTP answers.
+/// Every path that HTTP answers: these routes, and Qdrant's.
 pub(crate) fn router(front: Arc<Front>, readiness: Readiness) -> Router {
     let mut routes = routes::all(readiness);
     routes.push(openapi::route(&routes));
-    let mut router = Router::new();
+    routes.extend(ui::routes());
+    let mut router = qdrant::router(&front);
     for route in routes {
         router = route.add_to(router, &front);
     }

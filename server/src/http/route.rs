@@ -20,7 +20,7 @@ use super::{body, problem};
 use crate::serve::{Access, Front};
 use crate::service::{Call, Kind, Operation, Problem, Protocol, Result, Service};
 
-pub(super) const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -247,10 +247,10 @@ impl Route {
 }
 
 /// JSON that takes longer to read or write than an async worker may be held.
-const LARGE_BYTES: usize = 64 << 10;
+pub(crate) const LARGE_BYTES: usize = 64 << 10;
 
 /// Does work at once; if it is much, the other tasks of this worker move to another first.
-pub(super) fn off_the_worker<T>(much: bool, work: impl FnOnce() -> T) -> T {
+pub(crate) fn off_the_worker<T>(much: bool, work: impl FnOnce() -> T) -> T {
     if much { tokio::task::block_in_place(work) } else { work() }
 }
 
@@ -266,7 +266,7 @@ pub(super) fn answer(value: &impl Serialize) -> Result<Response<Body>> {
     Ok(bytes_answer(JSON, bytes))
 }
 
-pub(super) fn bytes_answer(media_type: &'static str, bytes: impl Into<Body>) -> Response<Body> {
+pub(crate) fn bytes_answer(media_type: &'static str, bytes: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(bytes.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response

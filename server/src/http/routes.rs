@@ -11,7 +11,7 @@ use crate::records::ShownRecord;
 use crate::serve::Readiness;
 use crate::service::model::{
     Count, CreateCollection, Facet, Get, Id, Nothing, Query, QueryBatch, Record, Remove, Removed,
-    Scroll, Upsert, Upserted,
+    Scroll, Update, Upsert, Upserted,
 };
 use crate::service::{Operation as Op, Problem, Result};
 
@@ -81,6 +81,15 @@ fn collections() -> Vec<Route> {
             Op::ListNamespaces,
             "Namespaces that have records",
             |service, call, path| async move { service.namespaces(&call, collection(&path)).await },
+        ),
+        Route::plain(
+            Method::DELETE,
+            "/v1/collections/{collection}/namespaces/{namespace}",
+            Op::RemoveNamespace,
+            "Remove all records of a namespace",
+            |service, call, path| async move {
+                service.remove_namespace(&call, collection(&path), path.text("namespace")).await
+            },
         ),
         Route::plain(
             Method::GET,
@@ -159,6 +168,15 @@ fn records() -> Vec<Route> {
             "Remove records by ids or by filter",
             |service, call, path, body: Remove| async move {
                 service.remove(&call, collection(&path), body).await
+            },
+        ),
+        Route::json(
+            Method::POST,
+            "/v1/collections/{collection}/records/update",
+            Op::Update,
+            "Change metadata in place, by ids or by filter",
+            |service, call, path, body: Update| async move {
+                service.update(&call, collection(&path), body).await
             },
         ),
         Route::json(

@@ -120,7 +120,7 @@ fn key(headers: &HeaderMap) -> Option<&str> {
 /// The time that the client gives: `x-timeout-ms`, or `grpc-timeout` (digits and a unit).
 fn timeout(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let name = match protocol {
-        Protocol::Http => TIMEOUT_MS,
+        Protocol::Http | Protocol::Qdrant => TIMEOUT_MS,
         Protocol::Grpc => GRPC_TIMEOUT,
     };
     let Some(value) = headers.get(&name) else { return Ok(None) };
@@ -130,7 +130,7 @@ fn timeout(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>, 
     };
     let text = value.to_str().map_err(|_| wrong())?;
     let (digits, unit_us) = match protocol {
-        Protocol::Http => (text, 1e3),
+        Protocol::Http | Protocol::Qdrant => (text, 1e3),
         Protocol::Grpc => {
             let (digits, unit) =
                 text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;

@@ -11,13 +11,18 @@ use super::operation::Operation;
 pub(crate) enum Protocol {
     Http,
     Grpc,
+    /// HTTP as Qdrant has it.
+    Qdrant,
 }
 
 impl Protocol {
+    pub(crate) const ALL: [Protocol; 3] = [Protocol::Http, Protocol::Grpc, Protocol::Qdrant];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Protocol::Http => "http",
             Protocol::Grpc => "grpc",
+            Protocol::Qdrant => "qdrant",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Collections and snapshots.
 
-use vecstore::{CollectionOptions, Database, ErrorKind, SnapshotInfo};
+use vecstore::{CollectionOptions, Database, ErrorKind, Metric, SnapshotInfo};
 
 use super::model::{
     CollectionInfo, Collections, CreateCollection, CreatedCollection, NamespaceInfo, Namespaces,
@@ -40,6 +40,11 @@ impl Service {
             }
         })
         .await
+    }
+
+    /// How a collection compares vectors. Only looks a name up, so it needs no slot.
+    pub(crate) fn metric(&self, name: &str) -> Result<Metric> {
+        Ok(self.db.collection(name)?.settings().metric())
     }
 
     pub(crate) async fn collection(&self, call: &Call, name: String) -> Result<CollectionInfo> {

@@ -26,7 +26,7 @@ pub(crate) struct Metrics {
     /// By protocol, operation and outcome: `ok` or the kind of the error.
     requests: Mutex<BTreeMap<(Labels, &'static str), u64>>,
     latencies: Mutex<BTreeMap<Labels, Latency>>,
-    in_flight: [AtomicU64; 2],
+    in_flight: [AtomicU64; Protocol::ALL.len()],
     connections: AtomicU64,
 }
 
@@ -127,7 +127,7 @@ impl Metrics {
             line(&mut out, &format!("{name}_count"), &labels, latency.count);
         }
         family(&mut out, "vecstore_requests_in_flight", "gauge", "Requests being answered.");
-        for protocol in [Protocol::Http, Protocol::Grpc] {
+        for protocol in Protocol::ALL {
             let count = self.in_flight[protocol as usize].load(Relaxed);
             let labels = [("protocol", protocol.name())];
             line(&mut out, "vecstore_requests_in_flight", &labels, count);

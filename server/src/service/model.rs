@@ -187,6 +187,28 @@ pub(crate) struct Removed {
     pub(crate) removed: u64,
 }
 
+/// Metadata to be changed: of records by id, or by filter.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Update {
+    /// A JSON merge patch (RFC 7396): null removes a field, an object is merged into the object
+    /// that is there, anything else replaces what is there.
+    pub(crate) patch: Map<String, Value>,
+    pub(crate) ids: Option<Vec<Id>>,
+    #[serde(alias = "where")]
+    pub(crate) filter: Option<String>,
+    #[serde(default)]
+    pub(crate) params: Params,
+    #[serde(default)]
+    pub(crate) namespace: String,
+}
+
+/// How many there were.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Updated {
+    pub(crate) updated: u64,
+}
+
 /// A page of records, ascending by id: integers, then UUIDs, then strings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -206,6 +206,10 @@ impl Pool {
             .await
             .map_err(|_| deadline_exceeded("before it could begin"))?
             .map_err(|_| Problem::new(Kind::Internal, "the pool is closed"))?;
+        // What is ready at once is never timed out above.
+        if Instant::now() >= call.deadline {
+            return Err(deadline_exceeded("before it could begin"));
+        }
         ticket.begin();
         let gone = Arc::new(AtomicBool::new(false));
         let _waiter = Waiter(Arc::clone(&gone));

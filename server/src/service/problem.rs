@@ -62,6 +62,7 @@ impl Kind {
             ErrorKind::AlreadyExists,
             ErrorKind::Conflict,
             ErrorKind::Busy,
+            ErrorKind::QuotaExceeded,
             ErrorKind::DiskFull,
             ErrorKind::Corrupt,
             ErrorKind::Io,
@@ -91,6 +92,8 @@ impl Kind {
                 ErrorKind::AlreadyExists => (409, Code::AlreadyExists),
                 ErrorKind::Conflict => (409, Code::FailedPrecondition),
                 ErrorKind::Busy => (429, Code::ResourceExhausted),
+                // Trying again does not help, so it is not 429.
+                ErrorKind::QuotaExceeded => (403, Code::ResourceExhausted),
                 ErrorKind::DiskFull => (507, Code::ResourceExhausted),
                 ErrorKind::Corrupt => (500, Code::DataLoss),
                 ErrorKind::Closed => (503, Code::Unavailable),

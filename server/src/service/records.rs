@@ -5,8 +5,8 @@ use std::sync::Arc;
 use vecstore::{Database, RecordId};
 
 use super::model::{
-    Count, Counted, Facet, FacetCount, FacetCounts, Get, Got, Id, Page, Record, Remove, Removed,
-    Scroll, Upsert, Upserted,
+    Count, Counted, Facet, FacetCount, FacetCounts, Get, Got, Id, Page, Params, Record, Remove,
+    Removed, Scroll, Update, Updated, Upsert, Upserted,
 };
 use super::{Call, Problem, Result, Service, target};
 use crate::include::{self, Shown};
@@ -70,25 +70,47 @@ impl Service {
         let items = request.ids.as_ref().map_or(1, Vec::len);
         self.write(call, items, move |db| {
             let docs = target(db, &collection, &request.namespace)?;
-            let removed = match (request.ids, request.filter) {
-                (Some(ids), None) if request.params.is_empty() => {
-                    let ids: Vec<RecordId> = ids.into_iter().map(|id| id.0).collect();
-                    docs.remove_many(&ids)?
-                }
-                (None, Some(filter)) => {
+            let removed = match chosen(request.ids, request.filter, &request.params)? {
+                Chosen::Ids(ids) => docs.remove_many(&ids)?,
+                Chosen::Filter(filter) => {
                     docs.select(filter.as_str()).bind_all(request.params).remove()?
-                }
-                (Some(_), None) => {
-                    return Err(Problem::invalid("params", "`params` belong to a filter"));
-                }
-                (Some(_), Some(_)) => {
-                    return Err(Problem::invalid("filter", "give either `ids` or `filter`"));
-                }
-                (None, None) => {
-                    return Err(Problem::invalid("ids", "give `ids` or `filter`"));
                 }
             };
             Ok(Removed { removed })
+        })
+        .await
+    }
+
+    pub(crate) async fn update(
+        &self,
+        call: &Call,
+        collection: String,
+        request: Update,
+    ) -> Result<Updated> {
+        let items = request.ids.as_ref().map_or(1, Vec::len);
+        self.write(call, items, move |db| {
+            let docs = target(db, &collection, &request.namespace)?;
+            let patch = serde_json::Value::Object(request.patch);
+            let updated = match chosen(request.ids, request.filter, &request.params)? {
+                Chosen::Ids(ids) => docs.update_many(&ids, patch)?,
+                Chosen::Filter(filter) => {
+                    docs.select(filter.as_str()).bind_all(request.params).update(patch)?
+                }
+            };
+            Ok(Updated { updated })
+        })
+        .await
+    }
+
+    /// Removes all records of a namespace.
+    pub(crate) async fn remove_namespace(
+        &self,
+        call: &Call,
+        collection: String,
+        namespace: String,
+    ) -> Result<Removed> {
+        self.write(call, 1, move |db| {
+            Ok(Removed { removed: db.collection(&collection)?.remove_namespace(&namespace)? })
         })
         .await
     }
@@ -171,6 +193,25 @@ impl Service {
         namespace: String,
     ) -> Result<()> {
         self.inspect(call, move |db: &Database| target(db, &collection, &namespace).map(drop)).await
+    }
+}
+
+/// Records by id, or by what they are like.
+enum Chosen {
+    Ids(Vec<RecordId>),
+    Filter(String),
+}
+
+/// Exactly one of the two; parameters belong to a filter.
+fn chosen(ids: Option<Vec<Id>>, filter: Option<String>, params: &Params) -> Result<Chosen> {
+    match (ids, filter) {
+        (Some(ids), None) if params.is_empty() => {
+            Ok(Chosen::Ids(ids.into_iter().map(|id| id.0).collect()))
+        }
+        (None, Some(filter)) => Ok(Chosen::Filter(filter)),
+        (Some(_), None) => Err(Problem::invalid("params", "`params` belong to a filter")),
+        (Some(_), Some(_)) => Err(Problem::invalid("filter", "give either `ids` or `filter`")),
+        (None, None) => Err(Problem::invalid("ids", "give `ids` or `filter`")),
     }
 }
 

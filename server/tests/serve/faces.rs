@@ -140,6 +140,24 @@ impl Embedded {
                 };
                 json!({"removed": removed})
             }
+            "update" => {
+                let docs = docs()?;
+                let patch = body["patch"].clone();
+                let updated = match body.get("ids") {
+                    Some(ids) => {
+                        docs.update_many(&list(ids).iter().map(id).collect::<Vec<_>>(), patch)?
+                    }
+                    None => {
+                        let filter = text(&body["filter"]);
+                        docs.select(filter.as_str()).bind_all(params(body)).update(patch)?
+                    }
+                };
+                json!({"updated": updated})
+            }
+            "remove_namespace" => {
+                let name = text(&body["namespace"]);
+                json!({"removed": self.0.collection(collection)?.remove_namespace(&name)?})
+            }
             "count" => {
                 let filter = body["filter"].as_str();
                 json!({"count": docs()?.select(filter).bind_all(params(body)).count()?})
@@ -294,7 +312,11 @@ impl Face for Http {
             "drop" => ("DELETE", collection, &Value::Null),
             "list" => ("GET", "/v1/collections".to_owned(), &Value::Null),
             "upsert" => ("POST", collection + "/records", body),
-            "get" | "remove" | "scroll" => {
+            "remove_namespace" => {
+                let name = text(&body["namespace"]).replace('/', "%2F");
+                ("DELETE", format!("{collection}/namespaces/{name}"), &Value::Null)
+            }
+            "get" | "remove" | "update" | "scroll" => {
                 ("POST", format!("{collection}/records/{operation}"), body)
             }
             "namespaces" => ("GET", collection + "/namespaces", &Value::Null),
@@ -545,6 +567,20 @@ impl Grpc {
                     filter: filter_message(body),
                 };
                 json!({"removed": client.remove(request).await?.into_inner().removed})
+            }
+            "update" => {
+                let request = proto::UpdateRequest {
+                    collection,
+                    namespace,
+                    ids: list(&body["ids"]).iter().map(id_message).collect(),
+                    filter: filter_message(body),
+                    patch: body["patch"].as_object().map(object_message),
+                };
+                json!({"updated": client.update(request).await?.into_inner().updated})
+            }
+            "remove_namespace" => {
+                let request = proto::RemoveNamespaceRequest { collection, namespace };
+                json!({"removed": client.remove_namespace(request).await?.into_inner().removed})
             }
             "count" => {
                 let filter = filter_message(body);

@@ -257,8 +257,37 @@ fn rows() -> Vec<(&'static str, &'static str, Value, Expect)> {
             json!({"ids": [1], "namespace": "tenant/7"}),
             Is(json!([{"id": 1, "metadata": {"t": 7}}])),
         ),
+        // Changing.
+        (
+            "update",
+            "docs",
+            json!({"ids": [1, 99], "patch": {"t": {"u": [1, 2]}, "big": null}}),
+            Is(json!({"updated": 1})),
+        ),
+        (
+            "get",
+            "docs",
+            json!({"ids": [1]}),
+            Is(json!([{"id": 1, "metadata": {"pos": "n", "n": 1, "t": {"u": [1, 2]}}}])),
+        ),
+        (
+            "update",
+            "docs",
+            json!({"filter": "pos = $p", "params": {"p": "v"}, "patch": {"n": 3}}),
+            Is(json!({"updated": 1})),
+        ),
+        ("count", "docs", json!({"filter": "n = 3 AND pos = 'v'"}), Is(json!({"count": 1}))),
+        (
+            "update",
+            "docs",
+            json!({"filter": "pos =", "patch": {}}),
+            Fails("invalid_argument", Some("filter")),
+        ),
+        ("update", "none", json!({"ids": [1], "patch": {}}), Fails("not_found", None)),
+        ("remove_namespace", "docs", json!({"namespace": "tenant/7"}), Is(json!({"removed": 1}))),
+        ("remove_namespace", "docs", json!({"namespace": "tenant/7"}), Is(json!({"removed": 0}))),
         // Removing.
-        ("create_snapshot", "before", json!({}), Is(json!({"name": "before", "records": 6}))),
+        ("create_snapshot", "before", json!({}), Is(json!({"name": "before", "records": 5}))),
         ("create_snapshot", "before", json!({}), Fails("already_exists", None)),
         ("create_snapshot", "two words", json!({}), Fails("invalid_argument", Some("name"))),
         ("remove", "docs", json!({"ids": [1, 99]}), Is(json!({"removed": 1}))),

@@ -93,6 +93,7 @@ def open(
     memtable_bytes: int | None = None,
     background_merge: bool | None = None,
     busy_timeout: float | None = None,
+    disk_reserve_bytes: int | None = None,
     create: bool = True,
 ) -> Database:
     """Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
@@ -102,7 +103,7 @@ def open(
     how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
     of records in memory at which a segment is made of them. background_merge: whether segments are
     merged in the background. busy_timeout: seconds a write waits for segments to be built before
-    it raises BusyError. None is the engine's default. create: whether a missing database is created
+    it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is the engine's default. create: whether a missing database is created
     or NotFoundError raised.
 
     Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
@@ -532,7 +533,7 @@ class Collection:
     def stats(self) -> dict[str, Any]:
         """Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
         records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
-        deleted, bytes, sections, graphs, fields, degraded), trouble.
+        deleted, bytes, sections, indexes, fields, degraded), trouble.
         """
 
 @final

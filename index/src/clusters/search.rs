@@ -1,0 +1,213 @@
+//! Searching clusters: the nearest leaves, read from end to end.
+
+use super::Clusters;
+use super::block::{LANES, NO_ROW};
+use super::leaves::prepare;
+use super::nibbles::NibbleQuery;
+use crate::graph::{Accept, Found};
+use crate::kernels::{Kernel, KernelChoice, WithKernel};
+use crate::{Candidate, Damaged, Rows, Scratch};
+
+/// Candidates are gathered to so many times as are wanted before all but the best are dropped.
+const GATHERED: usize = 4;
+
+/// How many leaves a search reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Leaves to read, the nearest first.
+    pub probes: usize,
+    /// Accepted rows that they should have. Where they have fewer, what is accepted lies elsewhere:
+    /// scattered over leaves whose order says little. The search then says that it would have to
+    /// go on beyond its budget.
+    pub accepted_min: usize,
+}
+
+impl Reach {
+    /// The nearest `probes` leaves, whatever is found there.
+    #[must_use]
+    pub fn leaves(probes: usize) -> Self {
+        Reach { probes, accepted_min: 0 }
+    }
+}
+
+/// Memory that a search uses again.
+#[derive(Debug, Default)]
+pub(crate) struct LeafScratch {
+    query: NibbleQuery,
+    prepared: Vec<f32>,
+    leaves: Vec<u64>,
+    candidates: Vec<u64>,
+}
+
+impl Clusters {
+    /// The `keep` nearest accepted rows by code distance in the leaves nearest to the query, nearest
+    /// first, ties by row; all there are if they are fewer.
+    ///
+    /// Distances counted are those to the centroids and those to all rows of the leaves read, hops
+    /// are leaves read. A block that is damaged, or that names a row beyond the last, is
+    /// [`Damaged`].
+    pub fn search<B: Rows<u8>>(
+        &self,
+        blocks: &B,
+        query: &[f32],
+        reach: Reach,
+        keep: usize,
+        accept: Accept<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Found, Damaged> {
+        let nothing_accepted = matches!(accept, Accept::Only(set) if set.is_empty());
+        if self.rows == 0 || reach.probes == 0 || keep == 0 || nothing_accepted {
+            return Ok(Found::default());
+        }
+        let scratch = &mut scratch.leaves;
+        scratch.prepared.clear();
+        scratch.prepared.resize(self.dim(), 0.0);
+        prepare(self.metric, query, &mut scratch.prepared);
+        self.ranges.query(self.metric, &scratch.prepared, &mut scratch.query);
+        let search = Search { clusters: self, blocks, reach, keep, accept, scratch };
+        let cost = KernelChoice::detected().run(search)?;
+        let candidate = |&entry: &u64| Candidate {
+            distance: scratch.query.distance(self.metric, score_of((entry >> 32) as u32)),
+            row: entry as u32,
+        };
+        Ok(Found {
+            candidates: scratch.candidates.iter().map(candidate).collect(),
+            distances: cost.distances,
+            hops: reach.probes.min(self.leaves.len()),
+            over_budget: cost.over_budget,
+        })
+    }
+}
+
+struct Search<'a, B> {
+    clusters: &'a Clusters,
+    blocks: &'a B,
+    reach: Reach,
+    keep: usize,
+    accept: Accept<'a>,
+    scratch: &'a mut LeafScratch,
+}
+
+#[derive(Default)]
+struct Cost {
+    distances: usize,
+    over_budget: bool,
+}
+
+impl<B: Rows<u8>> WithKernel for Search<'_, B> {
+    /// The candidates are left in the scratch.
+    type Output = Result<Cost, Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
+        let Search { clusters, blocks, reach, keep, accept, scratch } = self;
+        let LeafScratch { query, prepared, leaves, candidates } = scratch;
+        leaves.clear();
+        clusters.leaves.rank(kernel, clusters.metric, prepared, |leaf, near| {
+            leaves.push(pack(near, leaf));
+        });
+        let mut cost = Cost { distances: leaves.len(), ..Cost::default() };
+        if reach.probes < leaves.len() {
+            leaves.select_nth_unstable(reach.probes - 1);
+            leaves.truncate(reach.probes);
+        }
+        // The nearest first: their rows make the bound that most of the others fail.
+        leaves.sort_unstable();
+
+        candidates.clear();
+        let gathered = keep.saturating_mul(GATHERED);
+        let shape = clusters.shape();
+        let mut bound = f32::NEG_INFINITY;
+        // Counted where rows are left out.
+        let mut accepted = match accept {
+            Accept::All => usize::MAX,
+            Accept::Only(_) => 0,
+        };
+        for (i, &leaf) in leaves.iter().enumerate() {
+            let leaf = leaf as u32 as usize;
+            if let Some(&next) = leaves.get(i + 1) {
+                blocks.prefetch(clusters.starts[next as u32 as usize]);
+            }
+            cost.distances += clusters.leaf_rows[leaf] as usize;
+            for number in clusters.starts[leaf]..clusters.starts[leaf + 1] {
+                let damaged = || Damaged { array: "cluster-blocks", row: number };
+                let block = shape.split(blocks.row(number)?).ok_or_else(damaged)?;
+                let mut lanes = u16::MAX;
+                if let Accept::Only(set) = accept {
+                    lanes = (0..LANES).fold(0, |lanes, lane| {
+                        lanes | u16::from(set.contains(block.row(lane))) << lane
+                    });
+                    accepted += lanes.count_ones() as usize;
+                    if lanes == 0 {
+                        continue;
+                    }
+                }
+                let sums = kernel.nibble_dots(block.codes, &query.weights);
+                let corrections = block.corrections();
+                let mut scores = [0.0; LANES];
+                for lane in 0..LANES {
+                    scores[lane] = sums[lane] as f32 * query.unit - corrections[lane];
+                }
+                let mut near = lanes & kernel.lanes_at_least(&scores, bound);
+                while near != 0 {
+                    let lane = near.trailing_zeros() as usize % LANES;
+                    near &= near - 1;
+                    let row = block.row(lane);
+                    if row == NO_ROW {
+                        continue;
+                    }
+                    if row >= clusters.rows {
+                        return Err(damaged());
+                    }
+                    candidates.push(pack(scores[lane], row));
+                }
+                if candidates.len() >= gathered {
+                    bound = shrink(candidates, keep);
+                }
+            }
+        }
+        cost.over_budget = accepted < reach.accepted_min;
+        candidates.sort_unstable();
+        candidates.truncate(keep);
+        Ok(cost)
+    }
+}
+
+/// Drops all but the `keep` best, of which there are more; gives the score of the last one.
+#[cold]
+#[inline(never)]
+fn shrink(candidates: &mut Vec<u64>, keep: usize) -> f32 {
+    let (_, &mut last, _) = candidates.select_nth_unstable(keep - 1);
+    candidates.truncate(keep);
+    score_of((last >> 32) as u32)
+}
+
+/// Score and number as one integer: the largest score first, ties by number.
+#[inline(always)]
+fn pack(score: f32, number: u32) -> u64 {
+    let bits = score.to_bits();
+    // Ascending like the floats; and then the other way around.
+    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    u64::from(!ascending) << 32 | u64::from(number)
+}
+
+/// The score of the upper half of what [`pack`] gave.
+#[inline(always)]
+fn score_of(key: u32) -> f32 {
+    let ascending = !key;
+    f32::from_bits(if ascending >> 31 == 1 { ascending & !(1 << 31) } else { !ascending })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_scores_sort_the_largest_first() {
+        let scores = [f32::INFINITY, 7.5, 1e-40, 0.0, -0.0, -1e-40, -3.0, f32::NEG_INFINITY];
+        let packed = scores.map(|score| pack(score, 3));
+        assert!(packed.is_sorted());
+        assert_eq!(packed.map(|p| score_of((p >> 32) as u32).to_bits()), scores.map(f32::to_bits));
+        assert!(pack(1.0, 3) < pack(1.0, 4));
+    }
+}

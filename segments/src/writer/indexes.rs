@@ -1,0 +1,310 @@
+//! The indexes section by section: made one by one, of the kind that is asked for or cheaper, and
+//! written.
+
+use std::ops::{ControlFlow, Range};
+use std::path::Path;
+
+use vecstore_index::{FlatRows, Probe, Quantizer, Workers};
+
+use super::clustered::{Clustered, Clustering};
+use super::file::{FileWriter, SectionWriter};
+use super::linked::{Linked, Linking};
+use super::progress::{Reporter, Stage};
+use super::vectors::{EncodedVectors, IndexPlan};
+use super::write::WriteOptions;
+use crate::format::{ClusterParts, GraphParts, IndexEntry, IndexParts, Kind, encode_indexes};
+use crate::{
+    IndexChoice, IndexKind, IndexOption, LentChoice, MeasuredCosts, RowSource, SegmentError,
+    StepCosts,
+};
+
+/// Makes and writes every planned index, one at a time.
+#[allow(clippy::too_many_arguments, reason = "what an index is made of, and how")]
+pub(super) fn write_indexes(
+    out: &mut FileWriter<'_>,
+    source: &dyn RowSource,
+    plans: Vec<IndexPlan>,
+    encoded: &EncodedVectors,
+    quantizer: &Quantizer,
+    options: &WriteOptions,
+    workers: &dyn Workers,
+    reporter: &mut Reporter<'_>,
+) -> Result<(), SegmentError> {
+    let path = out.path();
+    let total: u64 = plans.iter().map(|plan| plan.rows.len() as u64).sum();
+    let mut done = 0;
+    // Only the vectors near a probe are read by a graph, and clusters read them once more in
+    // order, so they are mapped and not held in memory.
+    let file = out.file();
+    let map = || file.map().map_err(|e| SegmentError::io("map", path, e));
+    let mapped = if plans.is_empty() { None } else { Some(map()?) };
+    let vectors = mapped
+        .as_deref()
+        .and_then(|file| {
+            let start = encoded.vectors.offset as usize;
+            file.get(start..start + encoded.vectors.len as usize)
+        })
+        .map_or(&[][..], bytemuck::cast_slice::<u8, f32>);
+    let making =
+        Making { path, source, codes: &encoded.codes, vectors, quantizer, options, workers };
+
+    let mut parts = Parts::default();
+    let mut links = out.begin(Kind::Links)?;
+    for plan in plans {
+        let rows = plan.rows.clone();
+        let probes = plan.into_probes();
+        let (index, choice) = making.run(rows.clone(), &probes, &mut |made| {
+            reporter.report(Stage::Graph, done + u64::from(made), total)
+        })?;
+        parts.add(rows.clone(), index, choice, &mut links)?;
+        done += rows.len() as u64;
+        if let ControlFlow::Break(()) = reporter.report(Stage::Graph, done, total) {
+            return Err(SegmentError::Cancelled);
+        }
+    }
+    links.finish()?;
+    out.section(Kind::UpperLayers, &parts.upper)?;
+    out.section(Kind::Calibrations, &parts.calibrations)?;
+    out.section(Kind::Clusters, &parts.heads)?;
+    out.section(Kind::ClusterBlocks, &parts.blocks)?;
+    out.section(Kind::Indexes, &encode_indexes(&parts.entries))?;
+    Ok(())
+}
+
+/// An index that was made.
+enum Index {
+    Graph(Linked),
+    Clusters(Clustered),
+}
+
+/// What indexes are made of.
+struct Making<'a> {
+    path: &'a Path,
+    source: &'a dyn RowSource,
+    /// Codes and vectors of all rows.
+    codes: &'a [u8],
+    vectors: &'a [f32],
+    quantizer: &'a Quantizer,
+    options: &'a WriteOptions,
+    workers: &'a dyn Workers,
+}
+
+impl Making<'_> {
+    fn run(
+        &self,
+        rows: Range<u32>,
+        probes: &[Probe],
+        progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<(Index, IndexChoice), SegmentError> {
+        match decide(self.options.index, &self.source.choices(rows.clone()), rows.len() as u32) {
+            Decision::Is(IndexKind::Graph, choice) => {
+                Ok((Index::Graph(self.link(rows, probes, progress)?), choice))
+            }
+            Decision::Is(IndexKind::Clusters, choice) => {
+                Ok((Index::Clusters(self.cluster(rows, probes, progress)?), choice))
+            }
+            Decision::Measure(costs) => self.cheaper(&costs, rows, probes, progress),
+        }
+    }
+
+    /// Makes both and keeps the one that costs less.
+    fn cheaper(
+        &self,
+        costs: &StepCosts,
+        rows: Range<u32>,
+        probes: &[Probe],
+        progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<(Index, IndexChoice), SegmentError> {
+        let row_count = rows.len() as u32;
+        // Clusters take little of the time, and progress does not go back.
+        let clustered = self.cluster(rows.clone(), probes, &mut |_| progress(0))?;
+        let linked = self.link(rows, probes, progress)?;
+        let leaves = clustered.buf.clusters.leaves();
+        let clusters_us = costs.clusters_us(&clustered.calibration, leaves, row_count);
+        let graph_us = costs.graph_us(&linked.calibration, row_count);
+        let (index, us, other_us) = match MeasuredCosts::kind_kept(graph_us, clusters_us) {
+            IndexKind::Clusters => (Index::Clusters(clustered), clusters_us, graph_us),
+            IndexKind::Graph => (Index::Graph(linked), graph_us, clusters_us),
+        };
+        let measured = MeasuredCosts { us, other_us, rows: row_count };
+        Ok((index, IndexChoice::Measured(measured)))
+    }
+
+    fn link(
+        &self,
+        rows: Range<u32>,
+        probes: &[Probe],
+        progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Linked, SegmentError> {
+        let code_len = self.quantizer.code_len();
+        let codes = &self.codes[rows.start as usize * code_len..rows.end as usize * code_len];
+        let linking = Linking {
+            path: self.path,
+            codes: FlatRows::new(Kind::Codes.name(), codes, code_len),
+            vectors: self.vectors(&rows),
+            quantizer: self.quantizer,
+            options: &self.options.graph,
+            workers: self.workers,
+        };
+        linking.run(self.source.graphs(rows), probes, progress)
+    }
+
+    fn cluster(
+        &self,
+        rows: Range<u32>,
+        probes: &[Probe],
+        progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Clustered, SegmentError> {
+        let clustering = Clustering {
+            path: self.path,
+            vectors: self.vectors(&rows),
+            metric: self.options.metric,
+            dim: self.options.dim,
+            workers: self.workers,
+        };
+        clustering.run(probes, progress)
+    }
+
+    fn vectors(&self, rows: &Range<u32>) -> FlatRows<'_, f32> {
+        let dim = self.options.dim;
+        let vectors = &self.vectors[rows.start as usize * dim..rows.end as usize * dim];
+        FlatRows::new(Kind::Vectors.name(), vectors, dim)
+    }
+}
+
+/// What to make of a namespace's rows.
+#[derive(Debug, PartialEq)]
+enum Decision {
+    Is(IndexKind, IndexChoice),
+    Measure(StepCosts),
+}
+
+/// A merge keeps the kind that most of its rows have, as long as the measurement that chose it
+/// holds for so many rows; else both kinds are built and measured.
+fn decide(option: IndexOption, lent: &[LentChoice], rows: u32) -> Decision {
+    let costs = match option {
+        IndexOption::Always(kind) => return Decision::Is(kind, IndexChoice::Asked),
+        IndexOption::Cheaper(costs) => costs,
+    };
+    for kind in [IndexKind::Graph, IndexKind::Clusters] {
+        let same = lent.iter().filter(|lent| lent.kind == kind);
+        let covered: u64 = same.clone().map(|lent| u64::from(lent.rows)).sum();
+        let largest = same.filter_map(|lent| lent.choice.measured()).max_by_key(|m| m.rows);
+        if let Some(measured) = largest
+            && 2 * covered > u64::from(rows)
+            && measured.holds_for(rows)
+        {
+            return Decision::Is(kind, IndexChoice::TakenOver(measured));
+        }
+    }
+    Decision::Measure(costs)
+}
+
+/// What is gathered of all indexes while the links are written.
+#[derive(Default)]
+struct Parts {
+    entries: Vec<IndexEntry>,
+    upper: Vec<u8>,
+    calibrations: Vec<u8>,
+    heads: Vec<u8>,
+    blocks: Vec<u8>,
+}
+
+impl Parts {
+    fn add(
+        &mut self,
+        rows: Range<u32>,
+        index: Index,
+        choice: IndexChoice,
+        links: &mut SectionWriter<'_, '_>,
+    ) -> Result<(), SegmentError> {
+        let (calibration, parts) = match index {
+            Index::Graph(Linked { graph, calibration, origin }) => {
+                links.align(64)?;
+                let links_start = links.len();
+                links.write(bytemuck::cast_slice(&graph.links))?;
+                let parts = GraphParts {
+                    degree: graph.degree as u32,
+                    origin,
+                    links: links_start..links.len(),
+                    upper: append(&mut self.upper, &graph.upper.to_bytes()),
+                };
+                (calibration.to_bytes(), IndexParts::Graph(parts))
+            }
+            Index::Clusters(Clustered { buf, calibration }) => {
+                // Blocks are whole lines of 64 bytes, so all of them are aligned.
+                let parts = ClusterParts {
+                    block_bytes: buf.clusters.block_len() as u32,
+                    blocks: buf.clusters.blocks(),
+                    data: append(&mut self.blocks, &buf.blocks),
+                    head: append(&mut self.heads, &buf.clusters.to_bytes()),
+                };
+                (calibration.to_bytes(), IndexParts::Clusters(parts))
+            }
+        };
+        self.entries.push(IndexEntry {
+            first_row: rows.start,
+            rows: rows.len() as u32,
+            choice,
+            calibration: append(&mut self.calibrations, &calibration),
+            parts,
+        });
+        Ok(())
+    }
+}
+
+/// Appends `bytes`; gives where they lie.
+fn append(all: &mut Vec<u8>, bytes: &[u8]) -> Range<u64> {
+    let start = all.len() as u64;
+    all.extend_from_slice(bytes);
+    start..all.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_keeps_a_kind_that_was_measured() {
+        let costs = StepCosts {
+            graph_step_ns: 1.0,
+            leaf_ns: 1.0,
+            cluster_row_ns: 1.0,
+            scan_row_ns: 1.0,
+            exact_ns: 1.0,
+        };
+        let good = MeasuredCosts { us: 10.0, other_us: 30.0, rows: 1_000 };
+        let lent = |kind, rows, choice| LentChoice { rows, kind, choice };
+        let check = |lent: &[LentChoice], rows, expected: Option<IndexKind>| {
+            let decision = decide(IndexOption::Cheaper(costs), lent, rows);
+            match expected {
+                Some(kind) => {
+                    assert_eq!(decision, Decision::Is(kind, IndexChoice::TakenOver(good)))
+                }
+                None => assert_eq!(decision, Decision::Measure(costs)),
+            }
+        };
+        use IndexKind::{Clusters, Graph};
+        let measured = IndexChoice::Measured(good);
+        check(&[], 1_000, None);
+        check(&[lent(Graph, 900, measured), lent(Graph, 900, measured)], 1_800, Some(Graph));
+        check(
+            &[lent(Clusters, 1_000, measured), lent(Graph, 900, measured)],
+            1_900,
+            Some(Clusters),
+        );
+        check(&[lent(Clusters, 900, IndexChoice::TakenOver(good))], 1_000, Some(Clusters));
+        // Most rows are in none, or too many, or nothing was measured, or nearly a draw.
+        check(&[lent(Clusters, 900, measured)], 1_900, None);
+        check(&[lent(Clusters, 4_100, measured)], 4_100, None);
+        check(&[lent(Graph, 900, IndexChoice::Asked)], 900, None);
+        let draw = IndexChoice::Measured(MeasuredCosts { other_us: 11.0, ..good });
+        check(&[lent(Graph, 900, draw)], 900, None);
+        for kind in [Graph, Clusters] {
+            assert_eq!(
+                decide(IndexOption::Always(kind), &[lent(kind.other(), 900, measured)], 900),
+                Decision::Is(kind, IndexChoice::Asked)
+            );
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// Elements and text. Values from records only ever become text nodes, never markup.
+
+/** An element: `el("a.tag", {href: "#"}, "text", child)`. Properties that begin with `on` listen. */
+export function el(what, properties = {}, ...children) {
+  const [name, ...classes] = what.split(".");
+  const node = document.createElement(name || "div");
+  if (classes.length) node.className = classes.join(" ");
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key in node && key !== "list") node[key] = value;
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** A table; each column is `{title, value(row), right}`. Rows can be chosen if `choose` is given. */
+export function table(columns, rows, choose) {
+  const head = el("tr", {}, columns.map((c) => el(c.right ? "th.right" : "th", { scope: "col" }, c.title)));
+  const body = rows.map((row) => {
+    const cells = columns.map((column) => {
+      const value = column.value(row);
+      const text = value instanceof Node ? value : String(value ?? "");
+      const title = typeof text === "string" && text.length > 40 ? text : undefined;
+      return el(column.right ? "td.right" : "td", { title }, text);
+    });
+    if (!choose) return el("tr", {}, cells);
+    const act = () => choose(row);
+    const onkeydown = (event) => event.key === "Enter" && act();
+    return el("tr.link", { tabIndex: 0, onclick: act, onkeydown }, cells);
+  });
+  return el("div.scroll", {}, el("table", {}, el("thead", {}, head), el("tbody", {}, body)));
+}
+
+/** A row of numbers with what they are. */
+export function numbers(pairs) {
+  return el("div.numbers", {}, pairs.map(([value, name]) => el("div.number", {}, el("b", {}, value), el("span", {}, name))));
+}
+
+export function labelled(text, input, kind = "label") {
+  return el(kind, {}, text, input);
+}
+
+/** What a request said when it failed, in place. */
+export function problem(error) {
+  return el("div.problem", { role: "alert" }, error.message || String(error));
+}
+
+/** A message that goes away. */
+export function notice(text) {
+  const node = el("div.notice", {}, text);
+  document.getElementById("notices").append(node);
+  setTimeout(() => node.remove(), 5000);
+}
+
+const whole = new Intl.NumberFormat("en");
+export const count = (n) => whole.format(n);
+
+export function bytes(n) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let at = 0;
+  while (n >= 1024 && at < units.length - 1) [n, at] = [n / 1024, at + 1];
+  return `${at && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[at]}`;
+}
+
+export function micros(us) {
+  if (us === null || us === undefined) return "–";
+  if (us < 1000) return `${us < 10 ? us.toFixed(1) : Math.round(us)} µs`;
+  return us < 1e6 ? `${(us / 1e3).toFixed(us < 1e4 ? 2 : 1)} ms` : `${(us / 1e6).toFixed(2)} s`;
+}
+
+export function percent(share) {
+  if (share === 0 || share === 1) return `${share * 100} %`;
+  return `${(share * 100).toPrecision(share < 0.0001 ? 1 : 2)} %`;
+}
+
+/** A metadata value in a table's cell. */
+export function cell(value) {
+  if (value === undefined || value === null) return "";
+  if (Array.isArray(value) && value.every((v) => typeof v !== "object")) return value.join(", ");
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}

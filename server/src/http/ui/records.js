@@ -1,0 +1,82 @@
+// The records of a namespace, page by page, under a filter.
+
+import { api } from "/ui/api.js";
+import { cell, count, el, labelled, problem, table } from "/ui/dom.js";
+
+const PAGE = 50;
+const COLUMNS_MAX = 9;
+
+/** The columns of a table of records: the fields they have, those that most have first. */
+export function columns(records, more = []) {
+  const seen = new Map();
+  for (const record of records) {
+    for (const field of Object.keys(record.metadata || {})) seen.set(field, (seen.get(field) || 0) + 1);
+  }
+  const fields = [...seen].sort((a, b) => b[1] - a[1]).slice(0, COLUMNS_MAX).map(([field]) => field);
+  return [
+    { title: "id", value: (r) => String(r.id) },
+    ...more,
+    ...fields.map((field) => ({
+      title: field,
+      right: records.every((r) => ["number", "undefined"].includes(typeof r.metadata?.[field])),
+      value: (r) => cell(r.metadata?.[field]),
+    })),
+  ];
+}
+
+/** One record beside the table. */
+export function detail(name, namespace, record, close) {
+  const like = `#/c/${encodeURIComponent(name)}/query?like=${encodeURIComponent(String(record.id))}&namespace=${encodeURIComponent(namespace)}`;
+  return el("div.card.detail", {},
+    el("div.title", {}, el("b", {}, String(record.id)), el("span.spring"), el("button.plain", { onclick: close }, "Close")),
+    el("pre", {}, JSON.stringify(record.metadata ?? {}, null, 2)),
+    el("a", { href: like }, "More like this"));
+}
+
+/** A choice of namespace; nothing where there is only the default one. */
+export function namespaceChoice(namespaces, chosen) {
+  if (namespaces.length < 2 && (namespaces[0]?.name ?? "") === "") return null;
+  const names = namespaces.slice(0, 1000).map((n) => n.name);
+  if (!names.includes(chosen)) names.unshift(chosen);
+  return el("select", { name: "namespace" }, names.map((n) => el("option", { value: n, selected: n === chosen }, n || "(default)")));
+}
+
+export async function records(main, name, parameters) {
+  const namespaces = await api.namespaces(name);
+  const filter = el("input", { name: "filter", value: parameters.get("filter") || "", placeholder: "pos = 'n' AND gloss_len < 80", spellcheck: false, autocomplete: "off" });
+  const start = parameters.get("namespace") ?? namespaces[0]?.name ?? "";
+  const choice = namespaceChoice(namespaces, start);
+  const results = el("div");
+  const form = el("form.bar", { onsubmit: (event) => { event.preventDefault(); show([undefined]); } },
+    labelled("Filter", filter, "label.wide"), choice ? labelled("Namespace", choice) : null, el("button.main", {}, "Show"));
+  main.replaceChildren(form, results);
+
+  /** `trail` has where each page up to this one begins. */
+  async function show(trail) {
+    filter.removeAttribute("aria-invalid");
+    const namespace = choice ? choice.value : start;
+    const asked = { namespace, limit: PAGE, include: ["metadata"] };
+    if (filter.value.trim()) asked.filter = filter.value.trim();
+    const after = trail[trail.length - 1];
+    try {
+      const counted = { namespace, filter: asked.filter };
+      const [page, total] = await Promise.all([api.scroll(name, after === undefined ? asked : { ...asked, after }), api.count(name, counted)]);
+      const first = (trail.length - 1) * PAGE;
+      const split = el("div.split");
+      const list = el("div", {},
+        page.records.length
+          ? table(columns(page.records), page.records, (record) => split.replaceChildren(list, detail(name, namespace, record, () => split.replaceChildren(list))))
+          : el("div.empty.card", {}, asked.filter ? "No record matches." : "No records here yet."),
+        el("div.paging", {},
+          el("button", { disabled: trail.length === 1, onclick: () => show(trail.slice(0, -1)) }, "Previous"),
+          el("button", { disabled: page.next === null || page.next === undefined, onclick: () => show([...trail, page.next]) }, "Next"),
+          el("span.quiet", {}, page.records.length ? `${count(first + 1)}–${count(first + page.records.length)} of ${count(total)}` : "")));
+      split.append(list);
+      results.replaceChildren(split);
+    } catch (error) {
+      if (error.field === "filter") filter.setAttribute("aria-invalid", "true");
+      results.replaceChildren(problem(error));
+    }
+  }
+  await show([undefined]);
+}

@@ -1,0 +1,289 @@
+"""The unmodified qdrant-client against `vecstore serve` and against its own in-memory twin.
+
+Generated points, filters and questions go to both, and the answers are compared: the same points,
+the same scores, the same order (among points of different scores), the same errors where something
+exists already or does not exist. Prints how much was compared.
+
+    differential.py VECSTORE [ROUNDS] [SEED]
+"""
+
+import collections
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import uuid
+import warnings
+from importlib.metadata import version
+from urllib.request import Request, urlopen
+
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
+
+COUNTS = collections.Counter()
+DIM = 8
+POINTS = 400
+WORDS = ["red", "green", "blue", "dark red", "100%", "under_score", "it's", "", "straße"]
+TIMES = [f"2024-0{month}-1{day}T10:00:00Z" for month in (1, 5, 9) for day in (0, 5, 9)]
+
+
+class Server:
+    """`vecstore serve` on a free port, in a folder of its own."""
+
+    def __init__(self, binary, folder):
+        command = [binary, "serve", os.path.join(folder, "db"), "--log-format", "json"]
+        command += ["--http", "127.0.0.1:0", "--grpc", "off", "--memtable-bytes-max", "65536"]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for line in self.process.stderr:
+            line = json.loads(line)
+            if line.get("protocol") == "http":
+                self.url = "http://" + line["address"]
+                return
+        raise SystemExit("the server did not start")
+
+
+def point_id(rng, number):
+    return number if rng.random() < 0.7 else str(uuid.UUID(int=rng.getrandbits(128)))
+
+
+def payload(rng):
+    """Values of every type, fields that are missing, arrays, objects, arrays of objects."""
+    fields = {
+        "word": lambda: rng.choice(WORDS),
+        "n": lambda: rng.randint(-5, 5),
+        "x": lambda: rng.choice([0.5, -1.25, 3.75, 2.5]),
+        "mixed": lambda: rng.choice([1, "1", True, None, 0.25, [], [1, "a"], {"deep": 1}]),
+        "flag": lambda: rng.random() < 0.5,
+        "tags": lambda: rng.sample(WORDS, rng.randint(0, 3)),
+        "numbers": lambda: [rng.randint(0, 9) for _ in range(rng.randint(0, 3))],
+        "nothing": lambda: rng.choice([None, [None], 1]),
+        "when": lambda: rng.choice(TIMES),
+        "inner": lambda: {"n": rng.randint(0, 3), "word": rng.choice(WORDS), "more": {"n": rng.randint(0, 2)}},
+        "items": lambda: [{"price": rng.randint(1, 5), "of": rng.choice(WORDS)} for _ in range(rng.randint(0, 3))],
+        "a.b": lambda: rng.randint(0, 2),
+    }
+    return {name: make() for name, make in fields.items() if rng.random() < 0.75}
+
+
+def leaf(rng):
+    match = lambda key, **how: models.FieldCondition(key=key, match=how["match"])
+    words, ints = lambda k: rng.sample(WORDS, k), lambda k: rng.sample(range(-5, 6), k)
+    ends = {}
+    for low in rng.sample(["gt", "gte"], rng.randint(0, 1)):
+        ends[low] = rng.choice([-3, -1.25, 0, 1, 2.5])
+    for high in rng.sample(["lt", "lte"], 1 if not ends else rng.randint(0, 1)):
+        ends[high] = rng.choice([0, 0.5, 3, 3.75, 6])
+    dates = {rng.choice(["gt", "gte", "lt", "lte"]): rng.choice(TIMES + ["2024-05-10T12:00:00+02:00"])}
+    choices = [
+        lambda: match(rng.choice(["word", "tags[]", "tags", "inner.word", "items[].of"]), match=models.MatchValue(value=rng.choice(WORDS))),
+        lambda: match(rng.choice(["n", "inner.n", "inner.more.n", "items[].price", "numbers", "mixed", '"a.b"']), match=models.MatchValue(value=rng.randint(-1, 5))),
+        lambda: match(rng.choice(["flag", "mixed"]), match=models.MatchValue(value=rng.random() < 0.5)),
+        lambda: match(rng.choice(["word", "tags", "missing"]), match=models.MatchAny(any=words(rng.randint(1, 3)))),
+        lambda: match(rng.choice(["n", "numbers"]), match=models.MatchAny(any=ints(rng.randint(1, 3)))),
+        lambda: match(rng.choice(["word", "tags", "n"]), match=models.MatchPrefix(prefix=rng.choice(["", "re", "1", "it'"]))),
+        lambda: match(rng.choice(["word", "tags"]), match=models.MatchSubstring(substring=rng.choice(["", "e", "%", "_", "'s", "ß"]))),
+        lambda: models.FieldCondition(key=rng.choice(["n", "x", "numbers", "items[].price", "word", "flag", "mixed", "inner.n"]), range=models.Range(**ends)),
+        lambda: models.FieldCondition(key="when", range=models.DatetimeRange(**dates)),
+        lambda: models.IsNullCondition(is_null=models.PayloadField(key=rng.choice(["nothing", "mixed", "word", "missing"]))),
+        lambda: models.FieldCondition(key=rng.choice(["nothing", "mixed"]), is_null=rng.random() < 0.5),
+    ]
+    return rng.choice(choices)()
+
+
+def filter_of(rng, depth=0):
+    def condition():
+        return filter_of(rng, depth + 1) if depth < 2 and rng.random() < 0.2 else leaf(rng)
+
+    clauses = {}
+    for name, chance in (("must", 0.7), ("should", 0.4), ("must_not", 0.3)):
+        if rng.random() < chance:
+            clauses[name] = [condition() for _ in range(rng.randint(1, 2))]
+    return models.Filter(**(clauses or {"must": [condition()]}))
+
+
+def same_numbers(ours, theirs, what):
+    assert len(ours) == len(theirs), what
+    for a, b in zip(ours, theirs):
+        assert math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-5), (what, a, b)
+
+
+def same_hits(ours, theirs, all_scores, what):
+    """The same scores; the same points wherever scores do not tie with what was left out."""
+    same_numbers([p.score for p in ours], [p.score for p in theirs], what)
+    if not theirs:
+        return
+    last = theirs[-1].score
+    sure = lambda points: {str(p.id) for p in points if not math.isclose(p.score, last, rel_tol=1e-4, abs_tol=1e-5)}
+    assert sure(ours) == sure(theirs), what
+    shown = {str(p.id): p for p in theirs}
+    for point in ours:
+        if twin := shown.get(str(point.id)):
+            assert (point.payload or None) == (twin.payload or None), (what, point.payload, twin.payload)
+            if twin.vector is not None:
+                same_numbers(point.vector, twin.vector, what)
+
+
+def round_of(rng, clients, name, distance):
+    ours, theirs = clients
+    for client in clients:
+        client.create_collection(name, vectors_config=models.VectorParams(size=DIM, distance=distance))
+    ids = [point_id(rng, number) for number in range(POINTS)]
+    vector = lambda: [rng.uniform(-1, 1) for _ in range(DIM)]
+    points = [models.PointStruct(id=i, vector=vector(), payload=payload(rng)) for i in ids]
+    changed = [models.PointStruct(id=i, vector=vector(), payload=payload(rng)) for i in rng.sample(ids, 50)]
+    for client in clients:
+        for start in range(0, POINTS, 100):
+            client.upsert(name, points[start : start + 100])
+        client.upsert(name, changed)
+        client.upload_collection(name, vectors=[[0.5] * DIM] * 3, payload=[{"n": 1}] * 3, ids=[9001, 9002, 9003])
+        client.delete(name, points_selector=models.PointIdsList(points=ids[:10] + [77777]))
+
+    doomed = models.Filter(must=[models.FieldCondition(key="word", match=models.MatchValue(value="dark red"))])
+    for client in clients:
+        client.delete(name, points_selector=models.FilterSelector(filter=doomed))
+    left = [client.count(name).count for client in clients]
+    assert left[0] == left[1] < POINTS, left
+    COUNTS["deletions by filter"] += 1
+
+    for _ in range(150):
+        chosen = filter_of(rng)
+        what = chosen.model_dump_json(exclude_unset=True)
+        counted = [client.count(name, count_filter=chosen).count for client in clients]
+        assert counted[0] == counted[1], (what, counted)
+        COUNTS["filters counted"] += 1
+        COUNTS["points counted"] += counted[0]
+
+        limit, offset = rng.choice([1, 5, 20]), rng.choice([None, None, 3])
+        # Effort: an exact search here and there, so that what is compared is the meaning.
+        how = dict(limit=limit, offset=offset, query_filter=chosen if rng.random() < 0.8 else None,
+                   search_params=models.SearchParams(exact=True),
+                   with_payload=rng.choice([True, False, ["word", "inner.n"], models.PayloadSelectorExclude(exclude=["tags", "inner.word"])]),
+                   with_vectors=rng.random() < 0.3)
+        if rng.random() < 0.2:
+            how["score_threshold"] = rng.choice([0.2, 1.0])
+        query = rng.choice(ids[10:]) if rng.random() < 0.2 else vector()
+        if not isinstance(query, list) and not theirs.retrieve(name, [query]):
+            query = vector()
+        answers = [client.query_points(name, query=query, **how).points for client in clients]
+        same_hits(*answers, None, (what, str(how), query))
+        COUNTS["queries"] += 1
+        COUNTS["hits"] += len(answers[0])
+
+    near = [vector() for _ in range(5)]
+    requests = [models.QueryRequest(query=v, limit=3, params=models.SearchParams(exact=True)) for v in near]
+    batches = [client.query_batch_points(name, requests) for client in clients]
+    for one, two in zip(*batches):
+        same_hits(one.points, two.points, None, "batch")
+        COUNTS["queries in batches"] += 1
+
+    some = rng.sample(ids, 30) + [88888]
+    found = [client.retrieve(name, some, with_vectors=True) for client in clients]
+    by_id = [{str(p.id): p for p in points} for points in found]
+    assert by_id[0].keys() == by_id[1].keys()
+    for key, point in by_id[0].items():
+        assert point.payload == by_id[1][key].payload, key
+        same_numbers(point.vector, by_id[1][key].vector, key)
+        COUNTS["points retrieved"] += 1
+
+    for chosen in [None, filter_of(rng), filter_of(rng)]:
+        pages = []
+        for client in clients:
+            seen, offset = [], None
+            while True:
+                page, offset = client.scroll(name, scroll_filter=chosen, limit=37, offset=offset)
+                seen.append([(str(p.id), json.dumps(p.payload, sort_keys=True)) for p in page])
+                if offset is None:
+                    break
+            pages.append(seen)
+        # The same pages: integers ascending, then UUIDs.
+        assert pages[0] == pages[1], chosen
+        COUNTS["pages scrolled"] += len(pages[0])
+
+    info = ours.get_collection(name)
+    assert info.status == models.CollectionStatus.GREEN
+    assert info.points_count == theirs.get_collection(name).points_count
+    assert info.config.params.vectors == theirs.get_collection(name).config.params.vectors
+    ours.create_payload_index(name, "word", models.PayloadSchemaType.KEYWORD)
+    ours.update_collection(name, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
+
+
+def refusals(client, url):
+    """What is not supported is refused by its name, and nothing is a server error."""
+    client.create_collection("r", vectors_config={"": models.VectorParams(size=2, distance=models.Distance.DOT)})
+    condition = lambda **how: models.Filter(must=[models.FieldCondition(key="a", **how)])
+    cases = [
+        ("has_id", lambda: client.count("r", models.Filter(must=[models.HasIdCondition(has_id=[1])]))),
+        ("text", lambda: client.count("r", condition(match=models.MatchText(text="a")))),
+        ("except", lambda: client.count("r", condition(match=models.MatchExcept(**{"except": ["a"]})))),
+        ("values_count", lambda: client.count("r", condition(values_count=models.ValuesCount(gt=1)))),
+        ("prefetch", lambda: client.query_points("r", [1, 2], prefetch=models.Prefetch(query=[1, 2]))),
+        ("using", lambda: client.query_points("r", [1, 2], using="text")),
+        ("query", lambda: client.query_points("r", models.RecommendQuery(recommend=models.RecommendInput(positive=[1])))),
+        ("order_by", lambda: client.scroll("r", order_by="a")),
+        ("sparse_vectors", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT), sparse_vectors_config={"t": models.SparseVectorParams()})),
+        ("vectors.image", lambda: client.create_collection("s", vectors_config={"image": models.VectorParams(size=2, distance=models.Distance.DOT)})),
+        ("Manhattan", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.MANHATTAN))),
+        ("quantization_config", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT), quantization_config=models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8)))),
+        ("components", lambda: client.upsert("r", [models.PointStruct(id=1, vector=[1.0])])),
+        ("components", lambda: client.query_points("r", [1.0])),
+        ("`none`", lambda: client.count("none")),
+    ]
+    for words, act in cases:
+        try:
+            act()
+        except UnexpectedResponse as error:
+            assert 400 <= error.status_code < 500 and words in str(error), (words, error)
+            COUNTS["refusals"] += 1
+        else:
+            raise AssertionError(f"{words} was not refused")
+    for body in ["", "[]", "{", '{"limit": -1}', '{"filter": {"must": 7}}', '{"query": {"nearest": {}}}', '{"offset": "x"}', '{"ids": [1.5]}']:
+        for path in ["points", "points/scroll", "points/query", "points/count", "points/delete", "points/search/batch"]:
+            request = Request(f"{url}/collections/r/{path}", data=body.encode(), headers={"content-type": "application/json"})
+            try:
+                urlopen(request)
+            except OSError as error:
+                assert 400 <= error.code < 500, (path, body, error.code)
+            COUNTS["odd bodies"] += 1
+
+
+def compare(server, rng, rounds):
+    ours, theirs = QdrantClient(url=server.url), QdrantClient(":memory:")
+    for number in range(rounds):
+        for distance in [models.Distance.COSINE, models.Distance.DOT, models.Distance.EUCLID]:
+            round_of(rng, (ours, theirs), f"c{number}-{distance.value}", distance)
+    refusals(ours, server.url)
+    assert ours.collection_exists("c0-Dot") and not ours.collection_exists("none")
+    assert not ours.delete_collection("none")
+    try:
+        ours.create_collection("c0-Dot", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
+    except UnexpectedResponse as error:
+        assert error.status_code == 409 and "already exists!" in str(error)
+    else:
+        raise AssertionError("created twice")
+    names = {c.name for c in ours.get_collections().collections}
+    assert names == {c.name for c in theirs.get_collections().collections} | {"r"}
+    for name in names:
+        assert ours.delete_collection(name)
+
+
+def main():
+    binary, rounds, seed = sys.argv[1], int((sys.argv[2:] or ["2"])[0]), int((sys.argv[3:] or ["7"])[0])
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(binary, folder)
+        try:
+            compare(server, random.Random(seed), rounds)
+        finally:
+            server.process.terminate()
+        assert server.process.wait(60) == 0
+    counts = ", ".join(f"{n} {what}" for what, n in COUNTS.items())
+    print(f"qdrant-client {version('qdrant-client')}, seed {seed}: {counts}")
+
+
+main()

@@ -1,0 +1,132 @@
+//! The page at `/ui`, as a person uses it.
+
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+use super::http::{ask, ask_with};
+use super::process::Server;
+
+/// Nothing a person does here may end in an error of the page's own.
+fn no_errors(browser: &Browser) {
+    assert!(browser.errors.is_empty(), "{:?}", browser.errors);
+}
+
+fn record(n: u64) -> Value {
+    let metadata =
+        json!({"pos": if n % 3 == 0 { "v" } else { "n" }, "len": n, "gloss": format!("gloss {n}")});
+    json!({"id": n, "vector": [1.0, n as f32 / 300.0], "metadata": metadata})
+}
+
+/// A server with 300 records, on `flags`.
+fn serve(flags: &[&str], key: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&folder.path().join("db"), flags);
+    let docs = "/v1/collections/docs";
+    ask_with(server.http, "PUT", docs, key, &json!({"dim": 2})).success();
+    let records: Vec<Value> = (0..300).map(record).collect();
+    let upsert = json!({"records": records});
+    ask_with(server.http, "POST", &format!("{docs}/records"), key, &upsert).success();
+    (folder, server)
+}
+
+#[test]
+fn the_page_and_its_parts_are_served_for_this_origin_alone() {
+    let (_folder, server) = serve(&[], &[]);
+    for (path, kind) in [
+        ("/ui", "text/html; charset=utf-8"),
+        ("/ui/app.js", "text/javascript; charset=utf-8"),
+        ("/ui/style.css", "text/css; charset=utf-8"),
+    ] {
+        let answer = ask(server.http, "GET", path, &Value::Null);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)), "{path}");
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'self'"), "{path}: {policy}");
+    }
+    assert_eq!(ask(server.http, "GET", "/ui/missing.js", &Value::Null).status, 404);
+}
+
+#[test]
+fn records_are_browsed_and_searched_and_the_plan_is_shown() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (_folder, server) = serve(&[], &[]);
+    browser.open(&format!("http://{}/ui", server.http));
+    browser.click("nav a", "docs");
+    browser.wait_for_text("300");
+    browser.wait_for_text("components, cosine");
+
+    browser.click(".tabs a", "Records");
+    browser.fill("input[name=filter]", "pos = 'v' AND len >= 150");
+    browser.click("button", "Show");
+    browser.wait_for_text("1–50 of 50");
+    browser.wait_for("document.querySelectorAll('tbody tr').length === 50");
+    browser.click("tbody tr", "gloss 153");
+    browser.wait_for_text("\"gloss\": \"gloss 153\"");
+
+    browser.click("a", "More like this");
+    browser.wait_for_text("10 hits in");
+    browser.wait_for_text("of 300 records match");
+    browser.wait_for_text("complete");
+    browser.wait_for("document.querySelectorAll('.plan .bars').length >= 2");
+    let first = browser.value("document.querySelector('tbody tr td').innerText");
+    assert!(first == "152" || first == "154", "{first}");
+
+    browser.fill("input[name=filter]", "len <");
+    browser.click("button", "Search");
+    browser.wait_for_text("expected a value after `<`");
+    browser.wait_for("document.querySelector('[name=filter][aria-invalid=true]')");
+    // The browser itself notes that a request was refused.
+    browser.errors.retain(|error| !error.contains("400"));
+    no_errors(&browser);
+}
+
+#[test]
+fn optimize_runs_from_the_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (_folder, server) = serve(&[], &[]);
+    browser.open(&format!("http://{}/ui#/c/docs", server.http));
+    browser.wait_for_text("No segment yet");
+    browser.click("button", "Optimize");
+    browser.wait_for_text("optimized in");
+    browser.wait_for("document.querySelectorAll('tbody tr').length > 0");
+    browser.wait_for_text("sound");
+    browser.click("header a", "Server");
+    browser.wait_for_text("requests a second");
+    browser.wait_for_text("optimize docs");
+    no_errors(&browser);
+}
+
+#[test]
+fn what_records_hold_is_text_and_whole_numbers_stay_whole() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (_folder, server) = serve(&[], &[]);
+    let id = (1u64 << 53) + 1;
+    let evil = "<img src=x onerror=\"document.title='taken'\">";
+    let upsert =
+        json!({"records": [{"id": id, "vector": [0.0, 1.0], "metadata": {"gloss": evil}}]});
+    ask(server.http, "POST", "/v1/collections/docs/records", &upsert).success();
+    let filtered = format!("http://{}/ui#/c/docs/records?filter=NOT%20len%20EXISTS", server.http);
+    browser.open(&filtered);
+    browser.wait_for_text(evil);
+    browser.wait_for_text(&id.to_string());
+    browser.click("tbody tr", &id.to_string());
+    browser.click("a", "More like this");
+    browser.wait_for_text("10 hits in");
+    assert_eq!(browser.value("document.querySelectorAll('main img').length"), 0);
+    assert_ne!(browser.value("document.title"), "taken");
+}
+
+#[test]
+fn a_key_is_asked_for_and_kept_for_the_tab() {
+    let Some(mut browser) = Browser::start() else { return };
+    let key = "a-key-of-enough-characters";
+    let bearer = format!("Bearer {key}");
+    let (_folder, server) = serve(&["--api-key", key], &[("authorization", &bearer)]);
+    browser.open(&format!("http://{}/ui", server.http));
+    browser.wait_for_text("a key is needed");
+    browser.fill("dialog input", key);
+    browser.click("dialog button", "Use this key");
+    browser.click("nav a", "docs");
+    browser.wait_for_text("components, cosine");
+    browser.click("header button", "Forget key");
+    browser.wait_for_text("a key is needed");
+}
