@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use vecstore_query::{FilterError, FilterJsonError};
+use vecstore_query::{FilterError, FilterFieldError, FilterJsonError};
 use vecstore_segments::SegmentError;
 
 /// What kind of failure an [`Error`] is. Every face maps these, and only these.
@@ -155,6 +155,12 @@ impl From<SegmentError> for Error {
 impl From<FilterJsonError> for Error {
     fn from(error: FilterJsonError) -> Self {
         Error::caused(ErrorKind::InvalidArgument, error.to_string(), error)
+    }
+}
+
+impl From<FilterFieldError> for Error {
+    fn from(error: FilterFieldError) -> Self {
+        Error::caused(ErrorKind::InvalidArgument, error.to_string(), error).about("filter")
     }
 }
 

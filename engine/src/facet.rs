@@ -71,7 +71,7 @@ impl<'a> Facet<'a> {
             ))
             .about("limit"));
         }
-        let filter = parse_filter(self.filter, &self.params)?;
+        let filter = parse_filter(self.filter, &self.params, &shard.options)?;
         let path = FieldPath::from(self.field);
         let version = shard.version();
         let mut counts = ValueCounts::default();

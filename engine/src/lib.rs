@@ -46,6 +46,7 @@ mod quota;
 mod record;
 mod recovery;
 mod repair;
+mod schema;
 mod scroll;
 mod selection;
 #[doc(hidden)]

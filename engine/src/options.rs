@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vecstore_index::{FieldLimits, GraphOptions, Metric};
-use vecstore_query::Costs;
+use vecstore_index::{FieldIndexBuilder, GraphOptions, Metric};
+use vecstore_query::{Costs, Filter};
 use vecstore_segments::{IndexKind, IndexOption as Segments, StepCosts, WriteOptions};
 
+use crate::schema::Schema;
 use crate::{Error, Result};
 
 /// When a write counts as done.
@@ -134,6 +135,8 @@ pub struct CollectionOptions {
     m: usize,
     ef_construction: usize,
     #[serde(default)]
+    schema: Schema,
+    #[serde(default)]
     index: IndexOption,
 }
 
@@ -150,6 +153,7 @@ impl CollectionOptions {
             metric: metric.name().to_owned(),
             m: graph.m,
             ef_construction: graph.ef_construction,
+            schema: Schema::default(),
             index: IndexOption::default(),
         }
     }
@@ -166,6 +170,58 @@ impl CollectionOptions {
     pub fn ef_construction(mut self, ef_construction: usize) -> Self {
         self.ef_construction = ef_construction;
         self
+    }
+
+    /// Leaves a metadata field (names joined by dots) and all beneath it out of the field indices: for
+    /// what is large and seldom asked for. A filter on it reads the metadata of the records that have
+    /// the field.
+    #[must_use]
+    pub fn unindexed(mut self, field: impl Into<String>) -> Self {
+        self.schema.unindexed.insert(field.into());
+        self
+    }
+
+    /// Says that a metadata field (names joined by dots) holds dates of RFC 3339, as text: a filter
+    /// needs no `DATE` before the strings it compares the field with, and each has to be a date. Of a
+    /// record it is not demanded; what is no date is not found by such a comparison.
+    #[must_use]
+    pub fn date(mut self, field: impl Into<String>) -> Self {
+        self.schema.dates.insert(field.into());
+        self
+    }
+
+    /// Fields that each segment indexes; a filter on any later one reads the records that have one of
+    /// those. Default 1,000, allowed 1 to 65,536.
+    #[must_use]
+    pub fn fields_max(mut self, fields: usize) -> Self {
+        self.schema.fields_max = fields;
+        self
+    }
+
+    /// Distinct strings of a field that each segment indexes; with more of them a filter on the
+    /// field's strings reads the records that have one. Default 65,536, allowed 0 to 1,048,576.
+    #[must_use]
+    pub fn strings_max(mut self, strings: usize) -> Self {
+        self.schema.strings_max = strings;
+        self
+    }
+
+    /// Bytes of the longest string that is indexed; a filter that could be satisfied by a longer one
+    /// reads the records that have one. Default 128, allowed 1 to 4,000.
+    #[must_use]
+    pub fn string_bytes_max(mut self, bytes: usize) -> Self {
+        self.schema.string_bytes_max = bytes;
+        self
+    }
+
+    /// Fields that are not indexed, ascending.
+    pub fn unindexed_fields(&self) -> impl Iterator<Item = &str> {
+        self.schema.unindexed.iter().map(String::as_str)
+    }
+
+    /// Fields that hold dates, ascending.
+    pub fn date_fields(&self) -> impl Iterator<Item = &str> {
+        self.schema.dates.iter().map(String::as_str)
     }
 
     /// What finds the nearest records of a segment. Default: [`IndexOption::Auto`].
@@ -217,6 +273,7 @@ impl CollectionOptions {
         range("dim", self.dim, 1, Self::DIM_MAX)?;
         range("m", self.m, 4, 128)?;
         range("ef_construction", self.ef_construction, 16, 2_048)?;
+        self.schema.validate()?;
         self.metric
             .parse::<Metric>()
             .map(drop)
@@ -239,8 +296,19 @@ impl CollectionOptions {
                 IndexOption::Auto => Segments::Cheaper(step_costs(&costs().scaled(self.dim))),
             },
             index_rows_min: INDEX_ROWS_MIN,
-            fields: FieldLimits::default(),
+            fields: self.schema.limits(),
+            unindexed: self.schema.unindexed_keys().collect(),
         }
+    }
+
+    /// An empty field index of such a collection's records.
+    pub(crate) fn field_index(&self) -> FieldIndexBuilder {
+        self.schema.field_index()
+    }
+
+    /// The filter as this collection means it.
+    pub(crate) fn typed(&self, filter: Filter) -> Result<Filter> {
+        self.schema.typed(filter)
     }
 }
 

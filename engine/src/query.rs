@@ -11,7 +11,7 @@ use vecstore_query::{
 use vecstore_segments::SegmentError;
 
 use crate::collection::Collection;
-use crate::options::limits;
+use crate::options::{CollectionOptions, limits};
 use crate::record::{Hit, Include, check_vector};
 use crate::state::CollectionState;
 use crate::version::Version;
@@ -227,7 +227,8 @@ impl<'a> Query<'a> {
     pub(crate) fn check(&self, what: impl Display) -> Result<Option<Filter>> {
         self.check_numbers(what)?;
         self.check_results(self.k)?;
-        parse_filter(self.filter, &self.params)
+        let shard = self.collection.checked()?;
+        parse_filter(self.filter, &self.params, &shard.options)
     }
 
     /// Checks everything that was asked for; returns the filter.
@@ -279,10 +280,14 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Parses a filter: an expression, or the same as JSON, which begins with a brace as no expression
-/// does. Parameters without a place for them are an error.
-pub(crate) fn parse_filter(text: Option<&str>, params: &Params) -> Result<Option<Filter>> {
-    match (text, params.keys().next()) {
+/// Reads a filter as a collection means it: an expression, or the same as JSON, which begins with a
+/// brace as no expression does. Parameters without a place for them are an error.
+pub(crate) fn parse_filter(
+    text: Option<&str>,
+    params: &Params,
+    options: &CollectionOptions,
+) -> Result<Option<Filter>> {
+    let filter = match (text, params.keys().next()) {
         (Some(text), bound) if text.trim_start().starts_with('{') => {
             if let Some(name) = bound {
                 return Err(Error::invalid(format!(
@@ -297,13 +302,16 @@ pub(crate) fn parse_filter(text: Option<&str>, params: &Params) -> Result<Option
             }
             let json = serde_json::from_str(text)
                 .map_err(|error| Error::invalid(format!("the filter is not JSON: {error}")))?;
-            Ok(Some(Filter::from_json(&json)?))
+            Filter::from_json(&json)?
         }
-        (Some(text), _) => Ok(Some(Filter::parse(text, params)?)),
+        (Some(text), _) => Filter::parse(text, params)?,
         (None, Some(name)) => {
-            Err(Error::invalid(format!("parameter `{name}` is bound, but there is no filter"))
-                .about("params"))
+            return Err(Error::invalid(format!(
+                "parameter `{name}` is bound, but there is no filter"
+            ))
+            .about("params"));
         }
-        (None, None) => Ok(None),
-    }
+        (None, None) => return Ok(None),
+    };
+    options.typed(filter).map(Some)
 }

@@ -14,6 +14,9 @@ use crate::{Error, ErrorKind, Result, catalogue};
 /// What a collection or a namespace may hold and ask for; `None` is no bound. Exceeding one fails
 /// with [`QuotaExceeded`](ErrorKind::QuotaExceeded) and changes nothing.
 ///
+/// There is none for the dimension: each collection has one, fixed when it is created and demanded of
+/// every vector.
+///
 /// `records` and `bytes` bind what is added: a batch without new ids, an update, a removal and every
 /// read still work where the quota is reached, or was lowered below what there is.
 ///

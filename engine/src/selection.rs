@@ -6,6 +6,7 @@ use vecstore_query::{Filter, Params};
 use crate::Result;
 use crate::collection::Collection;
 use crate::commit::Operation;
+use crate::options::CollectionOptions;
 use crate::query::parse_filter;
 use crate::update::patch_records;
 
@@ -38,7 +39,7 @@ impl<'a> Selection<'a> {
     /// How many there are.
     pub fn count(self) -> Result<u64> {
         let shard = self.collection.checked()?;
-        let filter = self.parse()?;
+        let filter = self.parse(&shard.options)?;
         let version = shard.version();
         self.collection
             .views(&version)
@@ -53,7 +54,7 @@ impl<'a> Selection<'a> {
     /// go in several commits.
     pub fn update(self, patch: Value) -> Result<u64> {
         let shard = self.collection.checked()?;
-        let filter = self.parse()?;
+        let filter = self.parse(&shard.options)?;
         let version = shard.version();
         let mut ids = Vec::new();
         for view in self.collection.views(&version) {
@@ -71,7 +72,7 @@ impl<'a> Selection<'a> {
     pub fn remove(self) -> Result<u64> {
         const IDS_A_COMMIT: usize = 4_096;
         let shard = self.collection.checked()?;
-        let filter = self.parse()?;
+        let filter = self.parse(&shard.options)?;
         let version = shard.version();
         let mut versions = Vec::new();
         for view in self.collection.views(&version) {
@@ -87,7 +88,7 @@ impl<'a> Selection<'a> {
         Ok(removed)
     }
 
-    fn parse(&self) -> Result<Option<Filter>> {
-        parse_filter(self.filter, &self.params)
+    fn parse(&self, options: &CollectionOptions) -> Result<Option<Filter>> {
+        parse_filter(self.filter, &self.params, options)
     }
 }

@@ -85,6 +85,8 @@ pub struct SegmentStats {
 pub struct FieldStats {
     /// Names joined by dots.
     pub path: String,
+    /// Whether the collection indexes it; if not, only `bytes` says something of it.
+    pub indexed: bool,
     /// Bytes of the file.
     pub bytes: u64,
     /// Distinct strings; `None` if there are too many, or too long ones, to be indexed.
@@ -209,6 +211,7 @@ fn fields(segment: &Segment) -> Vec<FieldStats> {
         .into_iter()
         .map(|field| FieldStats {
             path: field.path,
+            indexed: field.indexed,
             bytes: field.bytes,
             strings: field.strings,
             numbers: field.numbers,

@@ -362,6 +362,71 @@ fn damaged_bytes_are_an_error_or_an_answer() {
 }
 
 #[test]
+fn of_an_unindexed_field_only_its_rows_are_kept() {
+    let text = |text: &str| Some(Value::Str(text.into()));
+    let facts = vec![
+        (0, "a", text("x")),
+        (1, "a", None),
+        (1, "a.b", Some(Value::Int(1))),
+        (2, "a\\.b", Some(Value::Int(2))),
+        (3, "b", text("x")),
+        (4, "ab", text("x")),
+        (5, "b.a", Some(Value::Null)),
+    ];
+    let limits = FieldLimits { fields_max: 3, ..FieldLimits::default() };
+    let build = |limits| {
+        let mut builder = FieldIndexBuilder::new(limits).without(["a", "b.a", "gone"]);
+        for (row, path, value) in &facts {
+            match value {
+                Some(value) => builder.add(*row, path, value.scalar()),
+                None => builder.present(*row, path),
+            }
+        }
+        builder.finish()
+    };
+    let bytes = build(FieldLimits::default());
+    let index = FieldIndex::open(&bytes).unwrap();
+    assert_eq!(index.exists("a").unwrap(), exact([0, 1]));
+    assert_eq!(index.equal("a", Scalar::Str("x")).unwrap(), within([0, 1]));
+    assert_eq!(index.exists("a.b").unwrap(), within([0, 1]));
+    assert_eq!(index.equal("a.b.c", Scalar::Null).unwrap(), within([0, 1]));
+    assert_eq!(index.number_range("b.a", Bound::Unbounded, Bound::Unbounded).unwrap(), within([5]));
+    assert_eq!(index.unlisted("a").unwrap(), [0, 1].into_iter().collect());
+    assert_eq!(index.elements("a.b").unwrap().unsure, [0, 1].into_iter().collect());
+    assert_eq!(index.elements("a").unwrap().unsure, [0, 1].into_iter().collect());
+    index.visit_values("a", &mut |_, _| panic!("a value of it is indexed")).unwrap();
+    assert_eq!(index.equal("a\\.b", Scalar::Int(2)).unwrap(), exact([2]));
+    assert_eq!(index.exists("gone").unwrap(), exact([]));
+    assert_eq!(index.equal("ab", Scalar::Str("x")).unwrap(), exact([4]));
+    let listed = index.fields().unwrap();
+    let listed: Vec<_> = listed.iter().map(|f| (f.path.as_str(), f.indexed, f.strings)).collect();
+    assert_eq!(
+        listed,
+        [
+            ("a", false, None),
+            ("a\\.b", true, Some(0)),
+            ("ab", true, Some(1)),
+            ("b", true, Some(1)),
+            ("b.a", false, None)
+        ]
+    );
+
+    // A field too many and not indexed.
+    let bytes = build(limits);
+    let index = FieldIndex::open(&bytes).unwrap();
+    assert_eq!(index.exists("b.a").unwrap(), within([4, 5]));
+    assert_eq!(index.exists("b.a.x").unwrap(), within([4, 5]));
+
+    for at in 0..bytes.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            ask_everything(&damaged);
+        }
+    }
+}
+
+#[test]
 fn a_stranger_is_told_apart() {
     let bytes = build(&Vec::new(), FieldLimits::default());
     let problem = |at: usize, byte: u8| {
@@ -370,7 +435,7 @@ fn a_stranger_is_told_apart() {
         FieldIndex::open(&other).unwrap_err().to_string()
     };
     assert_eq!(problem(0, b'x'), "field index: these bytes are no field index");
-    assert_eq!(problem(8, 9), "field index: version 9, this program reads 2");
+    assert_eq!(problem(8, 9), "field index: version 9, this program reads 2 and 3");
     assert_eq!(problem(40, 9), "field index: 48 bytes, expected 9");
 }
 

@@ -5,12 +5,12 @@
 mod records;
 
 use proptest::prelude::*;
-use records::{build_index, filter, record, valid_filter};
+use records::{build_index, filter, path, record, valid_filter};
 use serde_json::{Value as Json, json};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{FieldIndex, FieldLimits};
 use vecstore_query::{Compiled, Filter, Params, compile};
-use vecstore_segments::Metadata;
+use vecstore_segments::{FieldPath, Metadata};
 
 /// Whether `text` holds for `metadata`, by the plain reading and through an index, with and without
 /// room for what it would need.
@@ -19,21 +19,35 @@ fn check(metadata: &Json, text: &str, expected: bool) {
     let filter = Filter::parse(text, &Params::new()).unwrap();
     assert_eq!(filter.matches(&metadata), expected, "{text}");
     let tight = FieldLimits { fields_max: 1, strings_max: 1, string_bytes_max: 1 };
-    for limits in [FieldLimits::default(), tight] {
+    let unindexed: Vec<FieldPath> =
+        metadata.keys().map(|name| FieldPath::new(vec![name.clone()])).collect();
+    for (limits, unindexed) in
+        [(FieldLimits::default(), &[][..]), (tight, &[]), (FieldLimits::default(), &unindexed)]
+    {
         let records = [metadata.clone()];
-        let rows = rows_that_match(&filter, &records, limits);
+        let rows = rows_that_match(&filter, &records, limits, unindexed);
         assert_eq!(rows.contains(0), expected, "{text}, compiled");
     }
 }
 
-fn compiled(filter: &Filter, records: &[Metadata], limits: FieldLimits) -> Compiled {
-    let bytes = build_index(records, limits);
+fn compiled(
+    filter: &Filter,
+    records: &[Metadata],
+    limits: FieldLimits,
+    unindexed: &[FieldPath],
+) -> Compiled {
+    let bytes = build_index(records, limits, unindexed);
     let universe: RoaringBitmap = (0..records.len() as u32).collect();
     compile(filter, &FieldIndex::open(&bytes).unwrap(), &universe).unwrap()
 }
 
-fn rows_that_match(filter: &Filter, records: &[Metadata], limits: FieldLimits) -> RoaringBitmap {
-    let Compiled { mut rows, unsure } = compiled(filter, records, limits);
+fn rows_that_match(
+    filter: &Filter,
+    records: &[Metadata],
+    limits: FieldLimits,
+    unindexed: &[FieldPath],
+) -> RoaringBitmap {
+    let Compiled { mut rows, unsure } = compiled(filter, records, limits, unindexed);
     assert!(rows.is_disjoint(&unsure));
     rows.extend(unsure.iter().filter(|row| filter.matches(&records[*row as usize])));
     rows
@@ -205,7 +219,7 @@ fn only_what_the_index_cannot_tell_is_unsure() {
     let limits = FieldLimits { string_bytes_max: 8, ..FieldLimits::default() };
     let check = |text: &str, rows: &[u32], unsure: &[u32]| {
         let filter = Filter::parse(text, &Params::new()).unwrap();
-        let found = compiled(&filter, &records, limits);
+        let found = compiled(&filter, &records, limits, &[]);
         let expected = Compiled {
             rows: rows.iter().copied().collect(),
             unsure: unsure.iter().copied().collect(),
@@ -233,6 +247,79 @@ fn only_what_the_index_cannot_tell_is_unsure() {
     check("EXISTS a", &[0, 1, 2], &[]);
 }
 
+#[test]
+fn of_an_unindexed_field_only_its_rows_are_known() {
+    let record = |json: Json| json.as_object().unwrap().clone();
+    let records = [
+        record(json!({"a": {"b": 1}, "c": "x"})),
+        record(json!({"a": [{"b": 2}, 7], "c": "y"})),
+        record(json!({"ab": 1, "a.b": 1, "c": "x"})),
+        record(json!({"d": {"e": [1, 2], "f": 3}})),
+        record(json!({"d": {"f": 3}})),
+    ];
+    let unindexed = [FieldPath::from("a"), FieldPath::from("d.e")];
+    let check = |text: &str, rows: &[u32], unsure: &[u32]| {
+        let filter = Filter::parse(text, &Params::new()).unwrap();
+        let found = compiled(&filter, &records, FieldLimits::default(), &unindexed);
+        let expected = Compiled {
+            rows: rows.iter().copied().collect(),
+            unsure: unsure.iter().copied().collect(),
+        };
+        assert_eq!(found, expected, "{text}");
+    };
+    check("EXISTS a", &[0, 1], &[]);
+    check("a = 7", &[], &[0, 1]);
+    check("a IS NULL", &[], &[0, 1]);
+    check("a.b = 1", &[], &[0, 1]);
+    check("EXISTS a.b.c", &[], &[0, 1]);
+    check("a.b != 1", &[2, 3, 4], &[0, 1]);
+    check("a CONTAINS 7", &[], &[0, 1]);
+    check("a.b > 1 AND c = 'x'", &[], &[0]);
+    check("a.b > 1 OR c = 'x'", &[0, 2], &[1]);
+    check("ab = 1", &[2], &[]);
+    check("\"a.b\" = 1", &[2], &[]);
+    check("d.e = 2", &[], &[3]);
+    check("d.f = 3", &[3, 4], &[]);
+    check("EXISTS d", &[3, 4], &[]);
+}
+
+#[test]
+fn strings_are_dates_where_the_field_is() {
+    let is_date = |path: &FieldPath| *path == FieldPath::from("made.on");
+    let typed = |text: &str| {
+        let filter = Filter::parse(text, &Params::new()).unwrap();
+        filter.with_dates(&is_date).map(|filter| filter.to_string()).map_err(|e| e.to_string())
+    };
+    let same = |text: &str| {
+        let filter = Filter::parse(text, &Params::new()).unwrap();
+        assert_eq!(filter.clone().with_dates(&is_date), Ok(filter), "{text}");
+    };
+    for operator in ["=", "!=", "<", "<=", ">", ">="] {
+        assert_eq!(
+            typed(&format!("made.on {operator} '2024-05-01'")).unwrap(),
+            format!("made.on {operator} DATE '2024-05-01T00:00:00Z'")
+        );
+    }
+    assert_eq!(
+        typed("NOT (x = '2024-05-01' AND (made.on IN ['2024-05-01', 7, null] OR x = 1))").unwrap(),
+        "NOT (x = '2024-05-01' AND (made.on IN [DATE '2024-05-01T00:00:00Z', 7, null] OR x = 1))"
+    );
+    assert_eq!(
+        typed("made.on BETWEEN '2024-05-01' AND '2024-05-01T12:00:00+02:00'").unwrap(),
+        "made.on BETWEEN DATE '2024-05-01T00:00:00Z' AND DATE '2024-05-01T10:00:00Z'"
+    );
+    same("made.on STARTSWITH '2024' OR made.on LIKE '2024%' OR made.on CONTAINS '2024'");
+    same("made.on > 5 OR made.on IS NULL OR made.on = DATE '2024-05-01'");
+    same("made = '2024-05-01' OR made.on.x = '2024-05-01' OR \"made.on\" = 'x'");
+    assert_eq!(
+        typed("made.on < 'May'").unwrap_err(),
+        "filter, field made.on: `May` is not a date of RFC 3339, such as 2024-05-01 or \
+         2024-05-01T10:00:00+02:00"
+    );
+    assert!(typed("x = 1 OR NOT made.on IN ['2024-05-01', 'x']").is_err());
+    assert!(typed("made.on BETWEEN '2024-05-01' AND 'x'").is_err());
+}
+
 fn config() -> ProptestConfig {
     // `PROPTEST_CASES` raises it; the default of 256 is too few for clashes of types and limits.
     ProptestConfig {
@@ -251,10 +338,11 @@ proptest! {
         fields_max in prop::sample::select(vec![3usize, 8, 100]),
         strings_max in prop::sample::select(vec![2usize, 6, 100]),
         string_bytes_max in prop::sample::select(vec![2usize, 6, 100]),
+        unindexed in prop::collection::vec(path(), 0..3),
         missing in any::<u16>(),
     ) {
         let limits = FieldLimits { fields_max, strings_max, string_bytes_max };
-        let bytes = build_index(&records, limits);
+        let bytes = build_index(&records, limits, &unindexed);
         let index = FieldIndex::open(&bytes).unwrap();
         let universe: RoaringBitmap =
             (0..records.len() as u32).filter(|row| missing >> row & 1 == 0 || *row == 0).collect();

@@ -119,6 +119,50 @@ fn ids(list: &Value) -> Vec<Value> {
 }
 
 #[test]
+fn fields_can_be_dates_and_not_indexed() {
+    let place = Place::new();
+    let made = |id: u64, day: &str, text: &str| {
+        line(&id.to_string(), [1.0, 0.0, 0.0], json!({"made": day, "body": {"text": text}}))
+    };
+    let lines = [
+        made(1, "2024-05-01", "one"),
+        made(2, "2024-05-01T23:30:00-02:00", "two"),
+        made(3, "2024-05-03", "one"),
+    ];
+    place.file("made.jsonl", lines.concat());
+    let with = "--field made=date --field body=off --strings-max 1000";
+    place.run(&format!("import db docs made.jsonl {with}")).success();
+    place.run(&format!("create db empty --dim 3 {with}")).success();
+    for name in ["docs", "empty"] {
+        place.run(&format!("import db {name} made.jsonl {with}")).success();
+        let found = place.json(&format!("scroll db {name} --filter made>'2024-05-02'"));
+        assert_eq!(ids(&found["records"]), [2, 3]);
+        let count = format!("count db {name} --filter body.text='one'");
+        assert_eq!(place.json(&count), json!({"count": 2}));
+    }
+    // What is not said of a field that is there is no contradiction.
+    place.run("import db docs made.jsonl --field made=date").success();
+    for other in ["made=off", "made=date,off", "id=date"] {
+        let failure = place.run(&format!("import db docs made.jsonl --field {other}")).failure();
+        assert!(failure.contains("other settings of its fields"), "{other}: {failure}");
+    }
+    let failure = place.run("create db more --dim 3 --field a=date --field a.b=off").failure();
+    assert!(failure.contains("`a` is a date, so there can be no `a.b`"), "{failure}");
+    let failure = place.run("count db docs --filter made>'soon'").failure();
+    assert!(failure.contains("field made: `soon` is not a date"), "{failure}");
+    place.run("optimize db").success();
+    let stats = place.json("stats db docs");
+    let fields = stats["collections"][0]["segments"][0]["fields"].as_array().expect("a list");
+    let indexed = |path: &str| {
+        let field = fields.iter().find(|field| field["path"] == path);
+        field.map(|field| field["indexed"].clone())
+    };
+    assert_eq!(indexed("body"), Some(json!(false)));
+    assert_eq!(indexed("made"), Some(json!(true)));
+    assert_eq!(indexed("body.text"), None);
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     let place = with_five();
     place.file("x.npy", npy(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]));
@@ -134,6 +178,8 @@ fn wrong_usage_is_exit_code_2() {
             "create db more --dim 3 --metric warp",
             "unknown metric `warp`: use cosine, dot or euclidean",
         ),
+        ("create db more --dim 3 --field a", "write NAME=off, NAME=date or NAME=date,off"),
+        ("create db more --dim 3 --field a=of", "`of` is neither `off` nor `date`"),
         ("query db docs", "required arguments were not provided"),
         ("query db docs --vector [1,0,0] --like 1", "cannot be used with"),
         ("query db docs --like 1 --ef 9 --exact", "'--ef <N>' cannot be used with '--exact'"),

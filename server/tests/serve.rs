@@ -1,6 +1,6 @@
 //! `vecstore serve` as its users have it: the real binary on loopback, over HTTP and gRPC.
 
-#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, unreachable_pub, missing_docs)]
 
 mod serve {
     mod browser;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Memtable;
-use super::graph::GraphShape;
+use crate::options::CollectionOptions;
 
 /// How many of the first rows were asked for.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ enum Message {
 struct Work {
     table: Arc<Memtable>,
     namespace: u32,
-    shape: GraphShape,
+    options: CollectionOptions,
 }
 
 impl Asks {
@@ -56,10 +56,10 @@ impl Asks {
     }
 
     /// Has the background look at what is wanted of a namespace, unless it is on its list.
-    pub(super) fn ask(&self, table: &Arc<Memtable>, namespace: u32, shape: GraphShape) {
+    pub(super) fn ask(&self, table: &Arc<Memtable>, namespace: u32, options: &CollectionOptions) {
         let listed = table.numbered(namespace).is_none_or(|rows| !rows.list());
         if !listed {
-            let work = Work { table: Arc::clone(table), namespace, shape };
+            let work = Work { table: Arc::clone(table), namespace, options: options.clone() };
             // Fails once the database closes, and then it is not wanted any more.
             let _ = self.0.send(Message::Work(work));
         }
@@ -105,10 +105,10 @@ impl Work {
         let goes_on = || !self.table.is_sealed();
         let is_behind = || rows.fields.is_behind() || rows.graph.is_behind();
         if goes_on() && rows.fields.is_behind() {
-            rows.fields.advance(rows);
+            rows.fields.advance(rows, &self.options);
         }
         if goes_on() && rows.graph.is_behind() {
-            rows.graph.advance(rows, &self.shape);
+            rows.graph.advance(rows, &self.options);
         }
         if goes_on() && is_behind() {
             return true;

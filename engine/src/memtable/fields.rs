@@ -6,11 +6,12 @@
 use std::ops::Range;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{AppendOnly, FieldIndex, FieldIndexBuilder, FieldLimits, FormatError};
+use vecstore_index::{AppendOnly, FieldIndex, FormatError};
 use vecstore_segments::index_metadata;
 
 use super::asks::Wanted;
 use super::namespace::HotNamespace;
+use crate::options::CollectionOptions;
 
 /// Rows of one index. Few, because the rows after the last whole run are matched one by one, at
 /// about 2 µs each; not fewer, because every index costs some 10 µs a question.
@@ -66,8 +67,8 @@ impl HotFields {
     }
 
     /// Makes the next index, of rows that are there. One thread at a time.
-    pub(super) fn advance(&self, rows: &HotNamespace) {
-        let mut builder = FieldIndexBuilder::new(FieldLimits::default());
+    pub(super) fn advance(&self, rows: &HotNamespace, options: &CollectionOptions) {
+        let mut builder = options.field_index();
         let mut unread = RoaringBitmap::new();
         let first = self.indexed_rows();
         for row in first..first + RUN_ROWS {

@@ -4,26 +4,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use vecstore_index::{
-    BuildError, Calibration, Damaged, GraphOptions, Linker, LiveGraph, Metric, Rows,
-};
+use vecstore_index::{BuildError, Calibration, Damaged, Linker, LiveGraph, Rows};
 
 use super::asks::Wanted;
 use super::namespace::HotNamespace;
+use crate::options::CollectionOptions;
 
 /// Rows below which nothing is linked. A scan of 1,000 takes as long as a walk through 10,000 (37
 /// and 39 µs with 384 components), and a segment with fewer gets no graph either.
 const LINK_ROWS_MIN: u32 = 2_048;
 /// Rows that codes are fitted to.
 const SAMPLE_ROWS: u32 = 4_096;
-
-/// What a graph is made of and how.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct GraphShape {
-    pub(super) metric: Metric,
-    pub(super) dim: usize,
-    pub(super) options: GraphOptions,
-}
 
 /// The growing graph, if it was asked for.
 #[derive(Debug, Default)]
@@ -67,8 +58,8 @@ impl HotGraph {
     }
 
     /// Links the next block of rows.
-    pub(super) fn advance(&self, rows: &HotNamespace, shape: &GraphShape) {
-        if let Err(error) = self.link_block(rows, shape) {
+    pub(super) fn advance(&self, rows: &HotNamespace, options: &CollectionOptions) {
+        if let Err(error) = self.link_block(rows, options) {
             // Options are checked when a collection is created and rows in memory can be read:
             // what is left is more rows than a graph may have.
             debug_assert!(matches!(error, BuildError::TooManyRows(_)), "{error}");
@@ -76,7 +67,11 @@ impl HotGraph {
         }
     }
 
-    fn link_block(&self, rows: &HotNamespace, shape: &GraphShape) -> Result<(), BuildError> {
+    fn link_block(
+        &self,
+        rows: &HotNamespace,
+        options: &CollectionOptions,
+    ) -> Result<(), BuildError> {
         let mut linker = self.linker.lock();
         let linker = match &mut *linker {
             Some(linker) => linker,
@@ -84,7 +79,8 @@ impl HotGraph {
                 // Codes are fitted to what there is when the first rows are linked.
                 let step = self.wanted.rows().div_ceil(SAMPLE_ROWS).max(1) as usize;
                 let sample = vectors(rows, (0..self.wanted.rows()).step_by(step));
-                none.insert(Linker::new(shape.metric, shape.dim, &shape.options, &sample)?)
+                let (metric, dim) = (options.metric(), options.dim());
+                none.insert(Linker::new(metric, dim, &options.graph_options(), &sample)?)
             }
         };
         let first = self.linked();

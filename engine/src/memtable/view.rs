@@ -8,7 +8,6 @@ use vecstore_query::{
 };
 use vecstore_segments::{FieldPath, SegmentError};
 
-use super::graph::GraphShape;
 use super::{Asks, HotNamespace, HotRow};
 use crate::Result as EngineResult;
 use crate::options::CollectionOptions;
@@ -120,12 +119,7 @@ impl<'a> HotView<'a> {
 
     /// Has the background make what this view would be faster with.
     fn ask(&self) {
-        let shape = GraphShape {
-            metric: self.options.metric(),
-            dim: self.options.dim(),
-            options: self.options.graph_options(),
-        };
-        self.asks.ask(&self.part.table, self.number, shape);
+        self.asks.ask(&self.part.table, self.number, self.options);
     }
 
     /// Rows before this one are linked; there may be more of them than rows.
@@ -362,12 +356,10 @@ mod tests {
                 assert!(table.delete("", &u64::from(row - 1_000).into(), u64::from(row) + 1));
             }
         }
-        let shape =
-            GraphShape { metric: options.metric(), dim: DIM, options: options.graph_options() };
         let (_, rows) = table.namespace("").expect("it has rows");
         assert!(rows.graph.want(ROWS));
         while rows.graph.is_behind() {
-            rows.graph.advance(rows, &shape);
+            rows.graph.advance(rows, options);
         }
         MemtablePart { table: Arc::new(table), rows: ROWS }
     }

@@ -156,7 +156,8 @@ impl<'a> Scroll<'a> {
             ))
             .about("limit"));
         }
-        Ok((shard.version(), parse_filter(self.filter, &self.params)?))
+        let filter = parse_filter(self.filter, &self.params, &shard.options)?;
+        Ok((shard.version(), filter))
     }
 
     fn walk(

@@ -1,10 +1,12 @@
 //! Collects values row by row and writes the bytes of a field index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use roaring::RoaringBitmap;
 
-use super::layout::{FLAG_STRINGS_OVER, MAGIC, VERSION, write_bitmap};
+use super::layout::{
+    FLAG_STRINGS_OVER, FLAG_UNINDEXED, MAGIC, VERSION, VERSION_UNINDEXED, above, write_bitmap,
+};
 use super::numbers::NumbersBuilder;
 use super::strings::StringsBuilder;
 use super::{Scalar, Timestamp};
@@ -33,12 +35,15 @@ impl Default for FieldLimits {
 #[derive(Debug)]
 pub struct FieldIndexBuilder {
     limits: FieldLimits,
+    unindexed: HashSet<String>,
     fields: HashMap<String, Field>,
     dropped: RoaringBitmap,
 }
 
 #[derive(Debug, Default)]
 struct Field {
+    /// Only `present` is kept.
+    unindexed: bool,
     present: RoaringBitmap,
     null: RoaringBitmap,
     yes: RoaringBitmap,
@@ -55,7 +60,20 @@ impl FieldIndexBuilder {
     /// An empty builder.
     #[must_use]
     pub fn new(limits: FieldLimits) -> Self {
-        FieldIndexBuilder { limits, fields: HashMap::new(), dropped: RoaringBitmap::new() }
+        FieldIndexBuilder {
+            limits,
+            unindexed: HashSet::new(),
+            fields: HashMap::new(),
+            dropped: RoaringBitmap::new(),
+        }
+    }
+
+    /// Leaves these paths (keys) and all beneath them out: of each only the rows are kept that have
+    /// it. Comes before the first row.
+    #[must_use]
+    pub fn without<'k>(mut self, paths: impl IntoIterator<Item = &'k str>) -> Self {
+        self.unindexed.extend(paths.into_iter().map(str::to_owned));
+        self
     }
 
     /// Notes that `path` exists in `row` (also for empty arrays and for objects).
@@ -85,6 +103,9 @@ impl FieldIndexBuilder {
         let limits = self.limits;
         let field = self.field(row, path)?;
         field.present.insert(row);
+        if field.unindexed {
+            return None;
+        }
         let date = |date: Timestamp| Scalar::Int(date.micros());
         match value {
             Scalar::Null => drop(field.null.insert(row)),
@@ -103,14 +124,25 @@ impl FieldIndexBuilder {
     }
 
     fn field(&mut self, row: u32, path: &str) -> Option<&mut Field> {
+        let unindexed = self.unindexed_at(path).map(str::len);
+        let path = &path[..unindexed.unwrap_or(path.len())];
         if !self.fields.contains_key(path) {
             if self.fields.len() >= self.limits.fields_max {
                 self.dropped.insert(row);
                 return None;
             }
-            self.fields.insert(path.to_string(), Field::default());
+            let unindexed = unindexed.is_some();
+            self.fields.insert(path.to_string(), Field { unindexed, ..Field::default() });
         }
         self.fields.get_mut(path)
+    }
+
+    /// The path, or one above it, that is not indexed.
+    fn unindexed_at<'p>(&self, path: &'p str) -> Option<&'p str> {
+        if self.unindexed.is_empty() {
+            return None;
+        }
+        above(path).chain([path]).find(|path| self.unindexed.contains(*path))
     }
 
     /// Writes the index.
@@ -120,6 +152,8 @@ impl FieldIndexBuilder {
         fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let count = u32::try_from(fields.len()).expect("fewer fields than rows can name");
 
+        let unindexed = fields.iter().any(|(_, field)| field.unindexed);
+        let version = if unindexed { VERSION_UNINDEXED } else { VERSION };
         let (mut directory, mut names, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
         for (path, field) in fields {
             names.extend_from_slice(path.as_bytes());
@@ -132,7 +166,7 @@ impl FieldIndexBuilder {
 
         let mut out = Vec::new();
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&count.to_le_bytes());
         out.extend_from_slice(&(self.limits.string_bytes_max as u64).to_le_bytes());
         out.extend_from_slice(&(names.len() as u64).to_le_bytes());
@@ -167,7 +201,8 @@ impl Field {
         ];
         let lengths = sets.map(|rows| write_bitmap(&mut bitmaps, rows));
 
-        let flags = if strings.over { FLAG_STRINGS_OVER } else { 0 };
+        let flags = if strings.over { FLAG_STRINGS_OVER } else { 0 }
+            | if self.unindexed { FLAG_UNINDEXED } else { 0 };
         out.extend_from_slice(&flags.to_le_bytes());
         out.extend_from_slice(&strings.count.to_le_bytes());
         let tails = [&strings.text, &strings.postings, &numbers, &dates];

@@ -29,10 +29,13 @@
 //!
 //! A date is the integer of its microseconds since 1970.
 //!
+//! The version is 2, or 3 if any field has flag 2.
+//!
 //! "long string" has the rows with a string over `string_bytes_max`, which no dictionary holds.
 //! Flag 1: too many distinct strings; there is no dictionary, and "any string" has the rows with
-//! one (it is only written here). "elements" has the rows
-//! with a value that is an array's element, "elements and plain" those of them that also have one
+//! one (it is only written here). Flag 2: the field is not indexed; "present" has the rows that have it
+//! and stands for every path beneath it too, none of which is in the directory, and all else is empty.
+//! "elements" has the rows with a value that is an array's element, "elements and plain" those of them that also have one
 //! that is not (by way of an array of objects). "dropped rows" have a path that was one field too many.
 
 use roaring::RoaringBitmap;
@@ -41,7 +44,10 @@ use super::number::Number;
 use crate::FormatError;
 
 pub(super) const MAGIC: &[u8; 8] = b"vsfields";
+/// Where every field is indexed.
 pub(super) const VERSION: u32 = 2;
+/// Where some are not.
+pub(super) const VERSION_UNINDEXED: u32 = 3;
 pub(super) const HEAD_LEN: usize = 48;
 pub(super) const DIRECTORY_ENTRY_LEN: usize = 16;
 pub(super) const BLOCK_HEAD_LEN: usize = 104;
@@ -52,6 +58,9 @@ pub(super) const PAIR_LEN: usize = 8 + 1 + 2;
 
 /// Flag of a field with too many distinct strings.
 pub(super) const FLAG_STRINGS_OVER: u32 = 1;
+
+/// Flag of a field that is not indexed.
+pub(super) const FLAG_UNINDEXED: u32 = 2;
 
 /// Rows up to which a posting is a plain list: there a bitmap's headers cost more than they save.
 pub(super) const LIST_ROWS_MAX: usize = 32;
@@ -84,6 +93,16 @@ pub(super) fn slice<'a>(
     };
     inside().ok_or_else(|| {
         damaged(format!("{what}: {len} bytes at {start} are outside of {}", bytes.len()))
+    })
+}
+
+/// The keys of the paths above a path, shortest first.
+pub(super) fn above(path: &str) -> impl Iterator<Item = &str> {
+    let mut escaped = false;
+    path.bytes().enumerate().filter_map(move |(at, byte)| {
+        let between_names = byte == b'.' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        between_names.then(|| &path[..at])
     })
 }
 

@@ -6,8 +6,8 @@ use std::ops::Bound;
 use roaring::RoaringBitmap;
 
 use super::layout::{
-    BLOCK_HEAD_LEN, DIRECTORY_ENTRY_LEN, FLAG_STRINGS_OVER, HEAD_LEN, MAGIC, Parts, Reader,
-    STRING_ENTRY_LEN, VERSION, damaged, read_bitmap, slice,
+    BLOCK_HEAD_LEN, DIRECTORY_ENTRY_LEN, FLAG_STRINGS_OVER, FLAG_UNINDEXED, HEAD_LEN, MAGIC, Parts,
+    Reader, STRING_ENTRY_LEN, VERSION, VERSION_UNINDEXED, above, damaged, read_bitmap, slice,
 };
 use super::number::Number;
 use super::numbers::Numbers;
@@ -20,8 +20,8 @@ use crate::FormatError;
 pub enum Posting {
     /// Exactly these rows.
     Exact(RoaringBitmap),
-    /// The rows are among these, and each must be looked at: the field has values over a limit, or
-    /// it may be one that was a field too many.
+    /// The rows are among these, and each must be looked at: the field is not indexed, has values
+    /// over a limit, or may be one that was a field too many.
     Within(RoaringBitmap),
 }
 
@@ -45,9 +45,11 @@ pub struct Elements {
 pub struct FieldSummary {
     /// Path key: names joined by dots.
     pub path: String,
+    /// Whether it is indexed; if not, `strings` is `None` and the other numbers are 0, whatever it has.
+    pub indexed: bool,
     /// Bytes in the segment.
     pub bytes: u64,
-    /// Distinct strings, or `None` where the field is over a limit.
+    /// Distinct strings, or `None` where the field is over a limit or not indexed.
     pub strings: Option<u64>,
     /// Distinct numbers.
     pub numbers: u64,
@@ -58,12 +60,15 @@ pub struct FieldSummary {
 /// A field index over the bytes of a segment. Nothing is read before it is asked for.
 ///
 /// Every answer costs a binary search over the paths and the reading of the bitmaps it needs. A
-/// path that is not in the index has no rows, unless the segment had more paths than
+/// path that is not in the index has no rows, unless a path above it is not indexed (the answer is
+/// [`Posting::Within`] the rows that have that one), or the segment had more paths than
 /// [`FieldLimits::fields_max`](crate::FieldLimits::fields_max): then the answer is
 /// [`Posting::Within`] the rows that have any of the paths left out.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldIndex<'a> {
     string_bytes_max: u64,
+    /// Whether there may be fields that are not indexed.
+    some_unindexed: bool,
     directory: &'a [u8],
     names: &'a [u8],
     dropped: &'a [u8],
@@ -73,6 +78,7 @@ pub struct FieldIndex<'a> {
 /// One field's parts, in place.
 #[derive(Clone, Copy, Debug)]
 struct Block<'a> {
+    unindexed: bool,
     over: bool,
     distinct_strings: u32,
     present: &'a [u8],
@@ -88,6 +94,16 @@ struct Block<'a> {
     dates: Numbers<'a>,
 }
 
+/// Where the rows of a path are told.
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is made")]
+enum Place<'a> {
+    /// In a block of its own.
+    Listed(Block<'a>),
+    /// Nowhere but in the metadata of these rows: those of a path above it that is not indexed, or
+    /// those with a path that was one too many.
+    Among(RoaringBitmap),
+}
+
 impl<'a> FieldIndex<'a> {
     /// Checks the head of `bytes`.
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
@@ -98,8 +114,10 @@ impl<'a> FieldIndex<'a> {
         }
         let mut head = Reader(rest);
         let (version, count) = (head.u32()?, head.u32()?);
-        if version != VERSION {
-            return Err(damaged(format!("version {version}, this program reads {VERSION}")));
+        if !matches!(version, VERSION | VERSION_UNINDEXED) {
+            return Err(damaged(format!(
+                "version {version}, this program reads {VERSION} and {VERSION_UNINDEXED}"
+            )));
         }
         let (string_bytes_max, names_len, dropped_len, total_len) =
             (head.u64()?, head.u64()?, head.u64()?, head.u64()?);
@@ -110,6 +128,7 @@ impl<'a> FieldIndex<'a> {
         let mut parts = Parts::new(bytes, HEAD_LEN);
         Ok(FieldIndex {
             string_bytes_max,
+            some_unindexed: version == VERSION_UNINDEXED,
             directory: parts.next(directory_len, "directory")?,
             names: parts.next(names_len, "path names")?,
             dropped: parts.next(dropped_len, "dropped rows")?,
@@ -119,7 +138,12 @@ impl<'a> FieldIndex<'a> {
 
     /// Rows where `path` exists, with any value, null included. Empty for an unknown path.
     pub fn exists(&self, path: &str) -> Result<Posting, FormatError> {
-        self.in_block(path, |block| exact(block.present, "present"))
+        match self.place(path)? {
+            // Also of a field that is not indexed.
+            Place::Listed(block) => exact(block.present, "present"),
+            Place::Among(rows) if rows.is_empty() => Ok(Posting::none()),
+            Place::Among(rows) => Ok(Posting::Within(rows)),
+        }
     }
 
     /// Rows where `path` has a value equal to `value` (integers and floats compare as numbers,
@@ -180,16 +204,16 @@ impl<'a> FieldIndex<'a> {
 
     /// Rows where `path` ends at an array.
     pub fn elements(&self, path: &str) -> Result<Elements, FormatError> {
-        match self.find(path)? {
-            Some(at) => {
-                let block = self.block(at)?;
+        match self.place(path)? {
+            Place::Listed(block) if block.unindexed => {
+                let unsure = read_bitmap(block.present, "present")?;
+                Ok(Elements { rows: RoaringBitmap::new(), unsure })
+            }
+            Place::Listed(block) => {
                 let unsure = read_bitmap(block.elements_and_plain, "elements and plain")?;
                 Ok(Elements { rows: read_bitmap(block.elements, "elements")? - &unsure, unsure })
             }
-            None => {
-                let unsure = read_bitmap(self.dropped, "dropped rows")?;
-                Ok(Elements { rows: RoaringBitmap::new(), unsure })
-            }
+            Place::Among(unsure) => Ok(Elements { rows: RoaringBitmap::new(), unsure }),
         }
     }
 
@@ -225,16 +249,13 @@ impl<'a> FieldIndex<'a> {
     }
 
     /// Rows that may have values at `path` which [`visit_values`](Self::visit_values) does not
-    /// show, because of a limit.
+    /// show, because the field is not indexed or because of a limit.
     pub fn unlisted(&self, path: &str) -> Result<RoaringBitmap, FormatError> {
-        let Some(at) = self.find(path)? else {
-            return read_bitmap(self.dropped, "dropped rows");
-        };
-        let block = self.block(at)?;
-        if block.over {
-            read_bitmap(block.any_string, "any string")
-        } else {
-            read_bitmap(block.long_string, "long string")
+        match self.place(path)? {
+            Place::Among(rows) => Ok(rows),
+            Place::Listed(block) if block.unindexed => read_bitmap(block.present, "present"),
+            Place::Listed(block) if block.over => read_bitmap(block.any_string, "any string"),
+            Place::Listed(block) => read_bitmap(block.long_string, "long string"),
         }
     }
 
@@ -262,14 +283,15 @@ impl<'a> FieldIndex<'a> {
         self.in_block(path, |block| block.some_strings(|strings| strings.matching(accept)))
     }
 
-    /// Every indexed path with its number of distinct values and bytes, ascending by path.
+    /// Every path in the index with its number of distinct values and bytes, ascending by path.
     pub fn fields(&self) -> Result<Vec<FieldSummary>, FormatError> {
         (0..self.len())
             .map(|at| {
                 let block = self.block(at)?;
-                let complete = !block.over && block.long_string.is_empty();
+                let complete = !block.unindexed && !block.over && block.long_string.is_empty();
                 Ok(FieldSummary {
                     path: self.name(at)?.to_string(),
+                    indexed: !block.unindexed,
                     bytes: self.block_bytes(at)?.len() as u64,
                     strings: complete.then_some(u64::from(block.distinct_strings)),
                     numbers: block.numbers.distinct,
@@ -284,11 +306,32 @@ impl<'a> FieldIndex<'a> {
         path: &str,
         answer: impl FnOnce(Block<'a>) -> Result<Posting, FormatError>,
     ) -> Result<Posting, FormatError> {
-        match self.find(path)? {
-            Some(at) => answer(self.block(at)?),
-            None if self.dropped.is_empty() => Ok(Posting::none()),
-            None => read_bitmap(self.dropped, "dropped rows").map(Posting::Within),
+        match self.place(path)? {
+            Place::Listed(block) if block.unindexed => {
+                read_bitmap(block.present, "present").map(Posting::Within)
+            }
+            Place::Listed(block) => answer(block),
+            Place::Among(rows) if rows.is_empty() => Ok(Posting::none()),
+            Place::Among(rows) => Ok(Posting::Within(rows)),
         }
+    }
+
+    /// Where to look for what is known of a path.
+    fn place(&self, path: &str) -> Result<Place<'a>, FormatError> {
+        if let Some(at) = self.find(path)? {
+            return self.block(at).map(Place::Listed);
+        }
+        if self.some_unindexed {
+            for path in above(path) {
+                if let Some(at) = self.find(path)? {
+                    let block = self.block(at)?;
+                    if block.unindexed {
+                        return read_bitmap(block.present, "present").map(Place::Among);
+                    }
+                }
+            }
+        }
+        read_bitmap(self.dropped, "dropped rows").map(Place::Among)
     }
 
     fn len(&self) -> usize {
@@ -338,7 +381,8 @@ impl<'a> FieldIndex<'a> {
         let bytes = self.block_bytes(at)?;
         let mut head = Reader(slice(bytes, 0, BLOCK_HEAD_LEN as u64, "field head")?);
         let (flags, strings) = (head.u32()?, head.u32()?);
-        if flags & !FLAG_STRINGS_OVER != 0 {
+        let known = FLAG_STRINGS_OVER | if self.some_unindexed { FLAG_UNINDEXED } else { 0 };
+        if flags & !known != 0 {
             return Err(damaged(format!("unknown field flags {flags:#x}")));
         }
         let mut lengths = [0; 12];
@@ -362,6 +406,7 @@ impl<'a> FieldIndex<'a> {
 
         let mut parts = Parts::new(bytes, BLOCK_HEAD_LEN);
         Ok(Block {
+            unindexed: flags & FLAG_UNINDEXED != 0,
             over: flags & FLAG_STRINGS_OVER != 0,
             distinct_strings: strings,
             present: parts.next(present, "present")?,

@@ -1,5 +1,15 @@
 //! Why something is not a filter.
 
+use vecstore_segments::FieldPath;
+
+/// A piece of a filter as an error shows it: its beginning, where it is long.
+pub(super) fn shown(text: &str) -> String {
+    const BYTES_SHOWN: usize = 40;
+    let beginning = &text[..text.floor_char_boundary(BYTES_SHOWN)];
+    let dots = if beginning.len() < text.len() { "..." } else { "" };
+    format!("{beginning}{dots}")
+}
+
 /// Why a filter text is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("filter, position {position}: {problem}")]
@@ -24,6 +34,16 @@ pub enum FilterErrorKind {
     TooDeep,
     /// More than [`FILTER_BYTES_MAX`](crate::FILTER_BYTES_MAX) bytes.
     TooLong,
+}
+
+/// Why a filter does not suit a field of the collection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("filter, field {}: {problem}", shown(&path.to_string()))]
+pub struct FilterFieldError {
+    /// The field.
+    pub path: FieldPath,
+    /// What is wrong, and what would be right.
+    pub problem: String,
 }
 
 /// Why a JSON value is not a filter.

@@ -26,11 +26,13 @@ impl Filter {
     /// The filter as JSON; [`Filter::from_json`] gives it back.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let list = |parts: &[Filter]| parts.iter().map(Filter::to_json).collect::<Vec<_>>();
+        // Moved into place: `json!` would copy what is nested, at every level.
+        let object = |key: &str, value| Json::Object(Map::from_iter([(key.to_owned(), value)]));
+        let list = |parts: &[Filter]| Json::Array(parts.iter().map(Filter::to_json).collect());
         match self {
-            Filter::And(parts) => json!({"and": list(parts)}),
-            Filter::Or(parts) => json!({"or": list(parts)}),
-            Filter::Not(part) => json!({"not": part.to_json()}),
+            Filter::And(parts) => object("and", list(parts)),
+            Filter::Or(parts) => object("or", list(parts)),
+            Filter::Not(part) => object("not", part.to_json()),
             Filter::Compare(path, comparison, value) => {
                 test(path, comparison.symbol(), Some(value_json(value)))
             }

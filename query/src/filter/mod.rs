@@ -23,11 +23,13 @@
 //!
 //! A date is never guessed from the metadata alone: `created >= '2024-05-01'` compares strings,
 //! `created >= DATE '2024-05-01'` compares points in time, and holds only for strings that are
-//! dates themselves.
+//! dates themselves. Where a collection says that `created` is a date, [`Filter::with_dates`] makes the
+//! first the second.
 
 mod ast;
 mod build;
 mod compile;
+mod dates;
 mod error;
 mod json;
 mod like;
@@ -41,5 +43,5 @@ mod tokens;
 pub use ast::{Comparison, Filter, Value};
 pub use build::{Field, Orderable, field};
 pub use compile::{Compiled, compile};
-pub use error::{FilterError, FilterErrorKind, FilterJsonError};
+pub use error::{FilterError, FilterErrorKind, FilterFieldError, FilterJsonError};
 pub use parse::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Params};

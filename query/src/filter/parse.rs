@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vecstore_segments::{FILTER_WORDS, FieldPath};
 
+use super::error::shown;
 use super::rules::{check_between, check_comparison, check_pattern, date, literal, sort};
 use super::tokens::{Input, Spanned, Token, next_token};
 use super::{Comparison, Filter, FilterError, FilterErrorKind, Value, suggest};
@@ -116,9 +117,7 @@ impl<'t, 'p> Parser<'t, 'p> {
         if self.next.token == Token::End {
             return "the end".to_string();
         }
-        let shown = &text[..text.floor_char_boundary(40)];
-        let dots = if shown.len() < text.len() { "..." } else { "" };
-        format!("`{shown}{dots}`")
+        format!("`{}`", shown(text))
     }
 
     fn filter(&mut self) -> Result<Filter, FilterError> {
@@ -302,7 +301,7 @@ impl<'t, 'p> Parser<'t, 'p> {
         } else if not {
             let expected = "IN, BETWEEN, CONTAINS, STARTSWITH or LIKE after NOT";
             let advice = if self.at_word("EXISTS") {
-                format!("; write NOT EXISTS {path}")
+                format!("; write NOT EXISTS {}", shown(&path.to_string()))
             } else {
                 self.operator_advice()
             };
@@ -341,7 +340,7 @@ impl<'t, 'p> Parser<'t, 'p> {
             let value = literal(self.parameter(name)?).map_err(|problem| FilterError {
                 kind,
                 position: start,
-                problem: format!("parameter `${name}`: {problem}"),
+                problem: format!("parameter `${}`: {problem}", shown(name)),
             })?;
             self.advance()?;
             return Ok(Found { value, start, kind });
@@ -368,7 +367,7 @@ impl<'t, 'p> Parser<'t, 'p> {
             Token::Text(ref text) => (date(text), FilterErrorKind::Syntax),
             Token::Parameter(name) => {
                 let kind = FilterErrorKind::Parameter;
-                let problem = |problem| format!("parameter `${name}`: {problem}");
+                let problem = |problem| format!("parameter `${}`: {problem}", shown(name));
                 let date = match self.parameter(name)? {
                     serde_json::Value::String(text) => date(text),
                     _ => Err("DATE takes a string".to_string()),
@@ -388,7 +387,9 @@ impl<'t, 'p> Parser<'t, 'p> {
     /// What stands where a value should, and how a value is written.
     fn no_value<T>(&self, operator: &Spanned<'_>) -> Result<T, FilterError> {
         let advice = match &self.next.token {
-            Token::Word(word) => format!("; a string is written in single quotes: '{word}'"),
+            Token::Word(word) => {
+                format!("; a string is written in single quotes: '{}'", shown(word))
+            }
             Token::Name(name) if name.len() < 40 && !name.contains('\'') => {
                 format!("; double quotes are for fields, use single quotes: '{name}'")
             }
@@ -457,7 +458,7 @@ impl<'t, 'p> Parser<'t, 'p> {
         let wrong = |position, problem| FilterError {
             kind: FilterErrorKind::Parameter,
             position,
-            problem: format!("parameter `${name}`: {problem}"),
+            problem: format!("parameter `${}`: {problem}", shown(name)),
         };
         let start = self.next.start;
         let serde_json::Value::Array(elements) = self.parameter(name)? else {
@@ -480,7 +481,7 @@ impl<'t, 'p> Parser<'t, 'p> {
             return Err(FilterError {
                 kind: FilterErrorKind::Parameter,
                 position: self.next.start,
-                problem: format!("parameter `${name}` has no value"),
+                problem: format!("parameter `${}` has no value", shown(name)),
             });
         };
         self.used.insert(name);
@@ -500,7 +501,10 @@ impl<'t, 'p> Parser<'t, 'p> {
             Some(name) => Err(FilterError {
                 kind: FilterErrorKind::Parameter,
                 position: self.next.start,
-                problem: format!("parameter `${name}` is given, but the text does not use it"),
+                problem: format!(
+                    "parameter `${}` is given, but the text does not use it",
+                    shown(name)
+                ),
             }),
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 use vecstore_index::Timestamp;
 
+use super::error::shown;
 use super::{Comparison, Value};
 
 /// The literal that a JSON value is, or why it is none.
@@ -30,7 +31,7 @@ pub(super) fn literal(json: &Json) -> Result<Value, String> {
 /// The date that a text is, or why it is none.
 pub(super) fn date(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| {
-        let shown = &text[..text.floor_char_boundary(40)];
+        let shown = shown(text);
         format!(
             "`{shown}` is not a date of RFC 3339, such as 2024-05-01 or 2024-05-01T10:00:00+02:00"
         )

@@ -9,6 +9,7 @@ use winnow::prelude::*;
 use winnow::stream::{LocatingSlice, Location};
 use winnow::token::{any, one_of, take_till, take_while};
 
+use super::error::shown;
 use super::{FilterError, FilterErrorKind, Value};
 
 /// A text that knows how far it has been read.
@@ -135,19 +136,26 @@ fn number<'t>(input: &mut Input<'t>, start: usize) -> Result<Token<'t>, FilterEr
 
     let tail = take_over(input, take_while(0.., |c| is_name_char(c) || c == '.'));
     if !tail.is_empty() {
-        return Err(error(start, format!("`{digits}{tail}` is not a number")));
+        return Err(error(
+            start,
+            format!("`{}` is not a number", shown(&format!("{digits}{tail}"))),
+        ));
     }
     if is_float {
         match digits.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Token::Number(Value::Float(value))),
-            _ => Err(error(start, format!("{digits} is out of the range of a 64-bit float"))),
+            _ => Err(error(
+                start,
+                format!("{} is out of the range of a 64-bit float", shown(digits)),
+            )),
         }
     } else {
         match digits.parse::<i64>() {
             Ok(value) => Ok(Token::Number(Value::Int(value))),
-            Err(_) => {
-                Err(error(start, format!("{digits} is out of the range of a 64-bit integer")))
-            }
+            Err(_) => Err(error(
+                start,
+                format!("{} is out of the range of a 64-bit integer", shown(digits)),
+            )),
         }
     }
 }

@@ -8,8 +8,13 @@ use vecstore_query::{Comparison, Filter, Value};
 use vecstore_segments::{FieldPath, Metadata, index_metadata};
 
 /// The field index of the records, row by row, as a segment has it.
-pub(crate) fn build_index(records: &[Metadata], limits: FieldLimits) -> Vec<u8> {
-    let mut builder = FieldIndexBuilder::new(limits);
+pub(crate) fn build_index(
+    records: &[Metadata],
+    limits: FieldLimits,
+    unindexed: &[FieldPath],
+) -> Vec<u8> {
+    let keys: Vec<String> = unindexed.iter().map(FieldPath::key).collect();
+    let mut builder = FieldIndexBuilder::new(limits).without(keys.iter().map(String::as_str));
     for (row, metadata) in (0..).zip(records) {
         index_metadata(&mut builder, row, metadata);
     }
@@ -91,7 +96,7 @@ pub(crate) fn record() -> impl Strategy<Value = Metadata> {
     prop::collection::btree_map(name(), any_json(), 0..6).prop_map(|map| map.into_iter().collect())
 }
 
-fn path() -> impl Strategy<Value = FieldPath> {
+pub(crate) fn path() -> impl Strategy<Value = FieldPath> {
     prop::collection::vec(name(), 1..3).prop_map(FieldPath::new)
 }
 

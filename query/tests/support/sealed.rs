@@ -56,6 +56,7 @@ pub fn options(metric: Metric, dim: usize) -> WriteOptions {
         index: IndexOption::Always(IndexKind::Graph),
         index_rows_min: 500,
         fields: FieldLimits::default(),
+        unindexed: Vec::new(),
     }
 }
 

@@ -1,17 +1,17 @@
 //! The pass over the metadata: it is stored in compressed blocks and indexed.
 
-use vecstore_index::{FieldIndexBuilder, FieldLimits};
+use vecstore_index::FieldIndexBuilder;
 
 use super::file::{FileWriter, SectionWriter};
 use super::progress::Reporter;
 use crate::format::{BlockBuilder, BlockEntry, Kind};
-use crate::{Metadata, RowSource, SegmentError, index_metadata};
+use crate::{Metadata, RowSource, SegmentError, WriteOptions, index_metadata};
 
 /// Writes metadata blocks, their index, and the field indices, which are built in memory.
 pub(super) fn write_metadata(
     out: &mut FileWriter<'_>,
     source: &dyn RowSource,
-    limits: FieldLimits,
+    options: &WriteOptions,
     reporter: &mut Reporter<'_>,
 ) -> Result<(), SegmentError> {
     let rows = source.rows();
@@ -19,7 +19,8 @@ pub(super) fn write_metadata(
     let bad = |row: u32, what: String| {
         SegmentError::corrupt(path, Kind::Metadata.name(), format!("row {row}: {what}"))
     };
-    let mut fields = FieldIndexBuilder::new(limits);
+    let mut fields = FieldIndexBuilder::new(options.fields)
+        .without(options.unindexed.iter().map(String::as_str));
     let mut json = Vec::new();
     let mut blocks = Blocks {
         section: out.begin(Kind::Metadata)?,

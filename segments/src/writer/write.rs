@@ -36,6 +36,8 @@ pub struct WriteOptions {
     pub index_rows_min: u32,
     /// Limits of the field indices.
     pub fields: FieldLimits,
+    /// Keys of the metadata paths that are not indexed, with all beneath them.
+    pub unindexed: Vec<String>,
 }
 
 /// A segment that was written and verified.
@@ -116,7 +118,7 @@ fn write_file(
     out.section(Kind::Codes, &encoded.codes)?;
     write_ids(out, source, &namespaces, reporter)?;
     write_seqs(out, source)?;
-    write_metadata(out, source, options.fields, reporter)?;
+    write_metadata(out, source, options, reporter)?;
     out.section(Kind::Namespaces, &encode_namespaces(&namespaces))?;
     out.section(Kind::Quantizer, &quantizer.to_bytes())?;
     write_indexes(out, source, indexes, &encoded, &quantizer, options, workers, reporter)?;

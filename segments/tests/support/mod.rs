@@ -140,6 +140,7 @@ pub fn options(dim: usize, metric: Metric, index_rows_min: u32) -> WriteOptions 
         index: IndexOption::Always(IndexKind::Graph),
         index_rows_min,
         fields: FieldLimits::default(),
+        unindexed: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use vecstore::{CollectionOptions, Database, IndexOption, Metric};
 
+use super::schema::SchemaArgs;
 use crate::failure::Result;
 use crate::output::Output;
 
@@ -31,6 +32,8 @@ pub(crate) struct Create {
     /// [default: 128]
     #[arg(long, value_name = "N")]
     ef_construction: Option<usize>,
+    #[command(flatten)]
+    schema: SchemaArgs,
     /// What finds the nearest records: graph, clusters, or auto for the one that costs less for the
     /// records there are
     #[arg(long, default_value = "auto", value_parser = parse_index)]
@@ -64,6 +67,7 @@ impl Create {
         if let Some(ef_construction) = self.ef_construction {
             options = options.ef_construction(ef_construction);
         }
+        let options = self.schema.apply(options);
         let db = Database::open(&self.dir)?;
         db.create_collection(&self.collection, options)?;
         db.close()?;

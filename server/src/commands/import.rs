@@ -11,6 +11,7 @@ use vecstore::{
 
 use super::create::{parse_index, parse_metric};
 use super::ingest::{Ingested, close, ingest};
+use super::schema::SchemaArgs;
 use crate::collection::Target;
 use crate::failure::{Failure, Result};
 use crate::input::{ArrayFile, Arrays, LineFile, LineFiles, RecordLines, Source};
@@ -54,6 +55,8 @@ pub(crate) struct Import {
     /// Create the collection if it is missing, with this metric [default: cosine]
     #[arg(long, value_parser = parse_metric)]
     metric: Option<Metric>,
+    #[command(flatten)]
+    schema: SchemaArgs,
     /// Create the collection if it is missing, with this index: auto, graph or clusters [default:
     /// auto]
     #[arg(long, value_parser = parse_index)]
@@ -154,7 +157,7 @@ impl Import {
     /// Opens the collection; creates it, and the database, if that was asked for.
     fn open(&self, dim: Option<usize>) -> Result<(Database, Collection)> {
         let options = Options { busy_timeout: BUSY_TIMEOUT, ..Options::default() };
-        let create = self.metric.is_some() || self.dim.is_some();
+        let create = self.metric.is_some() || self.dim.is_some() || !self.schema.is_empty();
         let hint = |failure: Failure| {
             if failure.is(ErrorKind::NotFound) {
                 failure.with_note("--metric (and --dim) would create it")
@@ -175,7 +178,8 @@ impl Import {
                 })?;
                 let metric = self.metric.unwrap_or(Metric::Cosine);
                 let index = self.index.unwrap_or_default();
-                db.create_collection(name, CollectionOptions::new(dim, metric).index(index))?
+                let options = CollectionOptions::new(dim, metric).index(index);
+                db.create_collection(name, self.schema.apply(options))?
             }
             result => result.map_err(|e| hint(e.into()))?,
         };
@@ -202,6 +206,9 @@ impl Import {
             }
             (.., Some(index)) if index != settings.index_option() => {
                 conflict(format!("index {}", settings.index_option()), index.to_string())
+            }
+            _ if !self.schema.describes(settings) => {
+                conflict("other settings of its fields".to_owned(), "those given".to_owned())
             }
             _ => Ok(()),
         }

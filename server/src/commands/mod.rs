@@ -14,6 +14,7 @@ pub(crate) mod optimize;
 pub(crate) mod query;
 pub(crate) mod remove;
 pub(crate) mod repair;
+mod schema;
 pub(crate) mod scroll;
 pub(crate) mod serve;
 pub(crate) mod snapshot;

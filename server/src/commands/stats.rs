@@ -20,8 +20,8 @@ const NAMESPACES_SHOWN: usize = 20;
 ///
 /// JSON: {"path", "seq", "collections": [{"name", "dim", "metric", "records", "namespaces",
 /// "memtable_records", "memtable_bytes", "segments": [{"id", "rows", "deleted", "bytes",
-/// "sections": {name: bytes}, "indexes": {namespace: what it is}, "fields": [{"path", "bytes",
-/// "strings", "numbers", "dates"}], "degraded": [name]}], "trouble"}], "segment_bytes",
+/// "sections": {name: bytes}, "indexes": {namespace: what it is}, "fields": [{"path", "indexed",
+/// "bytes", "strings", "numbers", "dates"}], "degraded": [name]}], "trouble"}], "segment_bytes",
 /// "log_bytes", "log_recovery", "snapshots", "kernels", "namespaces": [{"namespace", "records"}]};
 /// the last only with COLLECTION
 #[derive(Debug, Args)]

@@ -12,8 +12,7 @@ fn no_errors(browser: &Browser) {
 }
 
 fn record(n: u64) -> Value {
-    let metadata =
-        json!({"pos": if n % 3 == 0 { "v" } else { "n" }, "len": n, "gloss": format!("gloss {n}")});
+    let metadata = json!({"pos": if n.is_multiple_of(3) { "v" } else { "n" }, "len": n, "gloss": format!("gloss {n}")});
     json!({"id": n, "vector": [1.0, n as f32 / 300.0], "metadata": metadata})
 }
 

@@ -11,7 +11,9 @@ use vecstore_segments::Vfs;
 use crate::{Error, ErrorKind, Result};
 
 const NAME: &str = "CURRENT";
-const HEAD: &str = "vecstore database, format 2";
+const HEAD: &str = "vecstore database, format 3";
+/// The same without what format 3 has of the fields of a collection, which are as by default.
+const HEAD_2: &str = "vecstore database, format 2";
 const HEAD_OF_ANY: &str = "vecstore database, format ";
 
 /// What `CURRENT` says.
@@ -55,7 +57,7 @@ impl Current {
             return Err(damaged());
         }
         let (head, rest) = body.split_once('\n').ok_or_else(damaged)?;
-        if head != HEAD {
+        if head != HEAD && head != HEAD_2 {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("{}: `{head}` is not of this version of VecStore", path.display()),
