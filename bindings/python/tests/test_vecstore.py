@@ -390,8 +390,11 @@ class TestDatabase(InMemory):
         self.assertEqual(self.db.collections(), ["a", "docs"])
         again = self.db.create_collection("docs", 3, if_not_exists=True)
         self.assertEqual((again.name, again.dim, again.metric), ("docs", 3, "cosine"))
-        self.assertEqual(self.db.collection("a").settings,
-                         {"dim": 2, "metric": "dot", "m": 8, "ef_construction": 64})
+        settings = self.db.collection("a").settings
+        schema = settings.pop("schema")
+        self.assertEqual(settings, {"dim": 2, "metric": "dot", "m": 8, "ef_construction": 64,
+                                    "index": "auto"})
+        self.assertEqual((schema["unindexed"], schema["dates"]), ([], []))
         self.assertEqual(
             repr(again), "Collection('docs', namespace='', dim=3, metric='cosine')"
         )
