@@ -7,7 +7,21 @@ use std::path::{Path, PathBuf};
 /// An advisory lock on a folder, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
+    /// The process that took it.
+    process: u32,
+}
+
+impl Drop for FolderLock {
+    /// Gives the lock back. To close the file would not do: a child that was forked a moment ago, to
+    /// start another program, has it open too.
+    fn drop(&mut self) {
+        // The copy in a forked child must not give back what its parent holds.
+        if self.process == std::process::id() {
+            // Closing the file gives it back as well, if later.
+            let _ = self.file.unlock();
+        }
+    }
 }
 
 /// Why a folder could not be locked.
@@ -56,7 +70,8 @@ impl FolderLock {
         }
         file.set_len(0).map_err(fail)?;
         file.rewind().map_err(fail)?;
-        writeln!(file, "{}", std::process::id()).map_err(fail)?;
-        Ok(FolderLock { _file: file })
+        let process = std::process::id();
+        writeln!(file, "{process}").map_err(fail)?;
+        Ok(FolderLock { file, process })
     }
 }

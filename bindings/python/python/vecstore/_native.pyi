@@ -230,7 +230,7 @@ class Collection:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings it was created with, a dict: dim, metric, m, ef_construction."""
+        """The settings it was created with, a dict: dim, metric, m, ef_construction, index, schema."""
 
     @property
     def namespace_name(self) -> str:
