@@ -75,6 +75,8 @@ NAMES = {
     "CollectionOptions::new": "Database.create_collection",
     "CollectionOptions::m": "Database.create_collection(m)",
     "CollectionOptions::ef_construction": "Database.create_collection(ef_construction)",
+    "CollectionOptions::index": "- not in Python yet",
+    "CollectionOptions::index_option": "Collection.settings",
     "CollectionOptions::unindexed": "- not in Python yet",
     "CollectionOptions::date": "- not in Python yet",
     "CollectionOptions::fields_max": "- not in Python yet",
@@ -147,6 +149,8 @@ PUBLIC = {
     "VerifyReport": "Database.verify", "limits": "limits",
     "NamespaceInfo": "Collection.list_namespaces", "Quota": "- not in Python yet",
     "GroupedQuery": "- not in Python yet", "GroupedResult": "- not in Python yet",
+    "IndexOption": "- not in Python yet",
+    "Filter": "- filters are strings, or made with F",
     "Group": "- not in Python yet", "Cursor": "- not in Python yet",
 }
 
