@@ -77,6 +77,7 @@ NAMES = {
     "CollectionOptions::ef_construction": "Database.create_collection(ef_construction)",
     "CollectionOptions::index": "- not in Python yet",
     "CollectionOptions::index_option": "Collection.settings",
+    "IndexOption::name": "Collection.settings",
     "CollectionOptions::unindexed": "- not in Python yet",
     "CollectionOptions::date": "- not in Python yet",
     "CollectionOptions::fields_max": "- not in Python yet",
