@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
+use vecstore::ErrorKind;
+
 use super::call::Call;
 use super::operation::Operation;
 use super::problem::{Kind, Problem, Result};
@@ -226,17 +228,24 @@ impl Pool {
         });
         let joined = match kind {
             LaneKind::Write => running.await,
-            LaneKind::Read | LaneKind::Inspect => timeout_at(deadline, running)
-                .await
-                .map_err(|_| deadline_exceeded("while it ran; it was stopped"))?,
+            LaneKind::Read | LaneKind::Inspect => {
+                timeout_at(deadline, running).await.map_err(|_| deadline_exceeded(STOPPED))?
+            }
         };
-        joined.unwrap_or_else(|error| {
+        let result = joined.unwrap_or_else(|error| {
             tracing::error!(%error, operation = operation.name(), "an operation panicked");
             Err(Problem::new(
                 Kind::Internal,
                 "the server failed to handle this request; its log says more",
             ))
-        })
+        });
+        match result {
+            // The work saw that the time was up before the timer did.
+            Err(problem) if problem.kind == CANCELLED && Instant::now() >= call.deadline => {
+                Err(deadline_exceeded(STOPPED))
+            }
+            result => result,
+        }
     }
 
     /// A moving average: an eighth of each new value.
@@ -248,6 +257,49 @@ impl Pool {
     }
 }
 
+const CANCELLED: Kind = Kind::Engine(ErrorKind::Cancelled);
+
+const STOPPED: &str = "while it ran; it was stopped";
+
 fn deadline_exceeded(when: &str) -> Problem {
     Problem::new(Kind::DeadlineExceeded, format!("the time for the request was up {when}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::RequestId;
+
+    fn call(timeout: Duration) -> Call {
+        Call {
+            operation: Operation::ALL[0],
+            deadline: Instant::now() + timeout,
+            timeout,
+            request_id: RequestId::given("test").unwrap(),
+            span: tracing::Span::none(),
+        }
+    }
+
+    /// Work that looks at the clock itself often ends before the timer of the runtime.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn work_that_stops_at_the_deadline_is_not_called_cancelled() {
+        let limits = PoolLimits {
+            read_slots: 1,
+            write_slots: 1,
+            waiting_max: 1,
+            wait_max: Duration::from_secs(60),
+        };
+        let pool = Arc::new(Pool::new(limits));
+        for _ in 0..20 {
+            let call = call(Duration::from_millis(2));
+            let work = |stop: &Stop| -> Result<()> {
+                while !stop.asked() {
+                    std::hint::spin_loop();
+                }
+                Err(Problem::new(CANCELLED, "the query was stopped"))
+            };
+            let problem = pool.run(&call, LaneKind::Read, 1, work).await.unwrap_err();
+            assert_eq!(problem.kind, Kind::DeadlineExceeded, "{problem}");
+        }
+    }
 }
