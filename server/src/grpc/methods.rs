@@ -62,7 +62,10 @@ where
     tokio::spawn(async move {
         loop {
             let next = match tokio::time::timeout(call.timeout, messages.next()).await {
-                Ok(Some(Ok(message))) => act(call.next_part(), message).await,
+                Ok(Some(Ok(message))) => match call.next_message() {
+                    Ok(call) => act(call, message).await,
+                    Err(problem) => Err(problem),
+                },
                 Ok(Some(Err(_)) | None) => return,
                 Err(_) => Err(Problem::new(
                     Kind::DeadlineExceeded,
@@ -440,27 +443,28 @@ impl proto::vec_store_server::VecStore for Methods {
     }
 
     async fn verify(&self, request: Request<proto::VerifyRequest>) -> Answer<proto::Task> {
-        open(request)?;
-        close(self.service.verify().map(convert::task_message))
+        let (call, _) = open(request)?;
+        close(self.service.verify(&call).map(convert::task_message))
     }
 
     async fn get_task(&self, request: Request<proto::GetTaskRequest>) -> Answer<proto::Task> {
-        let (_, message) = open(request)?;
-        close(self.service.task(message.id).map(convert::task_message))
+        let (call, message) = open(request)?;
+        close(self.service.task(&call, message.id).map(convert::task_message))
     }
 
     async fn list_tasks(
         &self,
         request: Request<proto::ListTasksRequest>,
     ) -> Answer<proto::ListTasksResponse> {
-        open(request)?;
-        let tasks = self.service.tasks().tasks.into_iter().map(convert::task_message).collect();
+        let (call, _) = open(request)?;
+        let tasks =
+            self.service.tasks(&call).tasks.into_iter().map(convert::task_message).collect();
         Ok(Response::new(proto::ListTasksResponse { tasks }))
     }
 
     async fn cancel_task(&self, request: Request<proto::CancelTaskRequest>) -> Answer<proto::Task> {
-        let (_, message) = open(request)?;
-        close(self.service.cancel_task(message.id).map(convert::task_message))
+        let (call, message) = open(request)?;
+        close(self.service.cancel_task(&call, message.id).map(convert::task_message))
     }
 
     async fn create_snapshot(

@@ -83,11 +83,13 @@ async fn guard(front: &Front, mut request: Request, next: Next) -> Response<axum
         None => Access::Keyed,
     };
     let (uri, headers) = (request.uri(), request.headers());
-    let mut guarded = front.guard(Protocol::Grpc, operation, access, uri, headers);
+    let mut guarded =
+        front.guard(Protocol::Grpc, operation, access, uri, headers, request.extensions());
     let (outcome, mut response) = match guarded.refused.take() {
         Some(problem) => (Err(problem.kind), status(&problem).into_http()),
         None => {
             request.extensions_mut().insert(guarded.call.clone());
+            let request = request.map(|body| front.metered(&guarded.call, body));
             let response = next.run(request).await;
             // A failure before the first message of an answer is in its head.
             let kind =

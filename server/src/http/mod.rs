@@ -55,7 +55,9 @@ async fn refuse(
     why: fn(&str) -> Problem,
 ) -> Response<axum::body::Body> {
     let (uri, headers) = (request.uri(), request.headers());
-    let guarded = front.guard(Protocol::Http, Operation::Other, Access::Open, uri, headers);
+    let extensions = request.extensions();
+    let guarded =
+        front.guard(Protocol::Http, Operation::Other, Access::Open, uri, headers, extensions);
     let problem = why(uri.path());
     let mut response = problem::response(&problem, &guarded.call.request_id);
     front.finish(Protocol::Http, &guarded, Err(problem.kind), &mut response);

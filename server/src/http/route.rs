@@ -220,13 +220,20 @@ impl Route {
     ) -> Response<Body> {
         let _in_flight = front.service.metrics.begin(Protocol::Http);
         let (head, body) = request.into_parts();
-        let mut guarded =
-            front.guard(Protocol::Http, self.operation, self.access, &head.uri, &head.headers);
+        let mut guarded = front.guard(
+            Protocol::Http,
+            self.operation,
+            self.access,
+            &head.uri,
+            &head.headers,
+            &head.extensions,
+        );
         let result = match (guarded.refused.take(), values) {
             (Some(problem), _) | (None, Err(problem)) => Err(problem),
             (None, Ok(path)) => {
                 let (uri, headers, call) = (head.uri, head.headers, guarded.call.clone());
                 let front = Arc::clone(&front);
+                let body = front.metered(&call, body);
                 (self.act)(Asked { front, call, path, uri, headers, body }).await
             }
         };

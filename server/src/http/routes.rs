@@ -276,7 +276,7 @@ fn tasks_and_snapshots() -> Vec<Route> {
             "/v1/verify",
             Op::Verify,
             "Begin to read and check every byte of every segment",
-            |service, _, _| async move { service.verify() },
+            |service, call, _| async move { service.verify(&call) },
         )
         .status(StatusCode::ACCEPTED),
         Route::plain(
@@ -284,21 +284,21 @@ fn tasks_and_snapshots() -> Vec<Route> {
             "/v1/tasks",
             Op::ListTasks,
             "Running and recent tasks",
-            |service, _, _| async move { Ok(service.tasks()) },
+            |service, call, _| async move { Ok(service.tasks(&call)) },
         ),
         Route::plain(
             Method::GET,
             "/v1/tasks/{id}",
             Op::GetTask,
             "How far a task is",
-            |service, _, path| async move { service.task(path.read("id")?) },
+            |service, call, path| async move { service.task(&call, path.read("id")?) },
         ),
         Route::plain(
             Method::DELETE,
             "/v1/tasks/{id}",
             Op::CancelTask,
             "Ask a task to stop; it is `cancelled` soon after",
-            |service, _, path| async move { service.cancel_task(path.read("id")?) },
+            |service, call, path| async move { service.cancel_task(&call, path.read("id")?) },
         ),
         Route::plain(
             Method::GET,

@@ -99,8 +99,14 @@ async fn serve(
     let started = Instant::now();
     let _in_flight = front.service.metrics.begin(Protocol::Qdrant);
     let (head, body) = request.into_parts();
-    let mut guarded =
-        front.guard(Protocol::Qdrant, operation, Access::Keyed, &head.uri, &head.headers);
+    let mut guarded = front.guard(
+        Protocol::Qdrant,
+        operation,
+        Access::Keyed,
+        &head.uri,
+        &head.headers,
+        &head.extensions,
+    );
     let done = async {
         if let Some(problem) = guarded.refused.take() {
             return Err(problem);
@@ -113,6 +119,7 @@ async fn serve(
             return Err(fields::unsupported(name));
         }
         let max = front.request_bytes_max;
+        let body = front.metered(&guarded.call, body);
         let bytes = body::read(body, &head.headers, &guarded.call, max).await?;
         let large = bytes.len() > crate::http::LARGE_BYTES;
         let fields = if bytes.is_empty() {

@@ -82,7 +82,7 @@ pub(super) async fn retrieve(asked: Asked) -> Result<Value> {
     let ids = point_ids(fields.require("ids")?, "ids")?;
     let wanted = Wanted::take(&mut fields, true)?;
     fields.finish()?;
-    let metric = asked.service.metric(&asked.collection)?;
+    let metric = asked.service.metric(&asked.call, &asked.collection)?;
     let get = Get { ids, namespace: String::new(), include: Some(wanted.include()) };
     let got = asked.service.get(&asked.call, asked.collection, get).await?;
     let found = got.records.into_iter().flatten();
@@ -116,7 +116,7 @@ pub(super) async fn scroll(asked: Asked) -> Result<Value> {
     let filter = filter::expression(fields.object("filter")?)?;
     let wanted = Wanted::take(&mut fields, true)?;
     fields.finish()?;
-    let metric = asked.service.metric(&asked.collection)?;
+    let metric = asked.service.metric(&asked.call, &asked.collection)?;
     // The offset is the first of the page, and the one after the page is the next offset.
     let request = Scroll {
         filter,
@@ -205,7 +205,7 @@ async fn nearest(
     let filter = filter::expression(fields.object("filter")?)?;
     let wanted = Wanted::take(&mut fields, false)?;
     fields.finish()?;
-    let metric = service.metric(collection)?;
+    let metric = service.metric(call, collection)?;
     let query = Query {
         vector,
         like,

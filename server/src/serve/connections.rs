@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -11,9 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 
+use super::front::Peer;
 use super::patient::Patient;
+use super::tls::Acceptor;
 use crate::service::{Metrics, Service};
 use crate::settings::Settings;
 
@@ -28,7 +32,7 @@ const HEADER_BYTES_MAX: u32 = 32 << 10;
 /// What connections have in common.
 pub(super) struct Connections {
     builder: Builder<TokioExecutor>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     free: Arc<Semaphore>,
     idle: Duration,
     metrics: Arc<Metrics>,
@@ -38,7 +42,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(
         settings: &Settings,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Acceptor>,
         service: &Service,
         stopped: watch::Receiver<bool>,
     ) -> Arc<Self> {
@@ -82,11 +86,11 @@ impl Connections {
                 Some(_) = open.join_next() => continue,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (connections, router) = (Arc::clone(&self), router.clone());
                     open.spawn(async move {
                         let _counted = connections.metrics.connection();
-                        connections.serve(stream, router).await;
+                        connections.serve(stream, Peer(peer.ip()), router).await;
                         drop(free);
                     });
                 }
@@ -100,28 +104,36 @@ impl Connections {
         while open.join_next().await.is_some() {}
     }
 
-    async fn serve(&self, stream: TcpStream, router: Router) {
+    async fn serve(&self, stream: TcpStream, peer: Peer, router: Router) {
         // Answers are written whole; waiting for more to send would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
         match &self.tls {
-            None => self.talk(stream, router).await,
-            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.talk(stream, router).await,
-                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake"),
-                Err(_) => tracing::debug!("TLS handshake took too long"),
-            },
+            None => self.talk(stream, peer, router).await,
+            Some(tls) => {
+                let tls = tls.borrow().clone();
+                match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => self.talk(stream, peer, router).await,
+                    Ok(Err(error)) => tracing::debug!(%error, peer = %peer.0, "TLS handshake"),
+                    Err(_) => tracing::debug!(peer = %peer.0, "TLS handshake took too long"),
+                }
+            }
         }
     }
 
     async fn talk(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
         router: Router,
     ) {
         let io = TokioIo::new(Patient::new(stream, self.idle));
-        let talk = self.builder.serve_connection(io, TowerToHyperService::new(router));
+        let service = router.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        });
+        let talk = self.builder.serve_connection(io, TowerToHyperService::new(service));
         tokio::pin!(talk);
         let mut stopped = self.stopped.clone();
         let ended = tokio::select! {

@@ -1,18 +1,25 @@
 //! What every request goes through before its operation, whatever its protocol: a name, a right,
 //! a deadline, and at the end a place in the metrics and the log.
 
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, Uri};
+use http_body_util::BodyExt;
 
-use super::auth::Keys;
-use crate::service::{Call, Kind, Operation, Problem, Protocol, RequestId, Service};
+use super::auth::{Auth, Caller};
+use crate::service::{
+    Call, Kind, Operation, Permit, Problem, Protocol, RequestId, Right, Rights, Service,
+};
 use crate::settings::Settings;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("x-timeout-ms");
 /// The longest time a request can ask for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
@@ -20,9 +27,30 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// The door to the service.
 pub(crate) struct Front {
     pub(crate) service: Service,
-    keys: Keys,
+    /// Read anew when the keys are.
+    auth: RwLock<Arc<Auth>>,
+    /// Whether only this machine can connect.
+    local: bool,
     timeout: Duration,
     pub(crate) request_bytes_max: usize,
+}
+
+/// The address that a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+impl Peer {
+    /// One name for what one client can have: an address, or the half of IPv6 that a site is given.
+    fn name(peer: Option<&Peer>) -> Arc<str> {
+        match peer.map(|peer| peer.0.to_canonical()) {
+            Some(IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64").into()
+            }
+            Some(address) => address.to_string().into(),
+            None => "unknown".into(),
+        }
+    }
 }
 
 /// Whether a key is asked for, where there are keys.
@@ -41,13 +69,23 @@ pub(crate) struct Guarded {
 }
 
 impl Front {
-    pub(crate) fn new(service: Service, keys: Keys, settings: &Settings) -> Self {
+    pub(super) fn new(service: Service, auth: Auth, settings: &Settings) -> Self {
         Front {
             service,
-            keys,
+            auth: RwLock::new(Arc::new(auth)),
+            local: settings.is_local(),
             timeout: Duration::from_millis(settings.request_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
         }
+    }
+
+    /// Puts other keys in the place of those there are.
+    pub(super) fn replace_auth(&self, auth: Auth) {
+        *self.auth.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(auth);
+    }
+
+    fn auth(&self) -> Arc<Auth> {
+        Arc::clone(&self.auth.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at the head of a request.
@@ -58,6 +96,7 @@ impl Front {
         access: Access,
         uri: &Uri,
         headers: &HeaderMap,
+        extensions: &Extensions,
     ) -> Guarded {
         let started = Instant::now();
         let given = text(headers, &REQUEST_ID).and_then(RequestId::given);
@@ -67,18 +106,65 @@ impl Front {
             id = %request_id,
             protocol = protocol.name(),
             operation = operation.name(),
+            client = tracing::field::Empty,
+            trace_id = tracing::field::Empty,
         );
-        let timeout = timeout(protocol, headers).map(|given| given.unwrap_or(self.timeout));
-        let refused = check_origin(headers, uri, self.keys.any())
-            .and_then(|()| match access {
-                Access::Open => Ok(()),
-                Access::Keyed => self.keys.check(key(headers), operation.right()),
-            })
-            .err()
-            .or(timeout.as_ref().err().cloned());
-        let timeout = timeout.unwrap_or(self.timeout);
-        let call = Call { operation, deadline: started + timeout, timeout, request_id, span };
+        if let Some(id) = text(headers, &TRACEPARENT).and_then(trace_id) {
+            span.record("trace_id", id);
+        }
+        let given = timeout(protocol, headers);
+        let timeout = *given.as_ref().ok().and_then(Option::as_ref).unwrap_or(&self.timeout);
+        let mut call = Call {
+            operation,
+            deadline: started + timeout,
+            timeout,
+            request_id,
+            span,
+            rights: Arc::default(),
+            follows: false,
+            permit: None,
+        };
+        let let_in = self.let_in(operation, access, uri, headers, extensions, &call.span);
+        let refused = match let_in {
+            Ok((rights, permit)) => {
+                (call.rights, call.permit) = (rights, permit);
+                given.err()
+            }
+            Err(problem) => Some(problem),
+        };
         Guarded { call, refused, started }
+    }
+
+    /// What a request may do, and its place.
+    fn let_in(
+        &self,
+        operation: Operation,
+        access: Access,
+        uri: &Uri,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        span: &tracing::Span,
+    ) -> Result<(Arc<Rights>, Option<Arc<Permit>>), Problem> {
+        let auth = self.auth();
+        check_origin(headers, uri, auth.any(), self.local)?;
+        if access == Access::Open {
+            return Ok((Arc::new(Rights::on_all(Right::Read)), None));
+        }
+        let Caller { name, rights } = auth.caller(key(headers))?;
+        let name = name.unwrap_or_else(|| Peer::name(extensions.get()));
+        span.record("client", &*name);
+        rights.check_any(operation)?;
+        let permit = self.service.clients.enter(&name)?;
+        Ok((rights, permit.map(Arc::new)))
+    }
+
+    /// The body of a request, whose bytes count for the caller.
+    pub(crate) fn metered(&self, call: &Call, body: Body) -> Body {
+        let Some(permit) = call.permit.clone() else { return body };
+        Body::new(body.map_frame(move |frame| {
+            permit.charge(frame.data_ref().map_or(0, |data| data.len()));
+            frame
+        }))
     }
 
     /// Notes how a request ended and gives the answer its name.
@@ -151,29 +237,56 @@ fn timeout(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>, 
     Ok(Some(Duration::from_micros(us as u64).min(TIMEOUT_MAX)))
 }
 
-/// Keeps pages of other sites from using a server that needs no key through the browser of
-/// somebody who can reach it: a request of another origin is refused, and so is a name that is
-/// not this machine's own (DNS rebinding). A key is not sent by a browser unasked, so with keys
-/// only the origin counts.
-fn check_origin(headers: &HeaderMap, uri: &Uri, keys: bool) -> Result<(), Problem> {
-    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let refused = || {
-        let message = "requests of web pages from other origins are not allowed";
-        Err(Problem::new(Kind::PermissionDenied, message))
-    };
+/// Keeps pages of other sites from using a server through the browser of somebody who can reach
+/// it. A request of another origin is refused. Where there are no keys, so is one that names a host
+/// that is not this machine: a page whose own name was made to lead here (DNS rebinding) is of the
+/// same origin, and does not always say so. A browser sends no key unasked, so with keys only the
+/// origin counts.
+fn check_origin(headers: &HeaderMap, uri: &Uri, keys: bool, local: bool) -> Result<(), Problem> {
     let host = uri.authority().map(|a| a.as_str()).or_else(|| text(headers, &HOST));
-    let (Ok(origin), Some(host)) = (origin.to_str(), host) else { return refused() };
-    let Some((_, origin_host)) = origin.split_once("://") else { return refused() };
-    if origin_host != host {
-        return refused();
+    let refused = |message| Err(Problem::new(Kind::PermissionDenied, message));
+    let own = || host.is_some_and(|host| is_own(name_of(host)));
+    if let Some(origin) = headers.get(ORIGIN) {
+        let message = "requests of web pages from other origins are not allowed";
+        let origin_host = origin
+            .to_str()
+            .ok()
+            .and_then(|o| Some(o.split_once("://")?.1))
+            .filter(|o| !o.is_empty());
+        if origin_host.is_none() || origin_host != host || !(keys || own()) {
+            return refused(message);
+        }
     }
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+    if local && !keys && host.is_some() && !own() {
+        return refused(
+            "this server has no keys and answers to localhost and addresses only: use one of \
+             them instead of a name, or set a key",
+        );
+    }
+    Ok(())
+}
+
+/// A host without its port.
+fn name_of(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(name, port)| {
         // An IPv6 address without a port has colons too.
         if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
-    });
+    })
+}
+
+/// Whether nobody else can make this name lead here.
+fn is_own(name: &str) -> bool {
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    let own = name == "localhost" || address.parse::<std::net::IpAddr>().is_ok();
-    if keys || own { Ok(()) } else { refused() }
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
+/// The id of the trace that a request belongs to (W3C Trace Context), if it is one.
+fn trace_id(parent: &str) -> Option<&str> {
+    let mut parts = parent.split('-');
+    let (version, id) = (parts.next()?, parts.next()?);
+    let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let valid = version.len() == 2 && hex(version) && version != "ff" && id.len() == 32 && hex(id);
+    (valid && id.bytes().any(|b| b != b'0')).then_some(id)
 }
 
 #[cfg(test)]
@@ -206,7 +319,7 @@ mod tests {
     fn other_origins_are_refused() {
         let check = |origin: &str, host: &str, keys: bool| {
             let headers = headers(&[("origin", origin), ("host", host)]);
-            check_origin(&headers, &Uri::from_static("/"), keys).is_ok()
+            check_origin(&headers, &Uri::from_static("/"), keys, false).is_ok()
         };
         assert!(check("http://127.0.0.1:6333", "127.0.0.1:6333", false));
         assert!(check("http://localhost:6333", "localhost:6333", false));
@@ -216,6 +329,33 @@ mod tests {
         assert!(!check("http://evil.example", "127.0.0.1:6333", true));
         assert!(!check("null", "127.0.0.1:6333", false));
         assert!(!check("http://127.0.0.1:80", "127.0.0.1:6333", false));
+    }
+
+    #[test]
+    fn names_that_others_can_make_lead_here_are_refused() {
+        let check = |host: &str, keys: bool, local: bool| {
+            let headers = headers(&[("host", host)]);
+            check_origin(&headers, &Uri::from_static("/"), keys, local).is_ok()
+        };
+        for own in ["localhost:6333", "LOCALHOST", "127.0.0.1", "[::1]:6333", "10.0.0.7:80"] {
+            assert!(check(own, false, true), "{own}");
+        }
+        for other in ["evil.example:6333", "evil.example", "localhost.evil.example", ""] {
+            assert!(!check(other, false, true), "{other}");
+            assert!(check(other, true, true), "{other}: a page has no key");
+            assert!(check(other, false, false), "{other}: others can connect, and may use names");
+        }
+    }
+
+    #[test]
+    fn traces_are_recognised() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let parent = |id: &str| format!("00-{id}-00f067aa0ba902b7-01");
+        assert_eq!(trace_id(&parent(id)), Some(id));
+        for wrong in ["", "00", &id[1..], &"0".repeat(32), "4BF92F3577B34DA6A3CE929D0E0E4736"] {
+            assert_eq!(trace_id(&parent(wrong)), None, "{wrong}");
+        }
+        assert_eq!(trace_id(&format!("ff-{id}-00f067aa0ba902b7-01")), None);
     }
 
     #[test]

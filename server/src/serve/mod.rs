@@ -18,15 +18,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use vecstore::{Database, Options};
 
-use auth::Keys;
+use auth::Auth;
 pub(crate) use front::{Access, Front};
 
 use crate::failure::{Failure, Result};
 use crate::grpc;
 use crate::http;
-use crate::service::{INSPECT_SLOTS, PoolLimits, Service};
+use crate::service::{Allowance, INSPECT_SLOTS, PoolLimits, Service};
 use crate::settings::{Listen, Settings};
 use connections::Connections;
+use tls::Tls;
 
 /// Whether requests are wanted: false once the server is to end.
 #[derive(Clone, Debug, Default)]
@@ -44,9 +45,9 @@ impl Readiness {
 
 /// Serves the database in `dir` until the process is told to end.
 pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
-    let keys = Keys::load(&settings)?;
-    check_listening(&settings, &keys)?;
-    let tls = tls::acceptor(&settings)?;
+    let auth = Auth::load(&settings)?;
+    check_listening(&settings, &auth)?;
+    let tls = Tls::load(&settings)?;
     log::start(&settings);
     let read_slots = settings.read_slots();
     let options = Options {
@@ -65,7 +66,18 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
         wait_max: Duration::from_millis(settings.wait_ms_max),
     };
     let slow_query = (settings.slow_query_ms > 0).then_some(settings.slow_query_ms);
-    let service = Service::new(db, limits, slow_query.map(Duration::from_millis));
+    let clients = Allowance {
+        requests_per_s: settings.client_requests_per_s,
+        concurrent_max: settings.client_concurrent_max,
+        bytes_per_s: settings.client_bytes_per_s,
+    };
+    let namespaces = Allowance {
+        requests_per_s: settings.namespace_requests_per_s,
+        concurrent_max: settings.namespace_concurrent_max,
+        bytes_per_s: 0,
+    };
+    let slow_query = slow_query.map(Duration::from_millis);
+    let service = Service::new(db, limits, clients, namespaces, slow_query);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("vecstore-async")
@@ -74,7 +86,7 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
         .max_blocking_threads(read_slots + settings.write_slots + INSPECT_SLOTS + 2 * read_slots)
         .build()
         .map_err(|e| Failure::io("start the runtime", &e))?;
-    let ended = runtime.block_on(listen(&service, &settings, keys, tls));
+    let ended = runtime.block_on(listen(&service, &settings, auth, tls));
     runtime.shutdown_background();
     // A failure to listen closes the database as well.
     let deadline = *ended.as_ref().unwrap_or(&Instant::now());
@@ -83,9 +95,10 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
     ended.map(drop)
 }
 
-/// Without a key only this machine may connect, unless that is wanted.
-fn check_listening(settings: &Settings, keys: &Keys) -> Result {
-    if keys.any() || settings.allow_unauthenticated {
+/// Without a key or certificates of clients only this machine may connect, unless that is wanted.
+fn check_listening(settings: &Settings, auth: &Auth) -> Result {
+    let known = auth.any() || settings.tls_client_ca.0.is_some();
+    if known || settings.allow_unauthenticated {
         return Ok(());
     }
     for (name, listen) in [("http", settings.http), ("grpc", settings.grpc)] {
@@ -106,16 +119,23 @@ fn check_listening(settings: &Settings, keys: &Keys) -> Result {
 async fn listen(
     service: &Service,
     settings: &Settings,
-    keys: Keys,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    auth: Auth,
+    tls: Option<Tls>,
 ) -> Result<Instant> {
     let mut terminate = signal(SignalKind::terminate()).map_err(signal_failure)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signal_failure)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(signal_failure)?;
     let readiness = Readiness::default();
     let (stop, stopped) = watch::channel(false);
-    let keys_set = keys.any();
-    let front = Arc::new(Front::new(service.clone(), keys, settings));
-    let connections = Connections::new(settings, tls.clone(), service, stopped);
+    let keys_set = auth.any();
+    let front = Arc::new(Front::new(service.clone(), auth, settings));
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    let encrypted = tls.is_some();
+    let connections = Connections::new(settings, acceptor, service, stopped);
+    let (reread, asked) = watch::channel(());
+    if let Some(tls) = tls {
+        tokio::spawn(tls.watch(asked));
+    }
 
     let mut listeners = Vec::new();
     if let Listen::At(address) = settings.http {
@@ -130,14 +150,21 @@ async fn listen(
     for (name, listener, router) in listeners {
         let address = listener.local_addr().map_err(|e| Failure::io(name, &e))?;
         // The line that programs which start a server wait for.
-        tracing::info!(protocol = name, %address, tls = tls.is_some(), keys = keys_set, "listening");
+        tracing::info!(protocol = name, %address, tls = encrypted, keys = keys_set, "listening");
         accepting.push(tokio::spawn(Arc::clone(&connections).accept(listener, router)));
     }
     readiness.set(true);
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                reread_keys(&front, settings);
+                // Nobody listens where nothing is encrypted.
+                let _ = reread.send(());
+            }
+        }
     }
     readiness.set(false);
     let deadline = Instant::now() + Duration::from_millis(settings.drain_ms_max);
@@ -159,6 +186,22 @@ async fn listen(
         _ = interrupt.recv() => tracing::warn!("told to end again; not waiting any longer"),
     }
     Ok(deadline)
+}
+
+/// Takes the keys that the files have now, unless something is wrong with them.
+fn reread_keys(front: &Front, settings: &Settings) {
+    let read = settings.with_keys_read_again().and_then(|settings| {
+        let auth = Auth::load(&settings)?;
+        check_listening(&settings, &auth)?;
+        Ok(auth)
+    });
+    match read {
+        Ok(auth) => {
+            front.replace_auth(auth);
+            tracing::info!("the keys were read again");
+        }
+        Err(error) => tracing::error!(%error, "the keys are not used; the old ones stay in force"),
+    }
 }
 
 async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {

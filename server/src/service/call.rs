@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::limits::Permit;
 use super::operation::Operation;
+use super::problem::Result;
+use super::rights::Rights;
 
 /// The language a request was made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,12 +39,26 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     pub(crate) request_id: RequestId,
     pub(crate) span: tracing::Span,
+    /// What the caller may do.
+    pub(crate) rights: Arc<Rights>,
+    /// Whether this is a later part of what was let in before; it does not count again.
+    pub(crate) follows: bool,
+    /// The caller's place, if there are limits, as long as any part of the request lives.
+    pub(crate) permit: Option<Arc<Permit>>,
 }
 
 impl Call {
     /// The next part of a stream: it has its own time.
     pub(crate) fn next_part(&self) -> Call {
-        Call { deadline: Instant::now() + self.timeout, ..self.clone() }
+        Call { deadline: Instant::now() + self.timeout, follows: true, ..self.clone() }
+    }
+
+    /// The next message of a stream: a request like any other, but for the head.
+    pub(crate) fn next_message(&self) -> Result<Call> {
+        if let Some(permit) = &self.permit {
+            permit.next_message()?;
+        }
+        Ok(Call { follows: false, ..self.next_part() })
     }
 }
 

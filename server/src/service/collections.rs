@@ -1,12 +1,12 @@
 //! Collections and snapshots.
 
-use vecstore::{CollectionOptions, Database, ErrorKind, Metric, SnapshotInfo};
+use vecstore::{CollectionOptions, ErrorKind, Metric, SnapshotInfo};
 
 use super::model::{
     CollectionInfo, Collections, CreateCollection, CreatedCollection, NamespaceInfo, Namespaces,
     Snapshot, Snapshots,
 };
-use super::{Call, Problem, Result, Service};
+use super::{Call, Problem, Reach, Result, Service};
 
 impl Service {
     pub(crate) async fn create_collection(
@@ -27,7 +27,7 @@ impl Service {
             if let Some(ef_construction) = request.ef_construction {
                 options = options.ef_construction(ef_construction);
             }
-            match db.create_collection(&name, options.clone()) {
+            match db.whole()?.create_collection(&name, options.clone()) {
                 Ok(_) => Ok(CreatedCollection { created: true, collection: info(db, &name)? }),
                 Err(error)
                     if request.if_not_exists
@@ -43,8 +43,8 @@ impl Service {
     }
 
     /// How a collection compares vectors. Only looks a name up, so it needs no slot.
-    pub(crate) fn metric(&self, name: &str) -> Result<Metric> {
-        Ok(self.db.collection(name)?.settings().metric())
+    pub(crate) fn metric(&self, call: &Call, name: &str) -> Result<Metric> {
+        Ok(self.reach(call).collection(name)?.settings().metric())
     }
 
     pub(crate) async fn collection(&self, call: &Call, name: String) -> Result<CollectionInfo> {
@@ -68,7 +68,7 @@ impl Service {
     }
 
     pub(crate) async fn drop_collection(&self, call: &Call, name: String) -> Result<()> {
-        self.write(call, 1, move |db| Ok(db.drop_collection(&name)?)).await
+        self.write(call, 1, move |db| Ok(db.whole()?.drop_collection(&name)?)).await
     }
 
     pub(crate) async fn namespaces(&self, call: &Call, name: String) -> Result<Namespaces> {
@@ -82,27 +82,27 @@ impl Service {
     }
 
     pub(crate) async fn create_snapshot(&self, call: &Call, name: String) -> Result<Snapshot> {
-        self.write(call, 1, move |db| Ok(db.create_snapshot(&name)?.into())).await
+        self.write(call, 1, move |db| Ok(db.whole()?.create_snapshot(&name)?.into())).await
     }
 
     pub(crate) async fn snapshots(&self, call: &Call) -> Result<Snapshots> {
         self.inspect(call, |db| {
-            let snapshots = db.list_snapshots()?.into_iter().map(Snapshot::from).collect();
+            let snapshots = db.whole()?.list_snapshots()?.into_iter().map(Snapshot::from).collect();
             Ok(Snapshots { snapshots })
         })
         .await
     }
 
     pub(crate) async fn restore_snapshot(&self, call: &Call, name: String) -> Result<()> {
-        self.write(call, 1, move |db| Ok(db.restore_snapshot(&name)?)).await
+        self.write(call, 1, move |db| Ok(db.whole()?.restore_snapshot(&name)?)).await
     }
 
     pub(crate) async fn remove_snapshot(&self, call: &Call, name: String) -> Result<()> {
-        self.write(call, 1, move |db| Ok(db.remove_snapshot(&name)?)).await
+        self.write(call, 1, move |db| Ok(db.whole()?.remove_snapshot(&name)?)).await
     }
 }
 
-fn info(db: &Database, name: &str) -> Result<CollectionInfo> {
+fn info(db: &Reach, name: &str) -> Result<CollectionInfo> {
     let collection = db.collection(name)?;
     let settings = collection.settings();
     let records = collection.namespaces()?.iter().map(|(_, records)| records).sum();

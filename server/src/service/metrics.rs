@@ -9,6 +9,7 @@ use std::time::Duration;
 use vecstore::Stats;
 
 use super::call::Protocol;
+use super::limits::Reason;
 use super::operation::Operation;
 use super::pool::LaneStats;
 
@@ -85,7 +86,12 @@ impl Metrics {
     }
 
     /// Everything as text.
-    pub(crate) fn text(&self, lanes: &[(&'static str, LaneStats)], stats: &Stats) -> String {
+    pub(crate) fn text(
+        &self,
+        lanes: &[(&'static str, LaneStats)],
+        limited: &[(&'static str, [(Reason, u64); Reason::ALL.len()])],
+        stats: &Stats,
+    ) -> String {
         let mut out = String::new();
         let seconds = |us: u64| us as f64 / 1e6;
         family(&mut out, "vecstore_build_info", "gauge", "The version that runs.");
@@ -150,6 +156,19 @@ impl Metrics {
             family(&mut out, name, kind, help);
             for (lane, stats) in lanes {
                 line(&mut out, name, &[("lane", lane)], value(stats));
+            }
+        }
+
+        let name = "vecstore_limited_total";
+        family(
+            &mut out,
+            name,
+            "counter",
+            "Requests refused as over the limit of a client or namespace.",
+        );
+        for (scope, refused) in limited {
+            for (reason, count) in refused {
+                line(&mut out, name, &[("scope", scope), ("limit", reason.name())], count);
             }
         }
 

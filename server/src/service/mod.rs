@@ -4,12 +4,14 @@
 
 mod call;
 mod collections;
+mod limits;
 mod metrics;
 pub(crate) mod model;
 mod operation;
 mod pool;
 mod problem;
 mod records;
+mod rights;
 mod search;
 mod tasks;
 
@@ -19,11 +21,14 @@ use std::time::{Duration, Instant};
 use vecstore::{Collection, Database, Stats};
 
 pub(crate) use call::{Call, Protocol, RequestId};
+pub(crate) use limits::{Allowance, Limiter, Permit};
 pub(crate) use metrics::Metrics;
 pub(crate) use operation::{Operation, Right};
 pub(crate) use pool::{INSPECT_SLOTS, PoolLimits};
 use pool::{LaneKind, Pool, Stop};
 pub(crate) use problem::{Kind, Problem, Result};
+use rights::Reach;
+pub(crate) use rights::Rights;
 use tasks::{Job, TaskList};
 
 /// The database and what surrounds it in a server; cheap to clone.
@@ -33,36 +38,52 @@ pub(crate) struct Service {
     pool: Arc<Pool>,
     tasks: Arc<TaskList>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Of one client each; the front asks it.
+    pub(crate) clients: Arc<Limiter>,
+    /// Of one namespace each.
+    namespaces: Arc<Limiter>,
     /// Queries that take longer are logged with their plan.
     slow_query: Option<Duration>,
 }
 
 impl Service {
-    pub(crate) fn new(db: Database, limits: PoolLimits, slow_query: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        db: Database,
+        limits: PoolLimits,
+        clients: Allowance,
+        namespaces: Allowance,
+        slow_query: Option<Duration>,
+    ) -> Self {
         Service {
             db,
             pool: Arc::new(Pool::new(limits)),
             tasks: Arc::default(),
             metrics: Arc::default(),
+            clients: Limiter::new("client", clients),
+            namespaces: Limiter::new("namespace", namespaces),
             slow_query,
         }
+    }
+
+    fn reach(&self, call: &Call) -> Reach {
+        Reach::new(&self.db, &self.namespaces, call)
     }
 
     async fn read<T: Send + 'static>(
         &self,
         call: &Call,
-        work: impl FnOnce(&Database, &Stop) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Reach, &Stop) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let db = self.db.clone();
+        let db = self.reach(call);
         self.pool.run(call, LaneKind::Read, 1, move |stop| work(&db, stop)).await
     }
 
     async fn inspect<T: Send + 'static>(
         &self,
         call: &Call,
-        work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Reach) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let db = self.db.clone();
+        let db = self.reach(call);
         self.pool.run(call, LaneKind::Inspect, 1, move |_| work(&db)).await
     }
 
@@ -70,9 +91,9 @@ impl Service {
         &self,
         call: &Call,
         items: usize,
-        work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Reach) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let db = self.db.clone();
+        let db = self.reach(call);
         self.pool.run(call, LaneKind::Write, items, move |_| work(&db)).await
     }
 
@@ -85,7 +106,7 @@ impl Service {
         self.inspect(call, move |db| {
             let stats = match collection {
                 Some(name) => serde_json::to_value(db.collection(&name)?.stats()?),
-                None => serde_json::to_value(db.stats()?),
+                None => serde_json::to_value(db.whole()?.stats()?),
             };
             stats.map_err(|e| Problem::new(Kind::Internal, e.to_string()))
         })
@@ -94,8 +115,12 @@ impl Service {
 
     /// The metrics as text.
     pub(crate) async fn metrics_text(&self, call: &Call) -> Result<String> {
-        let stats: Stats = self.inspect(call, |db| Ok(db.stats()?)).await?;
-        Ok(self.metrics.text(&self.pool.stats(), &stats))
+        let stats: Stats = self.inspect(call, |db| Ok(db.whole()?.stats()?)).await?;
+        Ok(self.metrics.text(
+            &self.pool.stats(),
+            &[("client", self.clients.refused()), ("namespace", self.namespaces.refused())],
+            &stats,
+        ))
     }
 
     /// Starts to optimize a collection, or all.
@@ -106,29 +131,38 @@ impl Service {
     ) -> Result<model::TaskInfo> {
         let tasks = Arc::clone(&self.tasks);
         self.inspect(call, move |db| {
-            if let Some(name) = &collection {
-                db.collection(name)?;
-            }
-            tasks.start(db.clone(), Job::Optimize(collection))
+            tasks.start(db.for_task(collection.as_deref())?, Job::Optimize(collection))
         })
         .await
     }
 
     /// Starts to read and check every byte.
-    pub(crate) fn verify(&self) -> Result<model::TaskInfo> {
-        self.tasks.start(self.db.clone(), Job::Verify)
+    pub(crate) fn verify(&self, call: &Call) -> Result<model::TaskInfo> {
+        self.tasks.start(self.reach(call).for_task(None)?, Job::Verify)
     }
 
-    pub(crate) fn tasks(&self) -> model::Tasks {
-        model::Tasks { tasks: self.tasks.list() }
+    /// The tasks on what the caller may use.
+    pub(crate) fn tasks(&self, call: &Call) -> model::Tasks {
+        let reach = self.reach(call);
+        let mut tasks = self.tasks.list();
+        tasks.retain(|task| reach.sees(task.collection.as_deref()));
+        model::Tasks { tasks }
     }
 
-    pub(crate) fn task(&self, id: u64) -> Result<model::TaskInfo> {
-        self.tasks.get(id)
+    pub(crate) fn task(&self, call: &Call, id: u64) -> Result<model::TaskInfo> {
+        self.seen_task(&self.reach(call), id)
     }
 
-    pub(crate) fn cancel_task(&self, id: u64) -> Result<model::TaskInfo> {
+    pub(crate) fn cancel_task(&self, call: &Call, id: u64) -> Result<model::TaskInfo> {
+        let reach = self.reach(call);
+        reach.check(self.seen_task(&reach, id)?.collection.as_deref())?;
         self.tasks.cancel(id)
+    }
+
+    /// A task on what is not to be seen is as good as none.
+    fn seen_task(&self, reach: &Reach, id: u64) -> Result<model::TaskInfo> {
+        let task = self.tasks.get(id)?;
+        if reach.sees(task.collection.as_deref()) { Ok(task) } else { Err(tasks::no_such_task(id)) }
     }
 
     /// Stops tasks, seals what is in memory (as far as there is time; what is not sealed is in the
@@ -151,6 +185,6 @@ impl Service {
 }
 
 /// A namespace of a collection.
-fn target(db: &Database, collection: &str, namespace: &str) -> Result<Collection> {
-    Ok(db.collection(collection)?.namespace(namespace)?)
+fn target(db: &Reach, collection: &str, namespace: &str) -> Result<Collection> {
+    db.namespace(collection, namespace)
 }

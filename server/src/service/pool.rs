@@ -277,6 +277,9 @@ mod tests {
             timeout,
             request_id: RequestId::given("test").unwrap(),
             span: tracing::Span::none(),
+            rights: Arc::default(),
+            follows: false,
+            permit: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vecstore::{Database, RecordId};
+use vecstore::RecordId;
 
 use super::model::{
     Count, Counted, Facet, FacetCount, FacetCounts, Get, Got, Id, Page, Params, Record, Remove,
@@ -192,7 +192,7 @@ impl Service {
         collection: String,
         namespace: String,
     ) -> Result<()> {
-        self.inspect(call, move |db: &Database| target(db, &collection, &namespace).map(drop)).await
+        self.inspect(call, move |db| target(db, &collection, &namespace).map(drop)).await
     }
 }
 

@@ -85,7 +85,7 @@ impl Service {
             );
             return Err(Problem::invalid("vectors", message));
         }
-        let db = self.db.clone();
+        let db = self.reach(call);
         self.pool
             .run(call, LaneKind::Read, count, move |stop| {
                 let docs = target(&db, &collection, &options.namespace)?;

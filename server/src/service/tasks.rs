@@ -217,6 +217,6 @@ impl Task {
     }
 }
 
-fn no_such_task(id: u64) -> Problem {
+pub(super) fn no_such_task(id: u64) -> Problem {
     Problem::not_found(format!("there is no task {id}; the last {FINISHED_MAX} are remembered"))
 }

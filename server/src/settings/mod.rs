@@ -1,7 +1,10 @@
 //! Settings of the server: one table, four places they can come from.
 //!
 //! A flag counts most, then the environment (`VECSTORE_` and the name in capitals), then the file
-//! (TOML, one key a setting), then the default. `vecstore config` prints each with its place.
+//! (TOML, one key a setting), then the default. `vecstore config` prints each with its place. Keys
+//! with rights of their own are in the file only.
+
+mod keys;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
+pub(crate) use keys::{EntryRight, KeyEntry};
 
 /// The prefix of variables of the environment.
 const PREFIX: &str = "VECSTORE_";
@@ -26,6 +30,9 @@ macro_rules! settings {
         pub(crate) struct Settings {
             $( $(#[doc = $doc])+ pub(crate) $name: $type, )*
             $( $(#[doc = $switch_doc])+ pub(crate) $switch: bool, )*
+            /// Keys with rights of their own.
+            pub(crate) keys: Vec<KeyEntry>,
+            file: Option<PathBuf>,
         }
 
         /// The settings as flags.
@@ -52,8 +59,15 @@ macro_rules! settings {
         const NAMES: &[&str] = &[$( stringify!($name), )* $( stringify!($switch), )*];
 
         impl Settings {
-            fn from(sources: &Sources<'_>, shown: &mut Vec<Shown>) -> Result<Self> {
+            fn from(
+                sources: &Sources<'_>,
+                keys: Vec<KeyEntry>,
+                file: Option<PathBuf>,
+                shown: &mut Vec<Shown>,
+            ) -> Result<Self> {
                 Ok(Settings {
+                    keys,
+                    file,
                     $( $name: sources.read(stringify!($name), $default, shown)?, )*
                     $( $switch: sources.read(stringify!($switch), "false", shown)?, )*
                 })
@@ -77,6 +91,14 @@ settings! {
     tls_cert: Maybe<PathBuf> = "";
     /// File with the private key (PEM)
     tls_key: Maybe<PathBuf> = "";
+    /// File with certificates (PEM); only clients with one that they signed may connect
+    tls_client_ca: Maybe<PathBuf> = "";
+    /// File with the secret that tokens are signed with (JWT, HS256)
+    jwt_secret_file: Maybe<PathBuf> = "";
+    /// File with the public key that tokens are verified with (PEM; JWT, RS256, ES256 or EdDSA)
+    jwt_public_key_file: Maybe<PathBuf> = "";
+    /// What a token has to name in its claim `aud`; without it, none is asked for
+    jwt_audience: Maybe<String> = "";
     /// Reads that run at a time, and threads that build segments; 0: one a core
     threads: usize = "0";
     /// Writes that run at a time; they wait for the disk, and one sync serves all of them
@@ -91,6 +113,16 @@ settings! {
     request_bytes_max: usize = "100663296";
     /// Open connections
     connections_max: usize = "4096";
+    /// Requests a second of one client (key, subject of a token, or address); 0: any number
+    client_requests_per_s: u32 = "0";
+    /// Requests at a time of one client; 0: any number
+    client_concurrent_max: u32 = "0";
+    /// Bytes of requests a second of one client; 0: any number
+    client_bytes_per_s: u64 = "0";
+    /// Requests a second to one namespace; 0: any number
+    namespace_requests_per_s: u32 = "0";
+    /// Requests at a time to one namespace; 0: any number
+    namespace_concurrent_max: u32 = "0";
     /// How long a connection may say nothing, or take nothing
     idle_timeout_ms: u64 = "60000";
     /// How long the end may take: answering what is in flight, and sealing what is in memory
@@ -169,13 +201,19 @@ pub(crate) fn load(
 ) -> Result<(Settings, Vec<Shown>)> {
     let named = environment.get("VECSTORE_CONFIG").map(PathBuf::from);
     let path = flags.config.clone().or(named);
-    let (file, file_name) = match &path {
-        Some(path) => (read_file(path)?, path.display().to_string()),
-        None => (BTreeMap::new(), String::new()),
+    let (file, keys, file_name) = match &path {
+        Some(path) => {
+            let (values, keys) = read_file(path)?;
+            (values, keys, path.display().to_string())
+        }
+        None => (BTreeMap::new(), Vec::new(), String::new()),
     };
     let sources = Sources { flags, environment, file, file_name };
     let mut shown = Vec::new();
-    let settings = Settings::from(&sources, &mut shown)?;
+    let settings = Settings::from(&sources, keys, path, &mut shown)?;
+    let names: Vec<&str> = settings.keys.iter().map(|key| key.name.as_str()).collect();
+    let origin = if names.is_empty() { "default" } else { &sources.file_name };
+    shown.push(Shown { name: "keys", value: names.join(", "), origin: origin.to_owned() });
     settings.check()?;
     Ok((settings, shown))
 }
@@ -185,15 +223,22 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     std::env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect()
 }
 
-fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
+/// The settings of a file, and its keys.
+fn read_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<KeyEntry>)> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::io(path.display(), &e))?;
     let table: toml::Table =
         text.parse().map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
     let mut values = BTreeMap::new();
+    let mut entries = Vec::new();
     for (name, value) in table {
+        if name == "keys" {
+            entries = keys::read(value)
+                .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+            continue;
+        }
         if !NAMES.contains(&name.as_str()) {
             return Err(Failure::usage(format!(
-                "{}: there is no setting `{name}`; there are: {}",
+                "{}: there is no setting `{name}`; there are: {}, keys",
                 path.display(),
                 NAMES.join(", ")
             )));
@@ -212,10 +257,19 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
         };
         values.insert(name, value);
     }
-    Ok(values)
+    Ok((values, entries))
 }
 
 impl Settings {
+    /// The same settings with the keys that the file has now.
+    pub(crate) fn with_keys_read_again(&self) -> Result<Self> {
+        let keys = match &self.file {
+            Some(path) => read_file(path)?.1,
+            None => Vec::new(),
+        };
+        Ok(Settings { keys, ..self.clone() })
+    }
+
     fn check(&self) -> Result<()> {
         let usage = |problem: String| Err(Failure::usage(problem));
         if self.http == Listen::Off && self.grpc == Listen::Off {
@@ -223,6 +277,9 @@ impl Settings {
         }
         if self.tls_cert.0.is_some() != self.tls_key.0.is_some() {
             return usage("`tls_cert` and `tls_key` belong together; give both".to_owned());
+        }
+        if self.tls_client_ca.0.is_some() && self.tls_cert.0.is_none() {
+            return usage("`tls_client_ca` needs `tls_cert` and `tls_key`".to_owned());
         }
         for (name, value) in [
             ("write_slots", self.write_slots),
@@ -244,6 +301,14 @@ impl Settings {
             );
         }
         Ok(())
+    }
+
+    /// Whether only this machine can connect.
+    pub(crate) fn is_local(&self) -> bool {
+        [self.http, self.grpc].iter().all(|listen| match listen {
+            Listen::Off => true,
+            Listen::At(address) => address.ip().is_loopback(),
+        })
     }
 
     /// Reads that run at a time.
@@ -398,7 +463,17 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(usize: "a number from 0", u64: "a number from 0", bool: "`true` or `false`");
+plain!(u32: "a number from 0", usize: "a number from 0", u64: "a number from 0", bool: "`true` or `false`");
+
+impl Setting for String {
+    fn read(text: &str) -> std::result::Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
 
 impl Setting for PathBuf {
     fn read(text: &str) -> std::result::Result<Self, String> {
@@ -448,7 +523,7 @@ mod tests {
         assert!(of("waiting_max").origin.ends_with("vecstore.toml"));
         assert_eq!(of("http").origin, "default");
         assert_eq!(of("api_key").value, "(secret)");
-        assert_eq!(shown.len(), NAMES.len());
+        assert_eq!(shown.len(), NAMES.len() + 1);
     }
 
     #[test]
