@@ -11,11 +11,14 @@ mod serve {
     mod example;
     mod interface;
     mod life;
+    mod limits;
     mod load;
     mod page;
+    mod rights;
     mod security;
     mod streams;
     mod table;
+    mod tls;
 
     /// The client's side of `proto/`.
     #[allow(clippy::all, clippy::pedantic)]

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::Query;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -14,6 +14,10 @@ use crate::service::{Call, Kind, Problem, Result};
 /// Refuses a body that does not say that it is of this type. A browser sends other types to other
 /// origins unasked, so this is also a matter of security.
 pub(crate) fn check_type(headers: &HeaderMap, wanted: &str) -> Result<()> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|e| e.as_bytes() != b"identity") {
+        let message = format!("the body is encoded as {encoding:?}; send it without");
+        return Err(Problem::new(Kind::UnsupportedMediaType, message));
+    }
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case(wanted) {

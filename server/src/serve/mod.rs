@@ -4,6 +4,7 @@ mod auth;
 mod connections;
 mod front;
 mod log;
+mod notify;
 mod patient;
 mod tls;
 
@@ -154,6 +155,7 @@ async fn listen(
         accepting.push(tokio::spawn(Arc::clone(&connections).accept(listener, router)));
     }
     readiness.set(true);
+    notify::ready();
 
     loop {
         tokio::select! {
@@ -167,6 +169,7 @@ async fn listen(
         }
     }
     readiness.set(false);
+    notify::stopping();
     let deadline = Instant::now() + Duration::from_millis(settings.drain_ms_max);
     tracing::info!("draining: no new connections, answering what is in flight");
     // Ignored only if nobody listens any more.

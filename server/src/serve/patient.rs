@@ -1,7 +1,8 @@
-//! A stream that gives up on a peer that takes nothing.
+//! A stream that gives up on a peer that takes nothing, or does not begin.
 //!
-//! What a peer is slow to *send* is bounded by hyper (heads) and by the time of a request (bodies);
-//! an answer that a peer does not take would hold its memory for ever.
+//! What a peer is slow to *send* is bounded by hyper (heads) and by the time of a request (bodies),
+//! but not before hyper knows which protocol it is: somebody who says nothing at all would hold a
+//! connection for ever. So would one who does not take an answer hold its memory.
 
 use std::future::Future;
 use std::io;
@@ -12,9 +13,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Fails a write that made no progress for `patience`.
+/// Bytes after which the protocol is known: the preface of HTTP/2.
+const PREFACE_BYTES: usize = 24;
+
+/// Fails a write that made no progress for `patience`, and reading if the first bytes are not there
+/// by then.
 pub(super) struct Patient<S> {
     stream: S,
+    read: usize,
+    begin: Pin<Box<Sleep>>,
     patience: Duration,
     sleep: Pin<Box<Sleep>>,
     waiting: bool,
@@ -23,7 +30,8 @@ pub(super) struct Patient<S> {
 impl<S> Patient<S> {
     pub(super) fn new(stream: S, patience: Duration) -> Self {
         let sleep = Box::pin(tokio::time::sleep(patience));
-        Patient { stream, patience, sleep, waiting: false }
+        let begin = Box::pin(tokio::time::sleep(patience));
+        Patient { stream, read: 0, begin, patience, sleep, waiting: false }
     }
 
     /// Passes on what a write gave; while that is nothing, the clock runs.
@@ -51,7 +59,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.read >= PREFACE_BYTES {
+            return result;
+        }
+        if result.is_ready() {
+            self.read += buf.filled().len() - before;
+            return result;
+        }
+        ready!(self.begin.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

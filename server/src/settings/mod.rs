@@ -226,8 +226,7 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
 /// The settings of a file, and its keys.
 fn read_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<KeyEntry>)> {
     let text = std::fs::read_to_string(path).map_err(|e| Failure::io(path.display(), &e))?;
-    let table: toml::Table =
-        text.parse().map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    let table: toml::Table = text.parse().map_err(|e| not_toml(path, &text, &e))?;
     let mut values = BTreeMap::new();
     let mut entries = Vec::new();
     for (name, value) in table {
@@ -258,6 +257,13 @@ fn read_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<KeyEntry>)> {
         values.insert(name, value);
     }
     Ok((values, entries))
+}
+
+/// Without the line itself, which may have a key in it.
+fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
+    let line = before.matches('\n').count() + 1;
+    Failure::usage(format!("{} line {line}: {}", path.display(), error.message()))
 }
 
 impl Settings {

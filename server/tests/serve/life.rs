@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use vecstore::{Database, Include, RecordId};
 
 use super::http::{ask, head, read, send};
-use super::process::Server;
+use super::process::{PATIENCE, Server, command};
 
 fn create(server: &Server) {
     let body = json!({"dim": 4, "metric": "dot"});
@@ -51,6 +51,27 @@ fn sigterm_answers_what_is_in_flight_and_closes() {
 }
 
 #[test]
+fn a_supervisor_is_told_how_far_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let supervisor = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 64];
+        let length = supervisor.recv(&mut bytes).expect("a state");
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let mut command = command(&dir.path().join("db"), &[]);
+    command.env("NOTIFY_SOCKET", &path);
+    let mut server = Server::spawn(command);
+    assert_eq!(told(), "READY=1");
+    assert_eq!(ask(server.http, "GET", "/readyz", &Value::Null).status, 200);
+    server.signal("-TERM");
+    assert_eq!(told(), "STOPPING=1");
+    assert!(server.wait().success());
+}
+
+#[test]
 fn a_request_that_does_not_end_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start_with(&dir.path().join("db"), &["--drain-ms-max", "300"]);
@@ -71,6 +92,15 @@ fn what_is_said_too_slowly_is_cut_off() {
     let flags = ["--idle-timeout-ms", "200", "--request-timeout-ms", "300"];
     let server = Server::start_with(&dir.path().join("db"), &flags);
     create(&server);
+    // Nothing at all, and half of what tells which protocol it is.
+    for sent in [&b""[..], b"PRI * HT"] {
+        let mut stream = TcpStream::connect(server.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(sent).unwrap();
+        let started = std::time::Instant::now();
+        assert!(read(&mut stream).is_err());
+        assert!(started.elapsed() < Duration::from_secs(5), "{sent:?} is waited for");
+    }
     // Half a head.
     let mut stream = TcpStream::connect(server.http).unwrap();
     stream.write_all(b"GET /livez HTTP/1.1\r\nhos").unwrap();

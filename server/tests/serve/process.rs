@@ -27,7 +27,11 @@ impl Server {
     }
 
     pub fn start_with(dir: &Path, flags: &[&str]) -> Self {
-        let mut child = command(dir, flags).spawn().expect("the binary runs");
+        Server::spawn(command(dir, flags))
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the binary runs");
         let stderr = child.stderr.take().expect("its log");
         let (lines, log) = channel();
         std::thread::spawn(move || {

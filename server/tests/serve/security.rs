@@ -105,6 +105,77 @@ fn pages_of_other_origins_are_refused() {
     assert_eq!(from("http://evil.example"), 403);
     assert_eq!(from("null"), 403);
     assert_eq!(from(&format!("http://{}", server.http)), 200);
+
+    // A page whose own name leads here is of the same origin, and says so only when it writes.
+    let named = |host: &str| {
+        let mut stream = std::net::TcpStream::connect(server.http).unwrap();
+        let head =
+            format!("GET /v1/collections HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        read(&mut stream).unwrap().status
+    };
+    assert_eq!(named(&format!("evil.example:{}", server.http.port())), 403);
+    assert_eq!(named(&format!("localhost:{}", server.http.port())), 200);
+    assert_eq!(named("[::1]"), 200);
+}
+
+#[test]
+fn requests_that_are_odd_are_refused() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("db"));
+    let create = json!({"dim": 2});
+    ask(server.http, "PUT", "/v1/collections/docs", &create).success();
+    let raw = |text: &str| {
+        let mut stream = std::net::TcpStream::connect(server.http).unwrap();
+        stream.set_read_timeout(Some(super::process::PATIENCE)).unwrap();
+        // A server that refuses a head need not read it to its end.
+        let _ = stream.write_all(text.as_bytes());
+        read(&mut stream).map_or(0, |answer| answer.status)
+    };
+    let get = |more: &str| {
+        raw(&format!(
+            "GET /livez HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{more}\r\n",
+            server.http
+        ))
+    };
+    assert_eq!(get(""), 200);
+    // Many headers, and a long one: 431, or cut off while they are still sent.
+    assert!(matches!(get(&"a: b\r\n".repeat(1_000)), 431 | 0));
+    assert!(matches!(get(&format!("a: {}\r\n", "b".repeat(1 << 20))), 431 | 0));
+    // Two ways to say where a body ends: what is read as the next request differs by reader.
+    let both =
+        "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /livez HTTP/1.1\r\n";
+    let mut stream = std::net::TcpStream::connect(server.http).unwrap();
+    let text =
+        format!("POST /v1/collections/docs/count HTTP/1.1\r\nhost: {}\r\n{both}\r\n", server.http);
+    stream.write_all(text.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answers = String::new();
+    let _ = std::io::Read::read_to_string(&mut stream, &mut answers);
+    assert!(!answers.contains("live"), "{answers}");
+    assert_eq!(get("content-length: 1\r\ncontent-length: 2\r\n"), 400);
+    assert_eq!(get("a b: c\r\n"), 400);
+    // JSON that is deep, and compressed: neither costs more than it has bytes.
+    let post = |path: &str, more: &[(&str, &str)], body: &str| {
+        let headers = [&[("content-type", "application/json")][..], more].concat();
+        let path = format!("/v1/collections/docs/{path}");
+        super::http::send(server.http, "POST", &path, &headers, body.as_bytes()).unwrap().status
+    };
+    let deep = "[".repeat(1 << 20);
+    let record =
+        format!("{{\"records\": [{{\"id\": 1, \"vector\": [1, 2], \"metadata\": {{\"a\": {deep}");
+    assert_eq!(post("records", &[], &record), 400);
+    let filter = format!("{{\"filter\": \"{}a = 1\"}}", "(".repeat(100_000));
+    assert_eq!(post("count", &[], &filter), 400);
+    assert_eq!(post("count", &[("content-encoding", "gzip")], "{}"), 415);
+    // Paths are names, not files.
+    for path in
+        ["/v1/collections/..%2f..%2fetc", "/ui/..%2f..%2fCargo.toml", "/ui/../../etc/passwd"]
+    {
+        let status = ask(server.http, "GET", path, &Value::Null).status;
+        assert!(matches!(status, 400 | 404), "{path}: {status}");
+    }
 }
 
 #[test]
