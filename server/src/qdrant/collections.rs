@@ -66,6 +66,12 @@ pub(super) async fn create(asked: Asked) -> Result<Value> {
         metric: metric.to_owned(),
         m: options.m,
         ef_construction: options.ef_construct,
+        index: None,
+        unindexed: Vec::new(),
+        dates: Vec::new(),
+        fields_max: None,
+        strings_max: None,
+        string_bytes_max: None,
         if_not_exists: false,
     };
     let name = asked.collection.clone();

@@ -124,9 +124,7 @@ impl Service {
         let shown = shown(request.include.as_deref())?;
         self.read(call, move |db, _| {
             let docs = target(db, &collection, &request.namespace)?;
-            let filter = request.filter.as_deref();
-            let page = prepare(docs.scroll(), filter, &request, &shown).run()?;
-            Ok(shown_page(page, &shown))
+            Ok(shown_page(prepare(docs.scroll(), &request, &shown)?.run()?, &shown))
         })
         .await
     }
@@ -238,13 +236,13 @@ impl Pages {
             .read(&self.call.next_part(), move |db, _| {
                 let shown = shown(mine.include.as_deref())?;
                 let docs = target(db, &collection, &mine.namespace)?;
-                let page = prepare(docs.scroll(), mine.filter.as_deref(), &mine, &shown).run()?;
-                Ok(shown_page(page, &shown))
+                Ok(shown_page(prepare(docs.scroll(), &mine, &shown)?.run()?, &shown))
             })
             .await?;
-        if let Some(next) = &page.next {
+        if let Some(cursor) = &page.cursor {
             let request = Arc::unwrap_or_clone(request);
-            self.request = Some(Arc::new(Scroll { after: Some(next.clone()), ..request }));
+            let resume = Some(cursor.clone());
+            self.request = Some(Arc::new(Scroll { after: None, resume, ..request }));
         }
         Ok(Some(page))
     }
@@ -252,11 +250,10 @@ impl Pages {
 
 fn prepare<'a>(
     mut scroll: vecstore::Scroll<'a>,
-    filter: Option<&'a str>,
-    request: &Scroll,
+    request: &'a Scroll,
     shown: &Shown,
-) -> vecstore::Scroll<'a> {
-    if let Some(filter) = filter {
+) -> Result<vecstore::Scroll<'a>> {
+    if let Some(filter) = &request.filter {
         scroll = scroll.filter(filter);
     }
     for (name, value) in &request.params {
@@ -265,15 +262,38 @@ fn prepare<'a>(
     if let Some(limit) = request.limit {
         scroll = scroll.limit(limit);
     }
-    if let Some(after) = &request.after {
-        scroll = scroll.after(&after.0);
+    match (&request.order_by, request.descending) {
+        (Some(field), false) => scroll = scroll.order_by(field),
+        (Some(field), true) => scroll = scroll.order_by_descending(field),
+        (None, false) => {}
+        (None, true) => {
+            return Err(Problem::invalid("descending", "`descending` needs `order_by`"));
+        }
     }
-    scroll.include(shown.include())
+    match (&request.after, &request.resume) {
+        (Some(_), None) if request.order_by.is_some() => {
+            let message = "an id is a place in the order of ids; with `order_by` give `resume`";
+            return Err(Problem::invalid("after", message));
+        }
+        (Some(after), None) => scroll = scroll.after(&after.0),
+        (None, Some(cursor)) => {
+            let cursor: vecstore::Cursor = cursor.parse().map_err(|e: vecstore::Error| {
+                Problem { field: Some("resume".to_owned()), ..e.into() }
+            })?;
+            scroll = scroll.resume(cursor);
+        }
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid("resume", "give either `after` or `resume`"));
+        }
+        (None, None) => {}
+    }
+    Ok(scroll.include(shown.include()))
 }
 
 fn shown_page(page: vecstore::Page, shown: &Shown) -> Page {
     let records = page.records.into_iter().map(|r| ShownRecord::stored(r, shown)).collect();
-    Page { records, next: page.next.map(Id) }
+    let cursor = page.cursor.map(|cursor| cursor.to_string());
+    Page { records, next: page.next.map(Id), cursor }
 }
 
 impl From<Record> for vecstore::Record {
