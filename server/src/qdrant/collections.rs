@@ -31,6 +31,10 @@ pub(super) async fn create(asked: Asked) -> Result<Value> {
             return Err(unsupported(copies));
         }
     }
+    // Clients name it where there are none.
+    if let Some(sparse) = fields.object("sparse_vectors")? {
+        sparse.finish()?;
+    }
     let mut options = Hnsw::default();
     options.take(&mut fields)?;
     let mut vectors = fields

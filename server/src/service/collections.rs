@@ -28,7 +28,7 @@ impl Service {
                 options = options.ef_construction(ef_construction);
             }
             if let Some(index) = &request.index {
-                options = options.index(index.parse().map_err(|e| about("index", e))?);
+                options = options.index(index.parse()?);
             }
             options =
                 request.unindexed.iter().fold(options, |options, field| options.unindexed(field));
@@ -170,11 +170,6 @@ fn info(db: &Database, name: &str) -> Result<CollectionInfo> {
         dates: settings.date_fields().map(str::to_owned).collect(),
         records,
     })
-}
-
-/// A failure that is about one field.
-fn about(field: &str, error: vecstore::Error) -> Problem {
-    Problem { field: Some(field.to_owned()), ..error.into() }
 }
 
 impl From<vecstore::Quota> for Quota {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use vecstore::{Database, RecordId};
 
 use super::model::{
@@ -90,12 +91,32 @@ impl Service {
         let items = request.ids.as_ref().map_or(1, Vec::len);
         self.write(call, items, move |db| {
             let docs = target(db, &collection, &request.namespace)?;
-            let patch = serde_json::Value::Object(request.patch);
+            let patch = Value::Object(request.patch);
             let updated = match chosen(request.ids, request.filter, &request.params)? {
                 Chosen::Ids(ids) => docs.update_many(&ids, patch)?,
                 Chosen::Filter(filter) => {
                     docs.select(filter.as_str()).bind_all(request.params).update(patch)?
                 }
+            };
+            Ok(Updated { updated })
+        })
+        .await
+    }
+
+    /// Changes metadata by a function, for what a merge patch can't say.
+    pub(crate) async fn change(
+        &self,
+        call: &Call,
+        collection: String,
+        of: (Option<Vec<Id>>, Option<String>),
+        change: impl Fn(&mut Map<String, Value>) + Send + 'static,
+    ) -> Result<Updated> {
+        let items = of.0.as_ref().map_or(1, Vec::len);
+        self.write(call, items, move |db| {
+            let docs = db.collection(&collection)?;
+            let updated = match chosen(of.0, of.1, &Params::new())? {
+                Chosen::Ids(ids) => docs.change_many(&ids, change)?,
+                Chosen::Filter(filter) => docs.select(filter.as_str()).change(change)?,
             };
             Ok(Updated { updated })
         })
@@ -271,16 +292,9 @@ fn prepare<'a>(
         }
     }
     match (&request.after, &request.resume) {
-        (Some(_), None) if request.order_by.is_some() => {
-            let message = "an id is a place in the order of ids; with `order_by` give `resume`";
-            return Err(Problem::invalid("after", message));
-        }
         (Some(after), None) => scroll = scroll.after(&after.0),
         (None, Some(cursor)) => {
-            let cursor: vecstore::Cursor = cursor.parse().map_err(|e: vecstore::Error| {
-                Problem { field: Some("resume".to_owned()), ..e.into() }
-            })?;
-            scroll = scroll.resume(cursor);
+            scroll = scroll.resume(cursor.parse()?);
         }
         (Some(_), Some(_)) => {
             return Err(Problem::invalid("resume", "give either `after` or `resume`"));
@@ -298,7 +312,6 @@ fn shown_page(page: vecstore::Page, shown: &Shown) -> Page {
 
 impl From<Record> for vecstore::Record {
     fn from(record: Record) -> Self {
-        vecstore::Record::new(record.id.0, record.vector)
-            .metadata(serde_json::Value::Object(record.metadata))
+        vecstore::Record::new(record.id.0, record.vector).metadata(Value::Object(record.metadata))
     }
 }
