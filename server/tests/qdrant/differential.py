@@ -210,7 +210,7 @@ def round_of(rng, clients, name, distance):
         assert after[0] == after[1], (act, arguments, selector)
         COUNTS["changes of payload"] += 1
     try:
-        ours.set_payload(name, {"n": 9}, points=[there[0], 123456789])
+        ours.set_payload(name, {"missing": None}, points=[there[0], 123456789])
     except UnexpectedResponse as error:
         assert error.status_code == 404 and "123456789" in str(error), error
     else:
