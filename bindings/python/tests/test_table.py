@@ -1,6 +1,6 @@
-"""The table of behaviours that every face of VecStore shares, asked of this package.
+"""The behaviours that every face of VecStore shares, asked of this package.
 
-`server/tests/serve/table.json` has it, and `table.rs` beside it asks the library, HTTP and gRPC.
+The tables, `*.json`, are in `server/tests/serve/`, where `table.rs` asks the library, HTTP and gRPC.
 """
 
 import json
@@ -13,7 +13,7 @@ import uuid
 
 import vecstore
 
-TABLE = pathlib.Path(__file__).resolve().parents[3] / "server/tests/serve/table.json"
+TABLES = pathlib.Path(__file__).resolve().parents[3] / "server/tests/serve"
 
 
 def shortest(number):
@@ -65,6 +65,12 @@ class Face:
     def create(self, of, body):
         made = self.db.create_collection(of, **body)
         return {"dim": made.dim, "metric": made.metric}
+
+    def settings(self, of, body):
+        settings = self.db.collection(of).settings
+        schema = settings["schema"]
+        return {"index": settings["index"], "unindexed": schema["unindexed"],
+                "dates": schema["dates"]}
 
     def drop(self, of, body):
         self.db.drop_collection(of)
@@ -118,8 +124,32 @@ class Face:
             asked["after"] = record_id(asked["after"])
         pages = self.docs(of, body).scroll(**asked)
         page = [shown(record) for record in next(pages, [])]
-        answer = {"records": page, "next": shown_id(pages.after)}
-        return answer
+        return {"records": page, "next": shown_id(pages.after)}
+
+    def pages(self, of, body):
+        """The ids of all pages; each is read by a scroll that goes on from the one before."""
+        pages, found = self.docs(of, {}).scroll(**body), []
+        while True:
+            found.append([shown_id(record.id) for record in next(pages)])
+            if pages.cursor is None:
+                return found
+            pages = self.docs(of, {}).scroll(**body, resume=pages.cursor)
+
+    def query_groups(self, of, body):
+        found = self.docs(of, {}).query_groups(**body)
+        groups = [{"value": group.value, "hits": [shown_id(id) for id in group.hits.ids]}
+                  for group in found]
+        return {"groups": groups, "complete": found.complete}
+
+    def quota(self, of, body):
+        docs = self.docs(of, body)
+        quota = docs.namespace_quota() if "namespace" in body else docs.quota()
+        return {name: most for name, most in quota.items() if most is not None}
+
+    def set_quota(self, of, body):
+        docs = self.docs(of, body)
+        (docs.set_namespace_quota if "namespace" in body else docs.set_quota)(**body["quota"])
+        return {}
 
     def query(self, of, body):
         asked = {name: value for name, value in body.items() if name != "namespace"}
@@ -148,8 +178,9 @@ class Face:
 
 
 class TestTable(unittest.TestCase):
-    def test_the_package_behaves_as_the_table_says(self):
-        rows = [row for part in json.loads(TABLE.read_text("utf-8")) for row in part["rows"]]
+    def test_the_package_behaves_as_the_tables_say(self):
+        tables = [json.loads(path.read_text("utf-8")) for path in sorted(TABLES.glob("*.json"))]
+        rows = [row for table in tables for part in table for row in part["rows"]]
         self.assertGreater(len(rows), 70)
         with tempfile.TemporaryDirectory() as folder, vecstore.open(folder) as db:
             face = Face(db)
