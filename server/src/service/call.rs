@@ -48,9 +48,14 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// More work for the same request: it does not count again.
+    pub(crate) fn more(&self) -> Call {
+        Call { follows: true, ..self.clone() }
+    }
+
     /// The next part of a stream: it has its own time.
     pub(crate) fn next_part(&self) -> Call {
-        Call { deadline: Instant::now() + self.timeout, follows: true, ..self.clone() }
+        Call { deadline: Instant::now() + self.timeout, ..self.more() }
     }
 
     /// The next message of a stream: a request like any other, but for the head.
