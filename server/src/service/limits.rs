@@ -125,7 +125,10 @@ impl Limiter {
             let limit = format!("{requests_per_s} requests a second");
             return Err(self.refuse(Reason::Requests, name, &limit, wait));
         }
-        account.requests -= 1.0;
+        // What has no limit must stay full, or nobody is ever forgotten.
+        if requests_per_s > 0 {
+            account.requests -= 1.0;
+        }
         Ok(())
     }
 
@@ -259,14 +262,21 @@ mod tests {
 
     #[test]
     fn who_has_not_asked_for_a_while_is_forgotten() {
-        let limiter = Limiter::new("client", Allowance { requests_per_s: 1, ..Default::default() });
-        let start = Instant::now();
-        for number in 0..100_000u64 {
-            let name = number.to_string().into();
-            limiter.enter_at(&name, start + Duration::from_millis(number)).unwrap();
+        let none = Allowance::default();
+        for allowance in [
+            Allowance { requests_per_s: 1, ..none },
+            Allowance { concurrent_max: 1, ..none },
+            Allowance { bytes_per_s: 1, ..none },
+        ] {
+            let limiter = Limiter::new("client", allowance);
+            let start = Instant::now();
+            for number in 0..100_000u64 {
+                let name = number.to_string().into();
+                limiter.enter_at(&name, start + Duration::from_millis(number)).unwrap();
+            }
+            let kept = limiter.lock().by_name.len();
+            assert!(kept <= 2 * 1_001 + 1, "{allowance:?}: {kept}");
         }
-        let kept = limiter.lock().by_name.len();
-        assert!(kept <= 2 * 1_001 + 1, "{kept}");
     }
 
     #[test]

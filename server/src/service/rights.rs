@@ -153,3 +153,29 @@ impl Reach {
         Ok(self.db.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rights_end_in_the_middle_of_a_stream() {
+        let ends = |until| Rights { until: Some(until), ..Rights::on_all(Right::Write) };
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        assert!(ends(now + hour).check_any(Operation::Upsert).is_ok());
+        let refused = ends(now - hour).check_any(Operation::Upsert).unwrap_err();
+        assert_eq!(refused.kind, Kind::Unauthenticated);
+    }
+
+    #[test]
+    fn two_keys_of_one_name_allow_what_either_does() {
+        let of = |name: &str, right| Rights::on([name.to_owned()], right);
+        let both = of("a", Right::Read).or(of("a", Right::Write)).or(of("b", Right::Read));
+        assert_eq!(both.of("a"), Some(Right::Write));
+        assert_eq!(both.of("b"), Some(Right::Read));
+        assert_eq!(both.of("c"), None);
+        assert_eq!(both.or(Rights::on_all(Right::Read)).of("c"), Some(Right::Read));
+    }
+}

@@ -90,3 +90,16 @@ fn a_namespace_has_its_share() {
     assert!(detail.contains("namespace `docs/greedy` has reached its limit"), "{detail}");
     assert_eq!(count("modest").status, 200);
 }
+
+#[test]
+fn searches_that_come_together_are_one_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["--namespace-requests-per-s", "2"];
+    let server = Server::start_with(&dir.path().join("db"), &flags);
+    ask(server.http, "PUT", "/v1/collections/docs", &json!({"dim": 2})).success();
+    let search = json!({"query": [1, 2], "limit": 1});
+    let body = json!({"searches": vec![search; 50]});
+    let batch = || ask(server.http, "POST", "/collections/docs/points/query/batch", &body).status;
+    assert_eq!(batch(), 200);
+    assert!((0..60).any(|_| batch() == 429), "the batch itself counts");
+}

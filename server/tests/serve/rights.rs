@@ -84,6 +84,41 @@ fn outcomes(
                 json!({"points": [{"id": 2, "vector": [1, 2]}]}),
             )),
         ),
+        "query_groups" => (
+            (
+                "POST",
+                format!("/v1/collections/{name}/query/groups"),
+                json!({"vector": [1, 2], "group_by": "g"}),
+            ),
+            Some((
+                "POST",
+                format!("/collections/{name}/points/query/groups"),
+                json!({"query": [1, 2], "group_by": "g"}),
+            )),
+        ),
+        "facet" => (
+            ("POST", format!("/v1/collections/{name}/facet"), json!({"field": "g"})),
+            Some(("POST", format!("/collections/{name}/facet"), json!({"key": "g"}))),
+        ),
+        "update" => (
+            (
+                "POST",
+                format!("/v1/collections/{name}/records/update"),
+                json!({"ids": [1], "patch": {"g": "x"}}),
+            ),
+            Some((
+                "POST",
+                format!("/collections/{name}/points/payload"),
+                json!({"points": [1], "payload": {"g": "x"}}),
+            )),
+        ),
+        "remove_namespace" => {
+            (("DELETE", format!("/v1/collections/{name}/namespaces/n"), Value::Null), None)
+        }
+        "quota" => (("GET", format!("/v1/collections/{name}/quota"), Value::Null), None),
+        "set_quota" => {
+            (("PUT", format!("/v1/collections/{name}/quota"), json!({"quota": {}})), None)
+        }
         "create" => (
             ("PUT", format!("/v1/collections/{name}"), json!({"dim": 2, "if_not_exists": true})),
             None,
@@ -117,6 +152,26 @@ fn outcomes(
             "upsert" => {
                 let upsert = proto::UpsertRequest { collection, ..Default::default() };
                 code(client.upsert(with(key, upsert)).await)
+            }
+            "query_groups" => {
+                let vector = Some(proto::Vector { values: vec![1.0, 2.0], ..Default::default() });
+                let group_by = "g".to_owned();
+                let query = proto::QueryGroupsRequest {
+                    collection,
+                    vector,
+                    group_by,
+                    ..Default::default()
+                };
+                code(client.query_groups(with(key, query)).await)
+            }
+            "quota" => {
+                let quota = proto::GetQuotaRequest { collection, ..Default::default() };
+                code(client.get_quota(with(key, quota)).await)
+            }
+            "set_quota" => {
+                let quota = Some(proto::Quota::default());
+                let quota = proto::SetQuotaRequest { collection, quota, ..Default::default() };
+                code(client.set_quota(with(key, quota)).await)
             }
             "snapshots" => {
                 code(client.list_snapshots(with(key, proto::ListSnapshotsRequest {})).await)
@@ -178,6 +233,18 @@ fn rights_hold_over_every_protocol() {
             ("upsert", "a", 1),
             ("query", "b", 2),
             ("upsert", "b", 3),
+            ("query_groups", "a", 0),
+            ("query_groups", "b", 2),
+            ("facet", "a", 0),
+            ("facet", "b", 2),
+            ("update", "a", 1),
+            ("update", "b", 3),
+            ("remove_namespace", "a", 1),
+            ("remove_namespace", "b", 3),
+            ("quota", "a", 0),
+            ("quota", "b", 2),
+            ("set_quota", "a", 5),
+            ("set_quota", "b", 5),
             ("snapshots", "", 4),
             ("metrics", "", 4),
             ("stats", "", 4),
@@ -373,6 +440,32 @@ fn tokens_signed_with_a_private_key_are_verified_with_the_public_one() {
         let confused = token(&json!({"alg": "HS256"}), &claims, |s| hmac_of(&public, s));
         assert_eq!(get(server.http, &confused, "/v1/collections"), 401, "{name}");
     }
+}
+
+#[test]
+fn the_packaged_settings_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let packaged =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/vecstore.toml"))
+            .unwrap();
+    let (settings, keys) = packaged.split_at(packaged.find("# [[keys]]").unwrap());
+    // As somebody does who sets the two keys.
+    let keys = keys.replace("# ", "").replace('#', "");
+    let [admin, search] = ["the-key-of-the-admin", "the-key-of-the-search"];
+    let keys = keys.replacen('\u{2026}', &sha256_hex(admin), 1);
+    let keys = keys.replacen('\u{2026}', &sha256_hex(search), 1);
+    let config = dir.path().join("vecstore.toml");
+    std::fs::write(&config, format!("{settings}{keys}")).unwrap();
+    let flags = ["--config", config.to_str().unwrap()];
+    let server = Server::start_with(&dir.path().join("db"), &flags);
+    let create = json!({"dim": 2});
+    let put = |key: &str, path: &str| {
+        ask_with(server.http, "PUT", path, &[("api-key", key)], &create).status
+    };
+    assert_eq!(put(search, "/v1/collections/docs"), 403);
+    assert_eq!(put(admin, "/v1/collections/docs"), 200);
+    assert_eq!(get(server.http, search, "/v1/collections/docs"), 200);
+    assert_eq!(get(server.http, "the-key-of-nobody", "/v1/collections/docs"), 401);
 }
 
 #[test]
