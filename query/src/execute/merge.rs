@@ -3,6 +3,7 @@
 use vecstore_index::Candidate;
 use vecstore_segments::SegmentError;
 
+use super::again::{self, Again};
 use super::bind::Bound;
 use super::search::{self, Searched};
 use crate::nearest::Nearest;
@@ -84,25 +85,22 @@ pub(super) fn merge(
         }
     }
 
-    let farthest = nearest.farthest();
+    // The largest error of any view: of one that had few candidates reranked little was seen.
+    let scans = codes.iter().filter(|codes| codes.is_scan);
+    let error = scans.fold(0.0, |error: f32, codes| error.max(codes.error));
     for (place, codes) in codes.iter().enumerate() {
-        let (view, searched) = (plan.segments[place].0, &mut searched[place]);
-        if farthest.is_some_and(|farthest| codes.may_have_nearer(farthest)) {
-            let found = search::full_scan(
-                views[view],
-                &bound[view],
-                query,
-                wanted,
-                &mut searched.unreadable,
-            )?;
-            searched.leave_for_full_scan("codes cannot tell the nearest apart", &found);
-            hits.retain(|hit| hit.view != view);
-            hits.extend(found.candidates.iter().map(|c| Hit {
-                view,
-                row: c.row,
-                distance: c.distance,
-            }));
-        }
+        let Some(farthest) = nearest.farthest().filter(|last| codes.may_have_nearer(error, *last))
+        else {
+            continue;
+        };
+        let view = plan.segments[place].0;
+        let again = Again { view: views[view], bound: &bound[view], query, wanted };
+        let searched = &mut searched[place];
+        let keep = plan.rerank.saturating_mul(again::WIDER);
+        let found = again.scan(keep, error, farthest, searched)?;
+        hits.retain(|hit| hit.view != view);
+        hits.extend(found.nearest.iter().map(|c| Hit { view, row: c.row, distance: c.distance }));
+        reranked += found.reranked;
     }
 
     if hits.len() < wanted {
@@ -117,9 +115,10 @@ pub(super) fn merge(
 struct Codes {
     /// Whether this was a scan. A walk's recall was measured, reranking included.
     is_scan: bool,
-    /// Whether all candidates are reranked, as they were when the recall was measured: codes of four
-    /// bits are too far off for the error seen on a few of them to speak for the others.
-    is_coarse: bool,
+    /// Whether reranking may end early. Not after a scan, which promises the nearest of all rows:
+    /// among eight codes none may be as far off as that of a row which the range of codes cuts off.
+    /// Not with clusters, whose codes of four bits are farther off than eight of them show.
+    ends_early: bool,
     /// Smallest code distance of a row that got no exact one; infinite if all rows did.
     nearest_left: f32,
     /// Candidates reranked.
@@ -134,7 +133,7 @@ impl Codes {
         let last = searched.candidates.last().filter(|_| truncated);
         Codes {
             is_scan: searched.ran == Strategy::ScanRows,
-            is_coarse: matches!(searched.ran, Strategy::Clusters { .. }),
+            ends_early: searched.ran.walks_graph(),
             nearest_left: last.map_or(f32::INFINITY, |last| last.distance),
             reranked: 0,
             error: 0.0,
@@ -150,7 +149,7 @@ impl Codes {
     /// Whether a candidate is so far behind the last hit that its exact distance makes no
     /// difference.
     fn is_beyond(&self, candidate: &Hit, last: f32) -> bool {
-        let told = self.reranked >= RERANKED_MIN && !self.is_coarse;
+        let told = self.ends_early && self.reranked >= RERANKED_MIN;
         told && candidate.distance - ERRORS_APART * self.error > last
     }
 
@@ -162,8 +161,8 @@ impl Codes {
     /// Whether a row left out could be nearer than `farthest`, by the error that was seen. Where
     /// rows lie closer together than their codes can tell, as just beyond a filter that leaves
     /// out the nearest, every one of them could.
-    fn may_have_nearer(&self, farthest: f32) -> bool {
-        self.is_scan && self.nearest_left - self.error < farthest
+    fn may_have_nearer(&self, error: f32, farthest: f32) -> bool {
+        self.is_scan && self.nearest_left - error < farthest
     }
 }
 
