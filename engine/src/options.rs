@@ -120,8 +120,10 @@ impl std::str::FromStr for IndexOption {
 
     fn from_str(name: &str) -> Result<Self> {
         let named = Self::ALL.into_iter().find(|option| option.name() == name);
-        let unknown =
-            || Error::invalid(format!("index: `{name}` is unknown, use auto, graph or clusters"));
+        let unknown = || {
+            Error::invalid(format!("index: `{name}` is unknown, use auto, graph or clusters"))
+                .about("index")
+        };
         named.ok_or_else(unknown)
     }
 }

@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 use vecstore_query::{Filter, Params};
+use vecstore_segments::{Metadata, RecordId};
 
 use crate::Result;
 use crate::collection::Collection;
 use crate::commit::Operation;
 use crate::options::CollectionOptions;
 use crate::query::parse_filter;
-use crate::update::patch_records;
+use crate::update::{change_records, patch_records};
 
 /// Records of a namespace that satisfy a filter; see [`Collection::select`].
 #[derive(Clone, Debug)]
@@ -53,6 +54,20 @@ impl<'a> Selection<'a> {
     /// changed as it is then, if it still satisfies the filter. Each record changes as a whole; many
     /// go in several commits.
     pub fn update(self, patch: Value) -> Result<u64> {
+        let (ids, filter) = self.ids()?;
+        patch_records(self.collection, ids, &patch, filter.as_ref())
+    }
+
+    /// Changes their metadata by a function, as [`Collection::change_many`] does; which records are
+    /// meant is decided as for [`update`](Self::update).
+    pub fn change(self, change: impl Fn(&mut Metadata)) -> Result<u64> {
+        let (ids, filter) = self.ids()?;
+        change_records(self.collection, ids, &change, filter.as_ref())
+    }
+
+    /// The ids of the records, as of now; no version is held once they are known, as one holds files
+    /// and memtables.
+    fn ids(&self) -> Result<(Vec<RecordId>, Option<Filter>)> {
         let shard = self.collection.checked()?;
         let filter = self.parse(&shard.options)?;
         let version = shard.version();
@@ -62,9 +77,7 @@ impl<'a> Selection<'a> {
                 ids.push(view.found(row).id()?);
             }
         }
-        // Not kept longer than needed: a version holds files and memtables.
-        drop(version);
-        patch_records(self.collection, ids, &patch, filter.as_ref())
+        Ok((ids, filter))
     }
 
     /// Removes them as of the moment of the call; returns how many. A record that is replaced

@@ -68,6 +68,31 @@ impl Collection {
         patch_records(self, ids.into_iter().collect(), &patch, None)
     }
 
+    /// Changes the metadata of records by a function, for what a merge patch can't say; returns how
+    /// many there were. The function may be called again with what another writer made of the record
+    /// meanwhile, so that no change is lost.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// # use vecstore::{Collection, Database, Metric, Record};
+    /// # fn main() -> vecstore::Result<()> {
+    /// # let db = Database::in_memory()?;
+    /// # let docs = db.create_collection("docs", Collection::options(1, Metric::Dot))?;
+    /// docs.upsert(Record::new("a", [1.0]).metadata(json!({"seen": 1})))?;
+    /// docs.change_many(&["a".into()], |metadata| {
+    ///     let seen = metadata["seen"].as_i64().unwrap_or(0);
+    ///     metadata.insert("seen".to_owned(), (seen + 1).into());
+    /// })?;
+    /// assert_eq!(docs.get("a")?.unwrap().metadata["seen"], 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn change_many(&self, ids: &[RecordId], change: impl Fn(&mut Metadata)) -> Result<u64> {
+        self.check_batch(ids.len(), "ids")?;
+        let ids: BTreeSet<RecordId> = ids.iter().cloned().collect();
+        change_records(self, ids.into_iter().collect(), &change, None)
+    }
+
     /// Changes the metadata of every record that satisfies a filter; see
     /// [`Selection::update`](crate::Selection::update).
     pub fn update_where(&self, filter: &str, patch: Value) -> Result<u64> {
@@ -75,29 +100,42 @@ impl Collection {
     }
 }
 
-/// Applies `patch` to the records of `ids` that are there and satisfy `filter`; returns how many.
-///
-/// A record is read, changed, and written only if it is still the one that was read; else it is
-/// read again. So no change made meanwhile by others is lost, and the commit that others wait for
-/// reads nothing but commit numbers.
+/// Applies a merge patch to the records of `ids` that are there and satisfy `filter`; returns how
+/// many.
 pub(crate) fn patch_records(
     collection: &Collection,
     ids: Vec<RecordId>,
     patch: &Value,
     filter: Option<&Filter>,
 ) -> Result<u64> {
-    /// Bounds what one commit holds in memory: at most a gigabyte, for records of the largest size.
-    const IDS_A_COMMIT: usize = 1_024;
     let what = format!("collection `{}`, update", collection.name());
     let Value::Object(patch) = patch else {
         return Err(Error::invalid(format!("{what}: the patch is not a JSON object")));
     };
     check_patch(patch, &what)?;
+    change_records(collection, ids, &|metadata| merge_patch(metadata, patch), filter)
+}
+
+/// Changes the metadata of the records of `ids` that are there and satisfy `filter`; returns how
+/// many.
+///
+/// A record is read, changed, and written only if it is still the one that was read; else it is
+/// read again. So no change made meanwhile by others is lost, and the commit that others wait for
+/// reads nothing but commit numbers.
+pub(crate) fn change_records(
+    collection: &Collection,
+    ids: Vec<RecordId>,
+    change: &dyn Fn(&mut Metadata),
+    filter: Option<&Filter>,
+) -> Result<u64> {
+    /// Bounds what one commit holds in memory: at most a gigabyte, for records of the largest size.
+    const IDS_A_COMMIT: usize = 1_024;
+    let what = format!("collection `{}`, update", collection.name());
     let mut updated = 0;
     for some in ids.chunks(IDS_A_COMMIT) {
         let mut pending = some.to_vec();
         while !pending.is_empty() {
-            let (changed, same) = patched(collection, &pending, patch, filter, &what)?;
+            let (changed, same) = changed(collection, &pending, change, filter, &what)?;
             updated += same;
             if changed.is_empty() {
                 break;
@@ -111,11 +149,11 @@ pub(crate) fn patch_records(
 }
 
 /// The records as they are to be written, with the commit that each was read from; and how many are
-/// already what the patch makes of them.
-fn patched(
+/// already what the change makes of them.
+fn changed(
     collection: &Collection,
     ids: &[RecordId],
-    patch: &Metadata,
+    change: &dyn Fn(&mut Metadata),
     filter: Option<&Filter>,
     what: &str,
 ) -> Result<(Vec<(CheckedRecord, u64)>, u64)> {
@@ -131,7 +169,7 @@ fn patched(
             continue;
         }
         let mut metadata = record.metadata.clone();
-        merge_patch(&mut metadata, patch);
+        change(&mut metadata);
         if metadata == record.metadata {
             same += 1;
             continue;

@@ -4,6 +4,7 @@ mod cli;
 mod collection;
 mod commands;
 mod failure;
+mod grouped;
 mod grpc;
 mod http;
 mod ids;

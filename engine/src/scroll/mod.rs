@@ -171,13 +171,13 @@ impl<'a> Scroll<'a> {
             Some(After::Cursor(cursor)) if cursor.order == self.order => Some(cursor),
             Some(After::Id(id)) if self.order == Order::default() => Some(Cursor::after_id(id)),
             Some(After::Id(_)) => {
-                return Err(self.refused(
-                    "an id is a place in the order of ids only; with order_by \
-                                         use the cursor of the page before",
-                ));
+                let why = "an id is a place in the order of ids only; with order_by use the cursor of \
+                           the page before";
+                return Err(self.refused(why).about("after"));
             }
             Some(After::Cursor(_)) => {
-                return Err(self.refused("the cursor is of a scroll in another order"));
+                let why = "the cursor is of a scroll in another order";
+                return Err(self.refused(why).about("resume"));
             }
         };
         let order = self.order.clone();

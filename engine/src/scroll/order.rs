@@ -98,7 +98,9 @@ impl FromStr for Cursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = |why: String| Error::invalid(format!("this is no cursor of a scroll: {why}"));
+        let refused = |why: String| {
+            Error::invalid(format!("this is no cursor of a scroll: {why}")).about("resume")
+        };
         let text: Text = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
         let id = match text.id {
             TextId::U64(id) => RecordId::U64(id),

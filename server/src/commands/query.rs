@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use serde_json::Value;
 use vecstore::{Collection, ComparedSegment, ErrorKind, RecordId, limits};
 
 use crate::collection::Target;
 use crate::failure::{Failure, Result};
+use crate::grouped::{self, Groups};
 use crate::ids::IdReading;
 use crate::include::{self, Shown};
 use crate::output::Output;
@@ -82,16 +82,9 @@ pub(crate) struct Query {
 
 #[derive(Serialize)]
 struct GroupedAnswer {
-    groups: Vec<ShownGroup>,
-    complete: bool,
+    #[serde(flatten)]
+    found: Groups,
     seconds: f64,
-    steps: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct ShownGroup {
-    value: Value,
-    hits: Vec<ShownRecord>,
 }
 
 #[derive(Serialize)]
@@ -145,7 +138,9 @@ impl Query {
             query = query.score_threshold(score);
         }
         if let Some(field) = &self.group_by {
-            let answer = grouped(query, field, self.group_size, like.as_ref(), &self.include)?;
+            let started = Instant::now();
+            let found = grouped::run(query, field, self.group_size, like.as_ref(), &self.include)?;
+            let answer = GroupedAnswer { found, seconds: started.elapsed().as_secs_f64() };
             db.close()?;
             return print_groups(answer, &self.include, out);
         }
@@ -181,47 +176,20 @@ impl Query {
     }
 }
 
-/// Runs a grouped query. The record that it was asked with takes a place in its own groups, which
-/// are therefore made one larger, and is left out.
-fn grouped(
-    query: vecstore::Query<'_>,
-    field: &str,
-    size: usize,
-    like: Option<&RecordId>,
-    shown: &Shown,
-) -> Result<GroupedAnswer> {
-    let asked_size = size.saturating_add(usize::from(like.is_some() && size > 0));
-    let started = Instant::now();
-    let result = query.group_by(field).group_size(asked_size).run()?;
-    let seconds = started.elapsed().as_secs_f64();
-    let groups = (result.groups.into_iter())
-        .map(|group| ShownGroup {
-            value: group.value,
-            hits: (group.hits.into_iter())
-                .filter(|hit| like != Some(&hit.id))
-                .take(size)
-                .map(|hit| ShownRecord::hit(hit, shown))
-                .collect(),
-        })
-        .filter(|group| !group.hits.is_empty())
-        .collect();
-    Ok(GroupedAnswer { groups, complete: result.complete, seconds, steps: result.steps })
-}
-
 fn print_groups(answer: GroupedAnswer, shown: &Shown, out: &mut Output) -> Result {
     if out.is_json() {
         return out.json(&answer);
     }
-    for group in &answer.groups {
+    let Groups { groups, complete, steps } = &answer.found;
+    for group in groups {
         let value = printable(&records::cell(&group.value));
         out.heading(&value)?;
         out.table(&records::table(&group.hits, shown), 2)?;
     }
-    let incomplete =
-        if answer.complete { "" } else { "; records may be missing, run `vecstore verify`" };
-    let found = units::counted(answer.groups.len() as u64, "group");
+    let incomplete = if *complete { "" } else { "; records may be missing, run `vecstore verify`" };
+    let found = units::counted(groups.len() as u64, "group");
     let elapsed = units::duration(Duration::from_secs_f64(answer.seconds));
-    let summary = format!("{found} in {elapsed}: {}{incomplete}", answer.steps.join("; "));
+    let summary = format!("{found} in {elapsed}: {}{incomplete}", steps.join("; "));
     let summary = out.dimmed(&summary);
     writeln!(out, "{summary}")
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Number, Value};
 use vecstore::RecordId;
 
 use super::proto;
+use crate::grouped::{Groups, ShownGroup};
 use crate::records::ShownRecord;
 use crate::service::model::{self, Id, Params, SearchOptions};
 use crate::service::{Problem, Result};
@@ -200,6 +201,7 @@ pub(super) fn page_message(page: model::Page) -> proto::ScrollResponse {
     proto::ScrollResponse {
         records: page.records.into_iter().map(stored_message).collect(),
         next: page.next.map(|id| id_message(id.0)),
+        cursor: page.cursor,
     }
 }
 
@@ -213,6 +215,41 @@ pub(super) fn collection_message(info: model::CollectionInfo) -> proto::Collecti
         m: small(info.m),
         ef_construction: small(info.ef_construction),
         records: info.records,
+        index: info.index,
+        unindexed: info.unindexed,
+        dates: info.dates,
+    }
+}
+
+pub(super) fn quota(quota: proto::Quota) -> model::Quota {
+    let size = |number: Option<u64>| number.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    model::Quota {
+        records: quota.records,
+        bytes: quota.bytes,
+        batch_records: size(quota.batch_records),
+        results: size(quota.results),
+    }
+}
+
+pub(super) fn quota_message(quota: model::Quota) -> proto::Quota {
+    let count = |number: Option<usize>| number.map(|n| n as u64);
+    proto::Quota {
+        records: quota.records,
+        bytes: quota.bytes,
+        batch_records: count(quota.batch_records),
+        results: count(quota.results),
+    }
+}
+
+pub(super) fn groups_message(found: Groups) -> proto::QueryGroupsResponse {
+    let group = |group: ShownGroup| proto::Group {
+        value: Some(value_message(group.value)),
+        hits: group.hits.into_iter().map(hit_message).collect(),
+    };
+    proto::QueryGroupsResponse {
+        groups: found.groups.into_iter().map(group).collect(),
+        complete: found.complete,
+        steps: found.steps,
     }
 }
 

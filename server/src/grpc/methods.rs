@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{convert, proto, status};
 use crate::service::model::{
-    Count, CreateCollection, Facet, Get, Id, Query, QueryBatch, Remove, Scroll, SearchOptions,
-    Update, Upsert, cosine,
+    Count, CreateCollection, Facet, Get, Id, Query, QueryBatch, QueryGroups, Remove, Scroll,
+    SearchOptions, SetQuota, Update, Upsert, cosine,
 };
 use crate::service::{Call, Kind, Problem, Result as Done, Service};
 
@@ -89,12 +89,7 @@ fn upsert(message: proto::UpsertRequest) -> Done<(String, Upsert)> {
 fn query(message: proto::QueryRequest) -> Done<(String, Query)> {
     let SearchOptions { k, filter, params, ef, recall, exact, score_threshold, include, namespace } =
         convert::options(message.options, message.namespace)?;
-    let given = message.vector.is_some();
-    let vector = given.then(|| convert::vector(message.vector, "vector")).transpose()?;
-    let like = match message.like {
-        Some(id) => Some(convert::id(Some(id), "like")?),
-        None => None,
-    };
+    let (vector, like) = nearest_to(message.vector, message.like)?;
     let query = Query {
         vector,
         like,
@@ -110,6 +105,16 @@ fn query(message: proto::QueryRequest) -> Done<(String, Query)> {
         namespace,
     };
     Ok((message.collection, query))
+}
+
+/// A vector, or the id of a record that has it.
+fn nearest_to(
+    vector: Option<proto::Vector>,
+    like: Option<proto::RecordId>,
+) -> Done<(Option<Vec<f32>>, Option<Id>)> {
+    let vector = vector.map(|vector| convert::vector(Some(vector), "vector")).transpose()?;
+    let like = like.map(|id| convert::id(Some(id), "like")).transpose()?;
+    Ok((vector, like))
 }
 
 /// A list of ids that is empty can't be told from one that was not sent.
@@ -128,7 +133,10 @@ fn scroll(message: proto::ScrollRequest) -> Done<(String, Scroll)> {
         filter,
         params,
         limit: convert::size(message.limit),
+        order_by: message.order_by,
+        descending: message.descending,
         after,
+        resume: message.resume,
         include: convert::include(message.include),
         namespace: message.namespace,
     };
@@ -166,6 +174,12 @@ impl proto::vec_store_server::VecStore for Methods {
             metric: if message.metric.is_empty() { cosine() } else { message.metric },
             m: convert::size(message.m),
             ef_construction: convert::size(message.ef_construction),
+            index: (!message.index.is_empty()).then_some(message.index),
+            unindexed: message.unindexed,
+            dates: message.dates,
+            fields_max: convert::size(message.fields_max),
+            strings_max: convert::size(message.strings_max),
+            string_bytes_max: convert::size(message.string_bytes_max),
             if_not_exists: message.if_not_exists,
         };
         let done = self.service.create_collection(&call, message.name, create).await;
@@ -215,7 +229,7 @@ impl proto::vec_store_server::VecStore for Methods {
                 namespaces: all
                     .namespaces
                     .into_iter()
-                    .map(|n| proto::Namespace { name: n.name, records: n.records })
+                    .map(|n| proto::Namespace { name: n.name, records: n.records, bytes: n.bytes })
                     .collect(),
             }
         }))
@@ -306,6 +320,24 @@ impl proto::vec_store_server::VecStore for Methods {
         close(done.map(|done| proto::RemoveResponse { removed: done.removed }))
     }
 
+    async fn get_quota(&self, request: Request<proto::GetQuotaRequest>) -> Answer<proto::Quota> {
+        let (call, message) = open(request)?;
+        let done = self.service.quota(&call, message.collection, message.namespace).await;
+        close(done.map(convert::quota_message))
+    }
+
+    async fn set_quota(&self, request: Request<proto::SetQuotaRequest>) -> Answer<proto::Quota> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let quota = message
+                .quota
+                .ok_or_else(|| Problem::invalid("quota", "quota: the message is missing"))?;
+            let set = SetQuota { namespace: message.namespace, quota: convert::quota(quota) };
+            self.service.set_quota(&call, message.collection, set).await
+        };
+        close(done.await.map(convert::quota_message))
+    }
+
     async fn scroll(
         &self,
         request: Request<proto::ScrollRequest>,
@@ -387,6 +419,34 @@ impl proto::vec_store_server::VecStore for Methods {
     async fn query(&self, request: Request<proto::QueryRequest>) -> Answer<proto::QueryResponse> {
         let (call, message) = open(request)?;
         close(queried(&self.service, &call, message).await)
+    }
+
+    async fn query_groups(
+        &self,
+        request: Request<proto::QueryGroupsRequest>,
+    ) -> Answer<proto::QueryGroupsResponse> {
+        let (call, message) = open(request)?;
+        let done = async {
+            let options = convert::options(message.options, message.namespace)?;
+            let (vector, like) = nearest_to(message.vector, message.like)?;
+            let groups = QueryGroups {
+                vector,
+                like,
+                group_by: message.group_by,
+                group_size: convert::size(message.group_size),
+                k: options.k,
+                filter: options.filter,
+                params: options.params,
+                ef: options.ef,
+                recall: options.recall,
+                exact: options.exact,
+                score_threshold: options.score_threshold,
+                include: options.include,
+                namespace: options.namespace,
+            };
+            self.service.query_groups(&call, message.collection, groups).await
+        };
+        close(done.await.map(convert::groups_message))
     }
 
     async fn query_batch(

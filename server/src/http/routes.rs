@@ -10,8 +10,8 @@ use super::route::{JSON, NDJSON, PathValues, Route, TEXT, bytes_answer, schema};
 use crate::records::ShownRecord;
 use crate::serve::Readiness;
 use crate::service::model::{
-    Count, CreateCollection, Facet, Get, Id, Nothing, Query, QueryBatch, Record, Remove, Removed,
-    Scroll, Update, Upsert, Upserted,
+    Count, CreateCollection, Facet, Get, Id, Nothing, Query, QueryBatch, QueryGroups, Record,
+    Remove, Removed, Scroll, SetQuota, Update, Upsert, Upserted,
 };
 use crate::service::{Operation as Op, Problem, Result};
 
@@ -25,7 +25,16 @@ struct One {
     include: Option<String>,
 }
 
+/// Whose quota.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct QuotaOf {
+    /// The namespace that it binds; without it, all of them together.
+    namespace: Option<String>,
+}
+
 const COLLECTION: &str = "/v1/collections/{collection}";
+const QUOTA: &str = "/v1/collections/{collection}/quota";
 
 /// Every route of `/v1`, and those that concern the server.
 pub(super) fn all(readiness: Readiness) -> Vec<Route> {
@@ -89,6 +98,24 @@ fn collections() -> Vec<Route> {
             "Remove all records of a namespace",
             |service, call, path| async move {
                 service.remove_namespace(&call, collection(&path), path.text("namespace")).await
+            },
+        ),
+        Route::with_parameters(
+            Method::GET,
+            QUOTA,
+            Op::GetQuota,
+            "The quota of a namespace, or of the whole collection; null is no bound",
+            |service, call, path, of: QuotaOf| async move {
+                service.quota(&call, collection(&path), of.namespace).await
+            },
+        ),
+        Route::json(
+            Method::PUT,
+            QUOTA,
+            Op::SetQuota,
+            "Set the quota of a namespace, or of the whole collection",
+            |service, call, path, body: SetQuota| async move {
+                service.set_quota(&call, collection(&path), body).await
             },
         ),
         Route::plain(
@@ -183,7 +210,7 @@ fn records() -> Vec<Route> {
             Method::POST,
             "/v1/collections/{collection}/records/scroll",
             Op::Scroll,
-            "A page of records in the order of their ids",
+            "A page of records in the order of their ids, or of a field",
             |service, call, path, body: Scroll| async move {
                 service.scroll(&call, collection(&path), body).await
             },
@@ -236,6 +263,15 @@ fn records() -> Vec<Route> {
             "The records nearest to a vector",
             |service, call, path, body: Query| async move {
                 service.query(&call, collection(&path), body).await
+            },
+        ),
+        Route::json(
+            Method::POST,
+            "/v1/collections/{collection}/query/groups",
+            Op::QueryGroups,
+            "The records nearest to a vector, by the values of a field",
+            |service, call, path, body: QueryGroups| async move {
+                service.query_groups(&call, collection(&path), body).await
             },
         ),
         Route::json(

@@ -31,6 +31,10 @@ pub(super) async fn create(asked: Asked) -> Result<Value> {
             return Err(unsupported(copies));
         }
     }
+    // Clients name it where there are none.
+    if let Some(sparse) = fields.object("sparse_vectors")? {
+        sparse.finish()?;
+    }
     let mut options = Hnsw::default();
     options.take(&mut fields)?;
     let mut vectors = fields
@@ -66,6 +70,12 @@ pub(super) async fn create(asked: Asked) -> Result<Value> {
         metric: metric.to_owned(),
         m: options.m,
         ef_construction: options.ef_construct,
+        index: None,
+        unindexed: Vec::new(),
+        dates: Vec::new(),
+        fields_max: None,
+        strings_max: None,
+        string_bytes_max: None,
         if_not_exists: false,
     };
     let name = asked.collection.clone();

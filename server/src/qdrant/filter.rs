@@ -85,10 +85,45 @@ fn condition(mut fields: Fields, depth: usize) -> Result<Value> {
     Ok(read)
 }
 
-/// `a.b[].c` as a list of names; names in double quotes may have dots.
+/// The path in field `name` as VecStore has it, names joined by dots.
+pub(super) fn plain_field(fields: &mut Fields, name: &str) -> Result<String> {
+    let place = fields.place(name);
+    let names = names(fields, name)?;
+    if names.iter().any(|name| name.contains('.')) {
+        return Err(unsupported(&place));
+    }
+    Ok(names.join("."))
+}
+
+/// The expression of what has a place in the order of a field: numbers and dates, from `start_from`
+/// on.
+pub(super) fn ordered_from(field: &str, descending: bool, order: &mut Fields) -> Result<String> {
+    let place = order.place("start_from");
+    let names: Vec<&str> = field.split('.').collect();
+    let test = |op: &str, value: Value| json!({"field": names, "op": op, "value": value});
+    let op = if descending { "<=" } else { ">=" };
+    let tree = match bound(order, "start_from")? {
+        Some(from) => test(op, from),
+        None => {
+            let number = if descending { f64::MAX } else { f64::MIN };
+            let date = if descending { "9999-12-31T23:59:59Z" } else { "0001-01-01T00:00:00Z" };
+            json!({"or": [test(op, json!(number)), test(op, json!({ "date": date }))]})
+        }
+    };
+    let filter = Filter::from_json(&tree)
+        .map_err(|error| Problem::invalid(&place, format!("{place}: {error}")))?;
+    Ok(filter.to_string())
+}
+
+/// The path in `key`.
 fn path(fields: &mut Fields) -> Result<Value> {
-    let place = fields.place("key");
-    let key: String = fields.require("key")?;
+    Ok(json!(names(fields, "key")?))
+}
+
+/// `a.b[].c` as a list of names; names in double quotes may have dots.
+fn names(fields: &mut Fields, name: &str) -> Result<Vec<String>> {
+    let place = fields.place(name);
+    let key: String = fields.require(name)?;
     let wrong = |what: &str| Problem::invalid(&place, format!("{place}: `{key}`: {what}"));
     let mut names: Vec<String> = Vec::new();
     let mut rest = key.as_str();
@@ -112,7 +147,7 @@ fn path(fields: &mut Fields) -> Result<Value> {
         }
         match after.strip_prefix('.') {
             Some(further) => rest = further,
-            None if after.is_empty() => return Ok(json!(names)),
+            None if after.is_empty() => return Ok(names),
             None => return Err(wrong("expected a dot")),
         }
     }

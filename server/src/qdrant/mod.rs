@@ -6,11 +6,15 @@
 //!   no answer depends on it.
 //! - Paths of a filter reach into arrays without `[]`, and `1` equals `1.0`, as everywhere in
 //!   VecStore; of an array of dates, two elements may satisfy the two ends of an open range.
+//! - Of an array, a scroll by a field counts the value that comes first, and dates are ordered as text;
+//!   a point makes a group of each string or integer it has, whatever else is in the array.
 //! - Every field is indexed; creating a payload index does nothing.
 
+mod changes;
 mod collections;
 mod fields;
 mod filter;
+mod mmr;
 mod payload;
 mod points;
 
@@ -62,10 +66,17 @@ const ROUTES: &[(Method, &str, Op, Act)] = &[
     route!(PUT "/collections/{collection}/points" Upsert points::upsert),
     route!(POST "/collections/{collection}/points" Get points::retrieve),
     route!(POST "/collections/{collection}/points/delete" Remove points::delete),
+    route!(POST "/collections/{collection}/points/payload" Update changes::set),
+    route!(PUT "/collections/{collection}/points/payload" Update changes::overwrite),
+    route!(POST "/collections/{collection}/points/payload/delete" Update changes::delete),
+    route!(POST "/collections/{collection}/points/payload/clear" Update changes::clear),
+    route!(POST "/collections/{collection}/facet" Facet points::facet),
     route!(POST "/collections/{collection}/points/scroll" Scroll points::scroll),
     route!(POST "/collections/{collection}/points/count" Count points::count),
     route!(POST "/collections/{collection}/points/query" Query points::query),
     route!(POST "/collections/{collection}/points/query/batch" QueryStream points::query_batch),
+    route!(POST "/collections/{collection}/points/query/groups" QueryGroups points::query_groups),
+    route!(POST "/collections/{collection}/points/search/groups" QueryGroups points::search_groups),
     route!(POST "/collections/{collection}/points/search" Query points::search),
     route!(POST "/collections/{collection}/points/search/batch" QueryStream points::search_batch),
 ];

@@ -12,7 +12,7 @@ use crate::service::{Problem, Result};
 #[derive(Debug)]
 pub(super) struct Wanted {
     payload: Payload,
-    vector: bool,
+    pub(super) vector: bool,
 }
 
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Wanted {
                 Value::Object(map)
             }
         };
-        if let Some(mut vector) = record.vector {
+        if let Some(mut vector) = record.vector.filter(|_| self.vector) {
             if metric == Metric::Cosine {
                 let norm = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
                 vector.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
@@ -95,7 +95,7 @@ impl Wanted {
     }
 }
 
-fn paths(list: Value, place: &str) -> Result<Vec<Vec<String>>> {
+pub(super) fn paths(list: Value, place: &str) -> Result<Vec<Vec<String>>> {
     let wrong = || Problem::invalid(place, format!("{place}: expected names, without brackets"));
     let Value::Array(items) = list else { return Err(wrong()) };
     items
@@ -130,7 +130,7 @@ fn keep(map: &Map<String, Value>, path: &[String], kept: &mut Map<String, Value>
     }
 }
 
-fn remove(map: &mut Map<String, Value>, path: &[String]) {
+pub(super) fn remove(map: &mut Map<String, Value>, path: &[String]) {
     let Some((name, rest)) = path.split_first() else { return };
     if rest.is_empty() {
         map.remove(name);

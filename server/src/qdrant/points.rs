@@ -3,10 +3,15 @@
 use serde_json::{Map, Value, json};
 use vecstore::{Metric, limits};
 
+use super::changes::selector;
 use super::fields::{self, Fields, point_id, point_ids, unsupported};
+use super::mmr::Mmr;
 use super::payload::Wanted;
 use super::{Asked, completed, filter};
-use crate::service::model::{Count, Get, Id, Query, Record, Remove, Scroll, Upsert};
+use crate::http::off_the_worker;
+use crate::service::model::{
+    Count, Facet, Get, Id, Query, QueryGroups, Record, Remove, Scroll, Upsert,
+};
 use crate::service::{Call, Problem, Result, Service};
 
 pub(super) async fn upsert(asked: Asked) -> Result<Value> {
@@ -91,19 +96,12 @@ pub(super) async fn retrieve(asked: Asked) -> Result<Value> {
 
 pub(super) async fn delete(asked: Asked) -> Result<Value> {
     let mut fields = asked.fields;
-    let ids = fields.read("points")?.map(|ids| point_ids(ids, "points")).transpose()?;
-    let given = fields.has("filter");
-    let filter = filter::expression(fields.object("filter")?)?;
+    let (ids, filter) = selector(&mut fields)?;
     fields.finish()?;
-    // A filter without conditions holds for every point; without a filter nothing is deleted.
-    let filter = filter.or_else(|| given.then(|| EVERYTHING.to_owned()));
     let remove = Remove { ids, filter, params: Map::new(), namespace: String::new() };
     asked.service.remove(&asked.call, asked.collection, remove).await?;
     Ok(completed())
 }
-
-/// Holds for every record: two-valued logic makes one of the two true.
-const EVERYTHING: &str = "EXISTS x OR NOT EXISTS x";
 
 pub(super) async fn scroll(asked: Asked) -> Result<Value> {
     let mut fields = asked.fields;
@@ -114,9 +112,32 @@ pub(super) async fn scroll(asked: Asked) -> Result<Value> {
     }
     let offset = fields.take("offset").map(|id| point_id(&id, "offset")).transpose()?;
     let filter = filter::expression(fields.object("filter")?)?;
+    let order = order(&mut fields)?;
     let wanted = Wanted::take(&mut fields, true)?;
     fields.finish()?;
     let metric = asked.service.metric(&asked.collection)?;
+    if let Some(Order { field, descending, within }) = order {
+        if offset.is_some() {
+            let message = "offset: a point's id is no place in the order of a field";
+            return Err(Problem::invalid("offset", message));
+        }
+        let filter = match filter {
+            Some(filter) => format!("({filter}) AND ({within})"),
+            None => within,
+        };
+        let request = Scroll {
+            filter: Some(filter),
+            limit: Some(limit),
+            order_by: Some(field),
+            descending,
+            include: Some(wanted.include()),
+            ..Scroll::default()
+        };
+        let page = asked.service.scroll(&asked.call, asked.collection, request).await?;
+        let points: Vec<Value> =
+            page.records.into_iter().map(|record| wanted.show(record, metric)).collect();
+        return Ok(json!({"points": points, "next_page_offset": null}));
+    }
     // The offset is the first of the page, and the one after the page is the next offset.
     let request = Scroll {
         filter,
@@ -131,6 +152,60 @@ pub(super) async fn scroll(asked: Asked) -> Result<Value> {
     let points: Vec<Value> =
         page.records.into_iter().map(|record| wanted.show(record, metric)).collect();
     Ok(json!({"points": points, "next_page_offset": next}))
+}
+
+/// The order of a scroll by a field.
+struct Order {
+    field: String,
+    descending: bool,
+    /// The points that have a place in it.
+    within: String,
+}
+
+/// `order_by`: a key, or `{key, direction, start_from}`. Points without a number or a date in the field
+/// have no place.
+fn order(fields: &mut Fields) -> Result<Option<Order>> {
+    let place = fields.place("order_by");
+    let mut order = match fields.take("order_by") {
+        None => return Ok(None),
+        Some(key @ Value::String(_)) => Fields::new(json!({ "key": key }), &place)?,
+        Some(order) => Fields::new(order, &place)?,
+    };
+    let field = filter::plain_field(&mut order, "key")?;
+    let descending = match order.read::<String>("direction")?.as_deref() {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(_) => return Err(unsupported(&order.place("direction"))),
+    };
+    let within = filter::ordered_from(&field, descending, &mut order)?;
+    order.finish()?;
+    Ok(Some(Order { field, descending, within }))
+}
+
+/// The values of a field and how many points have each: strings, integers and booleans.
+pub(super) async fn facet(asked: Asked) -> Result<Value> {
+    let mut fields = asked.fields;
+    let field = filter::plain_field(&mut fields, "key")?;
+    let limit = fields.read::<usize>("limit")?.unwrap_or(10);
+    // Every count is exact.
+    let _: Option<bool> = fields.read("exact")?;
+    let filter = filter::expression(fields.object("filter")?)?;
+    fields.finish()?;
+    let request = Facet {
+        field,
+        filter,
+        params: Map::new(),
+        limit: Some(limits::PAGE_RECORDS_MAX),
+        namespace: String::new(),
+    };
+    let counts = asked.service.facet(&asked.call, asked.collection, request).await?;
+    let known = |value: &Value| value.is_string() || value.is_boolean() || value.is_i64();
+    let hits: Vec<Value> = (counts.values.into_iter())
+        .filter(|counted| known(&counted.value))
+        .take(limit)
+        .map(|counted| json!({"value": counted.value, "count": counted.count}))
+        .collect();
+    Ok(json!({ "hits": hits }))
 }
 
 pub(super) async fn count(asked: Asked) -> Result<Value> {
@@ -185,13 +260,127 @@ async fn nearest(
     mut fields: Fields,
     name: &'static str,
 ) -> Result<Value> {
+    let metric = service.metric(collection)?;
+    let Search { vector, like, mmr, limit, effort, score_threshold, filter } =
+        search_of(&mut fields, name, metric)?;
+    let offset = fields.read::<usize>("offset")?.unwrap_or(0);
+    let mut wanted = Wanted::take(&mut fields, false)?;
+    fields.finish()?;
+    let most = limit.unwrap_or(10).saturating_add(offset);
+    let (mut k, shows_vector) = (most, wanted.vector);
+    if let Some(mmr) = &mmr {
+        k = mmr.candidates.unwrap_or(limit.unwrap_or(10));
+        mmr.check(k, most)?;
+        wanted.vector = true;
+    }
+    let query = Query {
+        vector,
+        like,
+        explain: false,
+        k: Some(k),
+        filter,
+        params: Map::new(),
+        ef: effort.ef,
+        recall: None,
+        exact: effort.exact,
+        score_threshold,
+        include: Some(wanted.include()),
+        namespace: String::new(),
+    };
+    let answer = service.query(call, collection.to_owned(), query).await?;
+    wanted.vector = shows_vector;
+    let hits = match mmr {
+        None => answer.hits,
+        Some(mmr) => off_the_worker(true, || mmr.choose(answer.hits, most, metric)),
+    };
+    let hits = hits.into_iter().skip(offset);
+    Ok(hits.map(|hit| wanted.show(hit, metric)).collect())
+}
+
+pub(super) async fn query_groups(asked: Asked) -> Result<Value> {
+    groups(asked, "query").await
+}
+
+pub(super) async fn search_groups(asked: Asked) -> Result<Value> {
+    groups(asked, "vector").await
+}
+
+/// The points nearest to a vector, by the values of a field: strings and integers.
+async fn groups(asked: Asked, name: &'static str) -> Result<Value> {
+    let mut fields = asked.fields;
+    let metric = asked.service.metric(&asked.collection)?;
+    let Search { vector, like, mmr, limit, effort, score_threshold, filter } =
+        search_of(&mut fields, name, metric)?;
+    if mmr.is_some() {
+        return Err(unsupported("query.mmr"));
+    }
+    let field = filter::plain_field(&mut fields, "group_by")?;
+    let size = fields.read::<usize>("group_size")?.unwrap_or(3);
+    let wanted = Wanted::take(&mut fields, false)?;
+    fields.finish()?;
+    let limit = limit.unwrap_or(10);
+    // Values that make no group there may take places, so more are asked for if too few are left.
+    let most = limits::K_MAX / size.saturating_add(usize::from(like.is_some())).max(1);
+    let mut asked_for = limit;
+    loop {
+        let request = QueryGroups {
+            vector: vector.clone(),
+            like: like.clone(),
+            group_by: field.clone(),
+            group_size: Some(size),
+            k: Some(asked_for),
+            filter: filter.clone(),
+            params: Map::new(),
+            ef: effort.ef,
+            recall: None,
+            exact: effort.exact,
+            score_threshold,
+            include: Some(wanted.include()),
+            namespace: String::new(),
+        };
+        let found =
+            asked.service.query_groups(&asked.call, asked.collection.clone(), request).await?;
+        let all_seen = found.groups.len() < asked_for;
+        let proper = |value: &Value| value.is_string() || value.is_i64();
+        let mut groups = found.groups;
+        groups.retain(|group| proper(&group.value));
+        if groups.len() >= limit || all_seen || asked_for >= most {
+            groups.truncate(limit);
+            let shown = groups.into_iter().map(|group| {
+                let hits: Vec<Value> =
+                    group.hits.into_iter().map(|hit| wanted.show(hit, metric)).collect();
+                json!({"id": group.value, "hits": hits})
+            });
+            return Ok(json!({ "groups": shown.collect::<Vec<_>>() }));
+        }
+        asked_for = asked_for.saturating_mul(4).min(most);
+    }
+}
+
+/// What a search and a grouped one have in common.
+struct Search {
+    vector: Option<Vec<f32>>,
+    like: Option<Id>,
+    mmr: Option<Mmr>,
+    limit: Option<usize>,
+    effort: Effort,
+    score_threshold: Option<f32>,
+    filter: Option<String>,
+}
+
+struct Effort {
+    ef: Option<usize>,
+    exact: Option<bool>,
+}
+
+/// Takes its fields; the vector is in the one called `name`.
+fn search_of(fields: &mut Fields, name: &'static str, metric: Metric) -> Result<Search> {
     let place = fields.place(name);
-    let (vector, like) = target(fields.require(name)?, &place)?;
+    let Target { vector, like, mmr } = target(fields.require(name)?, &place)?;
     if fields.read::<String>("using")?.is_some_and(|name| !name.is_empty()) {
         return Err(unsupported(&fields.place("using")));
     }
-    let limit = fields.read::<usize>("limit")?.unwrap_or(10);
-    let offset = fields.read::<usize>("offset")?.unwrap_or(0);
+    let limit = fields.read::<usize>("limit")?;
     let threshold = fields.read::<f32>("score_threshold")?;
     let (mut ef, mut exact) = (None, None);
     if let Some(mut params) = fields.object("params")? {
@@ -202,44 +391,39 @@ async fn nearest(
         }
         params.finish()?;
     }
+    // An exact search keeps no candidates.
+    let effort = Effort { ef: ef.filter(|_| exact != Some(true)), exact };
+    // There, distances are scores.
+    let score_threshold = threshold.map(|t| if metric == Metric::Euclidean { -t } else { t });
     let filter = filter::expression(fields.object("filter")?)?;
-    let wanted = Wanted::take(&mut fields, false)?;
-    fields.finish()?;
-    let metric = service.metric(collection)?;
-    let query = Query {
-        vector,
-        like,
-        explain: false,
-        k: Some(limit.saturating_add(offset)),
-        filter,
-        params: Map::new(),
-        // An exact search keeps no candidates.
-        ef: ef.filter(|_| exact != Some(true)),
-        recall: None,
-        exact,
-        // There, distances are scores.
-        score_threshold: threshold.map(|t| if metric == Metric::Euclidean { -t } else { t }),
-        include: Some(wanted.include()),
-        namespace: String::new(),
-    };
-    let answer = service.query(call, collection.to_owned(), query).await?;
-    let hits = answer.hits.into_iter().skip(offset);
-    Ok(hits.map(|hit| wanted.show(hit, metric)).collect())
+    Ok(Search { vector, like, mmr, limit, effort, score_threshold, filter })
 }
 
-/// A vector, a point's id, or `{"nearest": one of them}`.
-fn target(value: Value, place: &str) -> Result<(Option<Vec<f32>>, Option<Id>)> {
+/// What a search is near to.
+#[derive(Default)]
+struct Target {
+    vector: Option<Vec<f32>>,
+    like: Option<Id>,
+    mmr: Option<Mmr>,
+}
+
+/// A vector or a point's id, or `{"nearest": one of them, "mmr": …}`.
+fn target(value: Value, place: &str) -> Result<Target> {
     match value {
         Value::Object(map) => {
             let mut fields = Fields::new(Value::Object(map), place)?;
             let nearest = fields.take("nearest");
+            let mmr_place = fields.place("mmr");
+            let mmr = fields.take("mmr").map(|mmr| Mmr::read(mmr, &mmr_place)).transpose()?;
             fields.finish()?;
             match nearest {
                 Some(Value::Object(_)) | None => Err(unsupported(place)),
-                Some(value) => target(value, place),
+                Some(value) => Ok(Target { mmr, ..target(value, place)? }),
             }
         }
-        Value::Array(_) => Ok((Some(vector_of(value, place)?), None)),
-        id => Ok((None, Some(point_id(&id, place)?))),
+        Value::Array(_) => {
+            Ok(Target { vector: Some(vector_of(value, place)?), ..Target::default() })
+        }
+        id => Ok(Target { like: Some(point_id(&id, place)?), ..Target::default() }),
     }
 }

@@ -4,9 +4,9 @@ use vecstore::{CollectionOptions, Database, ErrorKind, Metric, SnapshotInfo};
 
 use super::model::{
     CollectionInfo, Collections, CreateCollection, CreatedCollection, NamespaceInfo, Namespaces,
-    Snapshot, Snapshots,
+    Quota, SetQuota, Snapshot, Snapshots,
 };
-use super::{Call, Problem, Result, Service};
+use super::{Call, Problem, Result, Service, target};
 
 impl Service {
     pub(crate) async fn create_collection(
@@ -26,6 +26,21 @@ impl Service {
             }
             if let Some(ef_construction) = request.ef_construction {
                 options = options.ef_construction(ef_construction);
+            }
+            if let Some(index) = &request.index {
+                options = options.index(index.parse()?);
+            }
+            options =
+                request.unindexed.iter().fold(options, |options, field| options.unindexed(field));
+            options = request.dates.iter().fold(options, |options, field| options.date(field));
+            if let Some(most) = request.fields_max {
+                options = options.fields_max(most);
+            }
+            if let Some(most) = request.strings_max {
+                options = options.strings_max(most);
+            }
+            if let Some(most) = request.string_bytes_max {
+                options = options.string_bytes_max(most);
             }
             match db.create_collection(&name, options.clone()) {
                 Ok(_) => Ok(CreatedCollection { created: true, collection: info(db, &name)? }),
@@ -73,10 +88,48 @@ impl Service {
 
     pub(crate) async fn namespaces(&self, call: &Call, name: String) -> Result<Namespaces> {
         self.inspect(call, move |db| {
-            let all = db.collection(&name)?.namespaces()?;
-            let namespaces =
-                all.into_iter().map(|(name, records)| NamespaceInfo { name, records }).collect();
-            Ok(Namespaces { namespaces })
+            let all = db.collection(&name)?.list_namespaces()?.into_iter();
+            let shown = |n: vecstore::NamespaceInfo| NamespaceInfo {
+                name: n.name,
+                records: n.records,
+                bytes: n.bytes,
+            };
+            Ok(Namespaces { namespaces: all.map(shown).collect() })
+        })
+        .await
+    }
+
+    /// The quota of a namespace, or that of the collection.
+    pub(crate) async fn quota(
+        &self,
+        call: &Call,
+        name: String,
+        namespace: Option<String>,
+    ) -> Result<Quota> {
+        self.inspect(call, move |db| {
+            let quota = match namespace {
+                Some(namespace) => target(db, &name, &namespace)?.namespace_quota()?,
+                None => db.collection(&name)?.quota()?,
+            };
+            Ok(quota.into())
+        })
+        .await
+    }
+
+    /// Sets a quota; answered when it is durable.
+    pub(crate) async fn set_quota(
+        &self,
+        call: &Call,
+        name: String,
+        request: SetQuota,
+    ) -> Result<Quota> {
+        self.write(call, 1, move |db| {
+            let quota = vecstore::Quota::from(request.quota.clone());
+            match request.namespace {
+                Some(namespace) => target(db, &name, &namespace)?.set_namespace_quota(quota)?,
+                None => db.collection(&name)?.set_quota(quota)?,
+            }
+            Ok(request.quota)
         })
         .await
     }
@@ -112,8 +165,25 @@ fn info(db: &Database, name: &str) -> Result<CollectionInfo> {
         metric: settings.metric().name().to_owned(),
         m: settings.graph_m(),
         ef_construction: settings.graph_ef_construction(),
+        index: settings.index_option().name().to_owned(),
+        unindexed: settings.unindexed_fields().map(str::to_owned).collect(),
+        dates: settings.date_fields().map(str::to_owned).collect(),
         records,
     })
+}
+
+impl From<vecstore::Quota> for Quota {
+    fn from(quota: vecstore::Quota) -> Self {
+        let vecstore::Quota { records, bytes, batch_records, results } = quota;
+        Quota { records, bytes, batch_records, results }
+    }
+}
+
+impl From<Quota> for vecstore::Quota {
+    fn from(quota: Quota) -> Self {
+        let Quota { records, bytes, batch_records, results } = quota;
+        vecstore::Quota { records, bytes, batch_records, results }
+    }
 }
 
 impl From<SnapshotInfo> for Snapshot {

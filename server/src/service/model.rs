@@ -72,6 +72,20 @@ pub(crate) struct CreateCollection {
     pub(crate) m: Option<usize>,
     /// Candidates kept while a record is linked.
     pub(crate) ef_construction: Option<usize>,
+    /// What finds the nearest records: `auto`, `graph` or `clusters`.
+    pub(crate) index: Option<String>,
+    /// Metadata fields that are not indexed, with all beneath them.
+    #[serde(default)]
+    pub(crate) unindexed: Vec<String>,
+    /// Metadata fields whose strings are dates.
+    #[serde(default)]
+    pub(crate) dates: Vec<String>,
+    /// Fields that a segment indexes.
+    pub(crate) fields_max: Option<usize>,
+    /// Distinct strings of a field that a segment indexes.
+    pub(crate) strings_max: Option<usize>,
+    /// Bytes of the longest string that is indexed.
+    pub(crate) string_bytes_max: Option<usize>,
     /// No error if there is one with the same settings.
     #[serde(default)]
     pub(crate) if_not_exists: bool,
@@ -90,6 +104,12 @@ pub(crate) struct CollectionInfo {
     pub(crate) metric: String,
     pub(crate) m: usize,
     pub(crate) ef_construction: usize,
+    /// What finds the nearest records: `auto`, `graph` or `clusters`.
+    pub(crate) index: String,
+    /// Metadata fields that are not indexed, with all beneath them.
+    pub(crate) unindexed: Vec<String>,
+    /// Metadata fields whose strings are dates.
+    pub(crate) dates: Vec<String>,
     /// Records in all namespaces.
     pub(crate) records: u64,
 }
@@ -113,6 +133,32 @@ pub(crate) struct Collections {
 pub(crate) struct NamespaceInfo {
     pub(crate) name: String,
     pub(crate) records: u64,
+    /// Its share of segment files and memory.
+    pub(crate) bytes: u64,
+}
+
+/// What a collection or a namespace may hold and ask for; what is absent or null is not bounded.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quota {
+    /// Records.
+    pub(crate) records: Option<u64>,
+    /// Bytes of segment files and of records in memory.
+    pub(crate) bytes: Option<u64>,
+    /// Records of one upsert.
+    pub(crate) batch_records: Option<usize>,
+    /// Records that one query returns.
+    pub(crate) results: Option<usize>,
+}
+
+/// A quota to be set.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetQuota {
+    /// The namespace that it binds; without it, all of them together.
+    pub(crate) namespace: Option<String>,
+    /// Takes the place of the one there is.
+    pub(crate) quota: Quota,
 }
 
 /// Namespaces that have records, ascending by name.
@@ -209,7 +255,7 @@ pub(crate) struct Updated {
     pub(crate) updated: u64,
 }
 
-/// A page of records, ascending by id: integers, then UUIDs, then strings.
+/// A page of records: ascending by id (integers, then UUIDs, then strings), or ordered by a field.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scroll {
@@ -219,8 +265,15 @@ pub(crate) struct Scroll {
     pub(crate) params: Params,
     /// Records a page; default 100.
     pub(crate) limit: Option<usize>,
-    /// Only records after this one.
+    /// Order by this metadata field, equal values by id; records without it come last.
+    pub(crate) order_by: Option<String>,
+    /// Largest value first; needs `order_by`.
+    #[serde(default)]
+    pub(crate) descending: bool,
+    /// Only records after this one, in the order of ids.
     pub(crate) after: Option<Id>,
+    /// Go on where a page ended: its `cursor`, with the same order.
+    pub(crate) resume: Option<String>,
     /// `metadata`, `metadata.FIELD`, `vector`; without it, metadata.
     pub(crate) include: Option<Vec<String>>,
     #[serde(default)]
@@ -231,8 +284,10 @@ pub(crate) struct Scroll {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Page {
     pub(crate) records: Vec<ShownRecord>,
-    /// Hand it to `after`; null on the last page.
+    /// The last id; hand it to `after`, in the order of ids. Null on the last page.
     pub(crate) next: Option<Id>,
+    /// Hand it to `resume`, in any order; null on the last page.
+    pub(crate) cursor: Option<String>,
 }
 
 /// Records to be counted.
@@ -369,6 +424,20 @@ search_request! {
     /// The same question for many vectors, as of one moment, on all cores.
     struct QueryBatch {
         vectors: Vec<Vec<f32>>,
+    }
+}
+
+search_request! {
+    /// The records nearest to a vector, by the values of a field; give `vector` or `like`. `k` is
+    /// the number of groups.
+    struct QueryGroups {
+        vector: Option<Vec<f32>>,
+        /// The vector of this record, which is itself left out of the hits.
+        like: Option<Id>,
+        /// The metadata field whose values make the groups.
+        group_by: String,
+        /// Records of each group; default 1.
+        group_size: Option<usize>,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use vecstore::{Database, RecordId};
 
 use super::model::{
@@ -90,12 +91,32 @@ impl Service {
         let items = request.ids.as_ref().map_or(1, Vec::len);
         self.write(call, items, move |db| {
             let docs = target(db, &collection, &request.namespace)?;
-            let patch = serde_json::Value::Object(request.patch);
+            let patch = Value::Object(request.patch);
             let updated = match chosen(request.ids, request.filter, &request.params)? {
                 Chosen::Ids(ids) => docs.update_many(&ids, patch)?,
                 Chosen::Filter(filter) => {
                     docs.select(filter.as_str()).bind_all(request.params).update(patch)?
                 }
+            };
+            Ok(Updated { updated })
+        })
+        .await
+    }
+
+    /// Changes metadata by a function, for what a merge patch can't say.
+    pub(crate) async fn change(
+        &self,
+        call: &Call,
+        collection: String,
+        of: (Option<Vec<Id>>, Option<String>),
+        change: impl Fn(&mut Map<String, Value>) + Send + 'static,
+    ) -> Result<Updated> {
+        let items = of.0.as_ref().map_or(1, Vec::len);
+        self.write(call, items, move |db| {
+            let docs = db.collection(&collection)?;
+            let updated = match chosen(of.0, of.1, &Params::new())? {
+                Chosen::Ids(ids) => docs.change_many(&ids, change)?,
+                Chosen::Filter(filter) => docs.select(filter.as_str()).change(change)?,
             };
             Ok(Updated { updated })
         })
@@ -124,9 +145,7 @@ impl Service {
         let shown = shown(request.include.as_deref())?;
         self.read(call, move |db, _| {
             let docs = target(db, &collection, &request.namespace)?;
-            let filter = request.filter.as_deref();
-            let page = prepare(docs.scroll(), filter, &request, &shown).run()?;
-            Ok(shown_page(page, &shown))
+            Ok(shown_page(prepare(docs.scroll(), &request, &shown)?.run()?, &shown))
         })
         .await
     }
@@ -238,13 +257,13 @@ impl Pages {
             .read(&self.call.next_part(), move |db, _| {
                 let shown = shown(mine.include.as_deref())?;
                 let docs = target(db, &collection, &mine.namespace)?;
-                let page = prepare(docs.scroll(), mine.filter.as_deref(), &mine, &shown).run()?;
-                Ok(shown_page(page, &shown))
+                Ok(shown_page(prepare(docs.scroll(), &mine, &shown)?.run()?, &shown))
             })
             .await?;
-        if let Some(next) = &page.next {
+        if let Some(cursor) = &page.cursor {
             let request = Arc::unwrap_or_clone(request);
-            self.request = Some(Arc::new(Scroll { after: Some(next.clone()), ..request }));
+            let resume = Some(cursor.clone());
+            self.request = Some(Arc::new(Scroll { after: None, resume, ..request }));
         }
         Ok(Some(page))
     }
@@ -252,11 +271,10 @@ impl Pages {
 
 fn prepare<'a>(
     mut scroll: vecstore::Scroll<'a>,
-    filter: Option<&'a str>,
-    request: &Scroll,
+    request: &'a Scroll,
     shown: &Shown,
-) -> vecstore::Scroll<'a> {
-    if let Some(filter) = filter {
+) -> Result<vecstore::Scroll<'a>> {
+    if let Some(filter) = &request.filter {
         scroll = scroll.filter(filter);
     }
     for (name, value) in &request.params {
@@ -265,20 +283,35 @@ fn prepare<'a>(
     if let Some(limit) = request.limit {
         scroll = scroll.limit(limit);
     }
-    if let Some(after) = &request.after {
-        scroll = scroll.after(&after.0);
+    match (&request.order_by, request.descending) {
+        (Some(field), false) => scroll = scroll.order_by(field),
+        (Some(field), true) => scroll = scroll.order_by_descending(field),
+        (None, false) => {}
+        (None, true) => {
+            return Err(Problem::invalid("descending", "`descending` needs `order_by`"));
+        }
     }
-    scroll.include(shown.include())
+    match (&request.after, &request.resume) {
+        (Some(after), None) => scroll = scroll.after(&after.0),
+        (None, Some(cursor)) => {
+            scroll = scroll.resume(cursor.parse()?);
+        }
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid("resume", "give either `after` or `resume`"));
+        }
+        (None, None) => {}
+    }
+    Ok(scroll.include(shown.include()))
 }
 
 fn shown_page(page: vecstore::Page, shown: &Shown) -> Page {
     let records = page.records.into_iter().map(|r| ShownRecord::stored(r, shown)).collect();
-    Page { records, next: page.next.map(Id) }
+    let cursor = page.cursor.map(|cursor| cursor.to_string());
+    Page { records, next: page.next.map(Id), cursor }
 }
 
 impl From<Record> for vecstore::Record {
     fn from(record: Record) -> Self {
-        vecstore::Record::new(record.id.0, record.vector)
-            .metadata(serde_json::Value::Object(record.metadata))
+        vecstore::Record::new(record.id.0, record.vector).metadata(Value::Object(record.metadata))
     }
 }

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use vecstore::{Collection, ErrorKind, Query as EngineQuery, limits};
 
-use super::model::{Query, QueryAnswer, QueryAnswers, QueryBatch, SearchOptions};
+use super::model::{Query, QueryAnswer, QueryAnswers, QueryBatch, QueryGroups, SearchOptions};
 use super::records::shown;
 use super::{Call, Kind, LaneKind, Problem, Result, Service, target};
+use crate::grouped::{self, Groups};
 use crate::records::ShownRecord;
 
 impl Service {
@@ -23,26 +24,16 @@ impl Service {
             let docs = target(db, &collection, &options.namespace)?;
             let like = request.like.map(|id| id.0);
             let k = options.k.unwrap_or(DEFAULT_K);
-            let (vector, wanted) = match (request.vector, &like) {
-                (Some(vector), None) => (vector, k),
-                // The record itself takes a place.
-                (None, Some(id)) if k < limits::K_MAX => {
-                    (vector_of(&docs, id)?, k + usize::from(k > 0))
-                }
-                (None, Some(_)) => {
-                    let message = format!("with `like`, k can be at most {}", limits::K_MAX - 1);
-                    return Err(Problem::invalid("k", message));
-                }
-                (Some(_), Some(_)) => {
-                    return Err(Problem::invalid("like", "give either `vector` or `like`"));
-                }
-                (None, None) => {
-                    return Err(Problem::invalid("vector", "give `vector` or `like`"));
-                }
-            };
+            if like.is_some() && k >= limits::K_MAX {
+                let message = format!("with `like`, k can be at most {}", limits::K_MAX - 1);
+                return Err(Problem::invalid("k", message));
+            }
+            let vector = wanted(&docs, request.vector, like.as_ref())?;
+            // The record itself takes a place.
+            let asked = k + usize::from(like.is_some() && k > 0);
             let stopped = || stop.asked();
             let query = prepare(docs.query(&vector), &options)
-                .k(wanted)
+                .k(asked)
                 .include(shown.include())
                 .stop_when(&stopped);
             let started = Instant::now();
@@ -61,6 +52,29 @@ impl Service {
                 plan: request.explain.then(|| plan.to_json()),
                 plan_text: request.explain.then(|| plan.to_string()),
             })
+        })
+        .await
+    }
+
+    pub(crate) async fn query_groups(
+        &self,
+        call: &Call,
+        collection: String,
+        mut request: QueryGroups,
+    ) -> Result<Groups> {
+        let options = request.options();
+        let shown = shown(options.include.as_deref())?;
+        self.read(call, move |db, stop| {
+            let docs = target(db, &collection, &options.namespace)?;
+            let like = request.like.map(|id| id.0);
+            let vector = wanted(&docs, request.vector, like.as_ref())?;
+            let stopped = || stop.asked();
+            let query = prepare(docs.query(&vector), &options)
+                .k(options.k.unwrap_or(DEFAULT_K))
+                .include(shown.include())
+                .stop_when(&stopped);
+            let size = request.group_size.unwrap_or(1);
+            Ok(grouped::run(query, &request.group_by, size, like.as_ref(), &shown)?)
         })
         .await
     }
@@ -142,6 +156,20 @@ fn prepare<'a>(mut query: EngineQuery<'a>, options: &'a SearchOptions) -> Engine
         query = query.score_threshold(score);
     }
     query
+}
+
+/// The vector that is given, or that of a record.
+fn wanted(
+    docs: &Collection,
+    vector: Option<Vec<f32>>,
+    like: Option<&vecstore::RecordId>,
+) -> Result<Vec<f32>> {
+    match (vector, like) {
+        (Some(vector), None) => Ok(vector),
+        (None, Some(id)) => vector_of(docs, id),
+        (Some(_), Some(_)) => Err(Problem::invalid("like", "give either `vector` or `like`")),
+        (None, None) => Err(Problem::invalid("vector", "give `vector` or `like`")),
+    }
 }
 
 fn vector_of(docs: &Collection, id: &vecstore::RecordId) -> Result<Vec<f32>> {

@@ -10,9 +10,7 @@ exists already or does not exist. Prints how much was compared.
 import collections
 import json
 import math
-import os
 import random
-import subprocess
 import sys
 import tempfile
 import uuid
@@ -23,6 +21,8 @@ from urllib.request import Request, urlopen
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
+from server import Server
+
 warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
 
 COUNTS = collections.Counter()
@@ -30,23 +30,6 @@ DIM = 8
 POINTS = 400
 WORDS = ["red", "green", "blue", "dark red", "100%", "under_score", "it's", "", "straße"]
 TIMES = [f"2024-0{month}-1{day}T10:00:00Z" for month in (1, 5, 9) for day in (0, 5, 9)]
-
-
-class Server:
-    """`vecstore serve` on a free port, in a folder of its own."""
-
-    def __init__(self, binary, folder):
-        command = [binary, "serve", os.path.join(folder, "db"), "--log-format", "json"]
-        command += ["--http", "127.0.0.1:0", "--grpc", "off", "--memtable-bytes-max", "65536"]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        for line in self.process.stderr:
-            line = json.loads(line)
-            if line.get("protocol") == "http":
-                self.url = "http://" + line["address"]
-                return
-        raise SystemExit("the server did not start")
 
 
 def point_id(rng, number):
@@ -176,6 +159,63 @@ def round_of(rng, clients, name, distance):
         COUNTS["queries"] += 1
         COUNTS["hits"] += len(answers[0])
 
+    of_all = lambda: rng.choice([None, filter_of(rng)])
+    for _ in range(20):
+        how = dict(query=vector(), query_filter=of_all(), limit=rng.choice([1, 3, 30]), group_size=rng.choice([1, 4]),
+                   search_params=models.SearchParams(exact=True), with_payload=True)
+        # Fields that are strings or integers throughout: points with anything else in an array differ.
+        key = rng.choice(["word", "n", "tags", "tags[]", "inner.word", "items[].price", "flag", "missing"])
+        answers = [client.query_points_groups(name, group_by=key, **how).groups for client in clients]
+        what = (key, str(how))
+        same_numbers([g.hits[0].score for g in answers[0]], [g.hits[0].score for g in answers[1]], what)
+        last = answers[1][-1].hits[0].score if answers[1] else 0
+        by_value = [{(type(g.id), g.id): g.hits for g in groups} for groups in answers]
+        for value, hits in by_value[1].items():
+            if value in by_value[0] or not math.isclose(hits[0].score, last, rel_tol=1e-4, abs_tol=1e-5):
+                same_hits(by_value[0][value], hits, None, what)
+        COUNTS["grouped queries"] += 1
+        COUNTS["groups"] += len(answers[0])
+
+        mmr = models.NearestQuery(nearest=vector(), mmr=models.Mmr(diversity=rng.choice([None, 0.0, 0.3, 1.0]), candidates_limit=rng.choice([None, 40])))
+        how = dict(query=mmr, query_filter=of_all(), limit=rng.choice([1, 7]), offset=rng.choice([None, 2]), with_payload=False)
+        diverse = [client.query_points(name, search_params=models.SearchParams(exact=True), **how).points for client in clients]
+        same_numbers([p.score for p in diverse[0]], [p.score for p in diverse[1]], str(how))
+        assert [str(p.id) for p in diverse[0]] == [str(p.id) for p in diverse[1]], str(how)
+        COUNTS["queries for diverse points"] += 1
+
+        key, chosen, limit = rng.choice(["word", "n", "mixed", "tags", "inner.more.n", "items[].of", "missing"]), of_all(), rng.choice([1, 3, 50])
+        facets = [client.facet(name, key, facet_filter=chosen, limit=limit).hits for client in clients]
+        assert [(h.value, h.count) for h in facets[0]] == [(h.value, h.count) for h in facets[1]], (key, chosen, facets)
+        COUNTS["facets"] += 1
+
+        key, chosen, limit = rng.choice(["n", "x", "inner.n", "when", "missing"]), of_all(), rng.choice([1, 7, 500])
+        start = rng.choice(TIMES) if key == "when" else rng.choice([-2, 0, 0.5, 3])
+        order = models.OrderBy(key=key, direction=rng.choice(list(models.Direction)), start_from=rng.choice([None, start]))
+        ordered = [client.scroll(name, chosen, limit=limit, order_by=order)[0] for client in clients]
+        values = [[(p.payload if "." not in key else p.payload["inner"])[key.split(".")[-1]] for p in points] for points in ordered]
+        assert values[0] == values[1], (order, chosen, values)
+        COUNTS["pages in order"] += 1
+
+    for _ in range(10):
+        there = [p.id for p in theirs.scroll(name, limit=1000)[0]]
+        points, keys = rng.sample(there, 20), rng.sample(["word", "n", "tags", "inner.word", "missing"], 2)
+        given = payload(rng) if rng.random() < 0.8 else {"n": None, "new": [1]}
+        selector = points if rng.random() < 0.5 else filter_of(rng)
+        act = rng.choice(["set_payload", "overwrite_payload", "delete_payload", "clear_payload"])
+        arguments = dict(delete_payload={"keys": keys}, clear_payload={}).get(act, {"payload": given})
+        where = {"points_selector" if act == "clear_payload" else "points": selector}
+        for client in clients:
+            getattr(client, act)(name, **arguments, **where)
+        after = [{str(p.id): p.payload or {} for p in client.scroll(name, limit=1000)[0]} for client in clients]
+        assert after[0] == after[1], (act, arguments, selector)
+        COUNTS["changes of payload"] += 1
+    try:
+        ours.set_payload(name, {"missing": None}, points=[there[0], 123456789])
+    except UnexpectedResponse as error:
+        assert error.status_code == 404 and "123456789" in str(error), error
+    else:
+        raise AssertionError("a point that is not there was changed")
+
     near = [vector() for _ in range(5)]
     requests = [models.QueryRequest(query=v, limit=3, params=models.SearchParams(exact=True)) for v in near]
     batches = [client.query_batch_points(name, requests) for client in clients]
@@ -188,7 +228,7 @@ def round_of(rng, clients, name, distance):
     by_id = [{str(p.id): p for p in points} for points in found]
     assert by_id[0].keys() == by_id[1].keys()
     for key, point in by_id[0].items():
-        assert point.payload == by_id[1][key].payload, key
+        assert (point.payload or {}) == (by_id[1][key].payload or {}), key
         same_numbers(point.vector, by_id[1][key].vector, key)
         COUNTS["points retrieved"] += 1
 
@@ -198,7 +238,7 @@ def round_of(rng, clients, name, distance):
             seen, offset = [], None
             while True:
                 page, offset = client.scroll(name, scroll_filter=chosen, limit=37, offset=offset)
-                seen.append([(str(p.id), json.dumps(p.payload, sort_keys=True)) for p in page])
+                seen.append([(str(p.id), json.dumps(p.payload or {}, sort_keys=True)) for p in page])
                 if offset is None:
                     break
             pages.append(seen)
@@ -226,7 +266,14 @@ def refusals(client, url):
         ("prefetch", lambda: client.query_points("r", [1, 2], prefetch=models.Prefetch(query=[1, 2]))),
         ("using", lambda: client.query_points("r", [1, 2], using="text")),
         ("query", lambda: client.query_points("r", models.RecommendQuery(recommend=models.RecommendInput(positive=[1])))),
-        ("order_by", lambda: client.scroll("r", order_by="a")),
+        ("offset", lambda: client.scroll("r", order_by="a", offset=1)),
+        ("group_by", lambda: client.query_points_groups("r", group_by='"a.b"', query=[1, 2])),
+        ("diversity", lambda: client.query_points("r", models.NearestQuery(nearest=[1, 2], mmr=models.Mmr(diversity=1.5)))),
+        ("mmr", lambda: client.query_points_groups("r", group_by="a", query=models.NearestQuery(nearest=[1, 2], mmr=models.Mmr()))),
+        ("candidates are too many", lambda: client.query_points("r", models.NearestQuery(nearest=[1, 2], mmr=models.Mmr(candidates_limit=16000)), limit=16000)),
+        ("with_lookup", lambda: client.query_points_groups("r", group_by="a", query=[1, 2], with_lookup="s")),
+        ("key", lambda: client.set_payload("r", {"b": 1}, points=[1], key="a")),
+        ("key", lambda: client.facet("r", '"a.b"')),
         ("sparse_vectors", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT), sparse_vectors_config={"t": models.SparseVectorParams()})),
         ("vectors.image", lambda: client.create_collection("s", vectors_config={"image": models.VectorParams(size=2, distance=models.Distance.DOT)})),
         ("Manhattan", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.MANHATTAN))),

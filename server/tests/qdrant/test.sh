@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The unmodified qdrant-client against `vecstore serve` and its own in-memory twin; prints what was
-# compared. Needs the binary (built here) and CPython 3.11 or newer with venv and pip, which takes
-# the client from PyPI. Where there is no such Python it says so and succeeds.
+# The unmodified qdrant-client against `vecstore serve` and its own in-memory twin, then LangChain and
+# LlamaIndex on it; prints what was compared. Needs the binary (built here) and CPython 3.11 or newer
+# with venv and pip, which takes them from PyPI. Where there is no such Python it says so and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
@@ -19,5 +19,7 @@ cargo build -q --locked -p vecstore-server
 target=$(cargo metadata --format-version 1 --no-deps --offline | "$python" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 "$python" -m venv "$work/venv"
 # The oracle changes with its version: a new one is a change of this file.
-"$work/venv/bin/pip" install -q 'qdrant-client==1.20.0'
+"$work/venv/bin/pip" install -q 'qdrant-client==1.20.0' \
+    'langchain-qdrant==1.1.0' 'llama-index-vector-stores-qdrant==0.10.4'
 "$work/venv/bin/python" -W ignore::UserWarning differential.py "$target/debug/vecstore" "${1:-2}" "${2:-7}"
+"$work/venv/bin/python" -W ignore frameworks.py "$target/debug/vecstore"

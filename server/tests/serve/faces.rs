@@ -26,6 +26,15 @@ fn number(x: f64) -> Value {
     json!((x as f32 + 0.0).to_string())
 }
 
+/// A page; with its cursor where that is needed, which is in the order of a field.
+fn paged(body: &Value, records: Vec<Value>, next: Value, cursor: Option<String>) -> Value {
+    let mut page = json!({"records": records, "next": next});
+    if body["order_by"].is_string() {
+        page["cursor"] = json!(cursor);
+    }
+    page
+}
+
 fn list(body: &Value) -> Vec<Value> {
     body.as_array().cloned().unwrap_or_default()
 }
@@ -100,8 +109,71 @@ impl Embedded {
                 if let Some(m) = body["m"].as_u64() {
                     options = options.m(m as usize);
                 }
+                if let Some(index) = body["index"].as_str() {
+                    options = options.index(index.parse()?);
+                }
+                let names = |name: &str| list(&body[name]).iter().map(text).collect::<Vec<_>>();
+                options =
+                    names("unindexed").iter().fold(options, |options, f| options.unindexed(f));
+                options = names("dates").iter().fold(options, |options, f| options.date(f));
+                let most = |name: &str| body[name].as_u64().map(|n| n as usize);
+                if let Some(most) = most("fields_max") {
+                    options = options.fields_max(most);
+                }
+                if let Some(most) = most("strings_max") {
+                    options = options.strings_max(most);
+                }
+                if let Some(most) = most("string_bytes_max") {
+                    options = options.string_bytes_max(most);
+                }
                 let made = self.0.create_collection(collection, options)?;
                 json!({"dim": made.settings().dim(), "metric": made.settings().metric().name()})
+            }
+            "settings" => {
+                let docs = docs()?;
+                let settings = docs.settings();
+                json!({
+                    "index": settings.index_option().name(),
+                    "unindexed": settings.unindexed_fields().collect::<Vec<_>>(),
+                    "dates": settings.date_fields().collect::<Vec<_>>(),
+                })
+            }
+            "quota" => {
+                let docs = docs()?;
+                let of_all = body["namespace"].is_null();
+                json!(if of_all { docs.quota()? } else { docs.namespace_quota()? })
+            }
+            "set_quota" => {
+                let docs = docs()?;
+                let quota = serde_json::from_value(body["quota"].clone()).unwrap();
+                match body["namespace"].is_null() {
+                    true => docs.set_quota(quota)?,
+                    false => docs.set_namespace_quota(quota)?,
+                }
+                json!({})
+            }
+            "query_groups" => {
+                let docs = docs()?;
+                let (near, field) = (vector(&body["vector"]), text(&body["group_by"]));
+                let filter = text(&body["filter"]);
+                let mut query = docs.query(&near).include(include(&body["include"]));
+                if body["filter"].is_string() {
+                    query = query.filter(&filter);
+                }
+                for (name, value) in params(body) {
+                    query = query.bind(&name, value);
+                }
+                if let Some(k) = body["k"].as_u64() {
+                    query = query.k(k as usize);
+                }
+                let size = body["group_size"].as_u64().unwrap_or(1) as usize;
+                let found = query.group_by(&field).group_size(size).run()?;
+                let group = |group: &vecstore::Group| {
+                    let hits: Vec<Value> = group.hits.iter().map(|h| id_json(&h.id)).collect();
+                    json!({"value": group.value, "hits": hits})
+                };
+                let groups: Vec<Value> = found.groups.iter().map(group).collect();
+                json!({"groups": groups, "complete": found.complete})
             }
             "drop" => {
                 self.0.drop_collection(collection)?;
@@ -176,10 +248,23 @@ impl Embedded {
                 if !body["after"].is_null() {
                     scroll = scroll.after(id(&body["after"]));
                 }
+                for (name, value) in params(body) {
+                    scroll = scroll.bind(&name, value);
+                }
+                let field = text(&body["order_by"]);
+                match (body["order_by"].is_string(), body["descending"] == true) {
+                    (true, true) => scroll = scroll.order_by_descending(&field),
+                    (true, false) => scroll = scroll.order_by(&field),
+                    _ => {}
+                }
+                if let Some(cursor) = body["resume"].as_str() {
+                    scroll = scroll.resume(cursor.parse()?);
+                }
                 let page = scroll.run()?;
                 let records: Vec<Value> =
                     page.records.iter().map(|r| record_json(r, &include)).collect();
-                json!({"records": records, "next": page.next.as_ref().map(id_json)})
+                let cursor = page.cursor.map(|cursor| cursor.to_string());
+                paged(body, records, json!(page.next.as_ref().map(id_json)), cursor)
             }
             "facet" => {
                 let docs = docs()?;
@@ -307,9 +392,17 @@ impl Face for Http {
     fn ask(&self, operation: &str, name: &str, body: &Value) -> Result<Value, Failure> {
         let collection = format!("/v1/collections/{}", name.replace(' ', "%20"));
         let snapshot = format!("/v1/snapshots/{}", name.replace(' ', "%20"));
+        let body_given = body;
         let (method, path, body) = match operation {
             "create" => ("PUT", collection, body),
             "drop" => ("DELETE", collection, &Value::Null),
+            "settings" => ("GET", collection, &Value::Null),
+            "query_groups" => ("POST", collection + "/query/groups", body),
+            "set_quota" => ("PUT", collection + "/quota", body),
+            "quota" => match body["namespace"].as_str() {
+                Some(name) => ("GET", format!("{collection}/quota?namespace={name}"), &Value::Null),
+                None => ("GET", collection + "/quota", &Value::Null),
+            },
             "list" => ("GET", "/v1/collections".to_owned(), &Value::Null),
             "upsert" => ("POST", collection + "/records", body),
             "remove_namespace" => {
@@ -343,11 +436,39 @@ impl Face for Http {
             "list" => list(&json["collections"]).iter().map(|c| c["name"].clone()).collect(),
             "upsert" => json!({"records": json["records"]}),
             "get" => json["records"].clone(),
-            "namespaces" => json["namespaces"].clone(),
+            "settings" => json!({
+                "index": json["index"], "unindexed": json["unindexed"], "dates": json["dates"],
+            }),
+            "set_quota" => json!({}),
+            "quota" => bounds(&json),
+            "query_groups" => {
+                let group = |group: &Value| {
+                    let hits = list(&group["hits"]).iter().map(|hit| hit["id"].clone()).collect();
+                    json!({"value": group["value"], "hits": Value::Array(hits)})
+                };
+                let groups: Vec<Value> = list(&json["groups"]).iter().map(group).collect();
+                json!({"groups": groups, "complete": json["complete"]})
+            }
+            "scroll" => {
+                let cursor = json["cursor"].as_str().map(str::to_owned);
+                paged(body_given, list(&json["records"]), json["next"].clone(), cursor)
+            }
+            "namespaces" => {
+                let all = list(&json["namespaces"]);
+                assert!(all.iter().all(|n| n["bytes"].as_u64().unwrap() > 0), "{json}");
+                let shown = |n: &Value| json!({"name": n["name"], "records": n["records"]});
+                all.iter().map(shown).collect()
+            }
             "create_snapshot" => json!({"name": json["name"], "records": json["records"]}),
             _ => json,
         })
     }
+}
+
+/// What is bounded.
+fn bounds(quota: &Value) -> Value {
+    let all = quota.as_object().unwrap().iter();
+    Value::Object(all.filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect())
 }
 
 /// `records[3].vector` is `vector` in the library, which has no list of records in JSON.
@@ -469,10 +590,14 @@ fn stored(id: &Option<proto::RecordId>, metadata: &Option<proto::Object>, vector
     shown
 }
 
+fn page_parts(page: &proto::ScrollResponse) -> (Vec<Value>, Value) {
+    let records = page.records.iter().map(|r| stored(&r.id, &r.metadata, &r.vector)).collect();
+    (records, id_of(&page.next))
+}
+
 pub fn page_json(page: &proto::ScrollResponse) -> Value {
-    let records: Vec<Value> =
-        page.records.iter().map(|r| stored(&r.id, &r.metadata, &r.vector)).collect();
-    json!({"records": records, "next": id_of(&page.next)})
+    let (records, next) = page_parts(page);
+    json!({"records": records, "next": next})
 }
 
 pub fn answer_json(answer: &proto::QueryResponse) -> Value {
@@ -523,12 +648,64 @@ impl Grpc {
                     dim: small("dim").unwrap(),
                     metric: text(&body["metric"]),
                     m: small("m"),
-                    ef_construction: None,
-                    if_not_exists: false,
+                    index: text(&body["index"]),
+                    unindexed: list(&body["unindexed"]).iter().map(text).collect(),
+                    dates: list(&body["dates"]).iter().map(text).collect(),
+                    fields_max: small("fields_max"),
+                    strings_max: small("strings_max"),
+                    string_bytes_max: small("string_bytes_max"),
+                    ..Default::default()
                 };
                 let made =
                     client.create_collection(request).await?.into_inner().collection.unwrap();
                 json!({"dim": made.dim, "metric": made.metric})
+            }
+            "settings" => {
+                let request = proto::GetCollectionRequest { name: collection };
+                let info = client.get_collection(request).await?.into_inner();
+                json!({"index": info.index, "unindexed": info.unindexed, "dates": info.dates})
+            }
+            "quota" => {
+                let namespace = body["namespace"].as_str().map(str::to_owned);
+                let request = proto::GetQuotaRequest { collection, namespace };
+                let quota = client.get_quota(request).await?.into_inner();
+                bounds(&json!({
+                    "records": quota.records,
+                    "bytes": quota.bytes,
+                    "batch_records": quota.batch_records,
+                    "results": quota.results,
+                }))
+            }
+            "set_quota" => {
+                let namespace = body["namespace"].as_str().map(str::to_owned);
+                let most = |name: &str| body["quota"][name].as_u64();
+                let quota = Some(proto::Quota {
+                    records: most("records"),
+                    bytes: most("bytes"),
+                    batch_records: most("batch_records"),
+                    results: most("results"),
+                });
+                client.set_quota(proto::SetQuotaRequest { collection, namespace, quota }).await?;
+                json!({})
+            }
+            "query_groups" => {
+                let proto::QueryRequest { vector, like, options, .. } = query_message(name, body);
+                let request = proto::QueryGroupsRequest {
+                    collection,
+                    namespace,
+                    vector,
+                    like,
+                    options,
+                    group_by: text(&body["group_by"]),
+                    group_size: small("group_size"),
+                };
+                let found = client.query_groups(request).await?.into_inner();
+                let group = |group: &proto::Group| {
+                    let hits: Vec<Value> = group.hits.iter().map(|hit| id_of(&hit.id)).collect();
+                    json!({"value": value_of(group.value.as_ref().unwrap()), "hits": hits})
+                };
+                let groups: Vec<Value> = found.groups.iter().map(group).collect();
+                json!({"groups": groups, "complete": found.complete})
             }
             "drop" => {
                 client.drop_collection(proto::DropCollectionRequest { name: collection }).await?;
@@ -593,10 +770,15 @@ impl Grpc {
                     namespace,
                     filter: filter_message(body),
                     limit: small("limit"),
+                    order_by: body["order_by"].as_str().map(str::to_owned),
+                    descending: body["descending"] == true,
                     after: (!body["after"].is_null()).then(|| id_message(&body["after"])),
+                    resume: body["resume"].as_str().map(str::to_owned),
                     include: include_message(body),
                 };
-                page_json(&client.scroll(request).await?.into_inner())
+                let page = client.scroll(request).await?.into_inner();
+                let (records, next) = page_parts(&page);
+                paged(body, records, next, page.cursor)
             }
             "facet" => {
                 let request = proto::FacetRequest {

@@ -49,9 +49,10 @@ function fields(stats) {
 function optimizer(name, stats, reload) {
   const box = el("div.card");
   const dead = stats.segments.reduce((sum, s) => sum + s.deleted, 0);
+  const useful = stats.segments.length > 1 || dead;
   const idle = () => box.replaceChildren(
-    el("button.main", { onclick: start }, "Optimize"), " ",
-    el("span.quiet", {}, stats.segments.length > 1 || dead
+    el(useful ? "button.main" : "button", { onclick: start }, "Optimize"), " ",
+    el("span.quiet", {}, useful
       ? `merges ${count(stats.segments.length)} segments into one and drops ${count(dead)} deleted rows`
       : "there is nothing to merge or to drop"));
   async function start() {
@@ -86,9 +87,9 @@ export async function overview(main, name) {
     numbers([
       [count(stats.records), "records"],
       [count(info.dim), `components, ${info.metric}`],
-      [count(stats.segments.length), "segments"],
+      [count(stats.segments.length), stats.segments.length === 1 ? "segment" : "segments"],
       [bytes(disk), "in segments"],
-      [count(stats.memtable_records), `records in memory, ${bytes(stats.memtable_bytes)}`],
+      [count(stats.memtable_records), stats.memtable_records ? `records in memory, ${bytes(stats.memtable_bytes)}` : "records in memory"],
       [count(namespaces.length), namespaces.length === 1 ? "namespace" : "namespaces"],
     ]),
     ...(stats.trouble ? [problem({ message: stats.trouble })] : []),
@@ -98,5 +99,6 @@ export async function overview(main, name) {
     ...(namespaces.length > 1 ? [el("h2", {}, "Namespaces"), table([
       { title: "namespace", value: (n) => n.name || "(default)" },
       { title: "records", right: true, value: (n) => count(n.records) },
+      { title: "bytes", right: true, value: (n) => bytes(n.bytes) },
     ], namespaces)] : []));
 }

@@ -107,7 +107,7 @@ export async function server(main) {
     const samples = await read();
     const errors = sum(samples, "vecstore_requests_total", (l) => l.outcome !== "ok");
     totals.replaceChildren(numbers([
-      [count(sum(samples, "vecstore_requests_total")), "requests since the start"],
+      [count(sum(samples, "vecstore_requests_total")), "requests"],
       [count(errors), "of them refused or failed"],
       [count(sum(samples, "vecstore_connections")), "connections"],
       [`${count(sum(samples, "vecstore_pool_running"))} / ${count(sum(samples, "vecstore_pool_slots"))}`, "slots for calls in use"],
