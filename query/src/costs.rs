@@ -60,7 +60,7 @@ impl Default for Costs {
 const GRAPH_OVERHEAD_NS: f64 = 25.0;
 
 impl Costs {
-    /// Measures this machine for vectors of `dim` components; takes a few milliseconds.
+    /// Measures this machine for vectors of `dim` components; takes some 20 ms.
     #[must_use]
     pub fn measure(dim: usize) -> Self {
         let bench = Bench::new(dim.max(1));

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -325,6 +325,60 @@ fn what_is_not_damage_is_an_error() {
         let error = run(&request(&ORIGIN, 3, effort), &[&view], &Costs::default()).unwrap_err();
         assert!(matches!(error, SegmentError::Io { .. }), "{error}");
     }
+}
+
+// ---- codes that say something wrong --------------------------------------------------------
+
+#[test]
+fn a_scan_finds_a_row_whose_code_is_farther_off_than_others_show() {
+    let mut view = line(300);
+    view.faults.codes_off = BTreeMap::from([(5, 15.0)]);
+    let filter = less("n", 200);
+    let request = Request { filter: Some(&filter), ..request(&ORIGIN, 10, Effort::Auto) };
+    let answer = search(&view, &request);
+    assert_eq!(answer.executed.segments[0].ran, Strategy::ScanRows);
+    assert_eq!(rows(&answer), (0..10).collect::<Vec<_>>());
+}
+
+/// Rows at a distance of `apart` from each other.
+fn close(rows: usize, apart: f32) -> NaiveView {
+    let vectors = (0..rows).map(|row| vec![row as f32 * apart, 0.0]).collect();
+    NaiveView::new(Metric::Euclidean, vectors)
+}
+
+#[test]
+fn the_error_seen_on_one_view_is_believed_of_the_others() {
+    // Row 40 of the first view is reranked, and shows that codes are off by 0.3; of the second view
+    // none is, as 26 rows of the first one seem to be nearer.
+    let mut first = close(300, 0.01);
+    first.faults.codes_off = BTreeMap::from([(40, -0.3)]);
+    let mut second = close(300, 0.01);
+    second.vectors = (0..300).map(|row| vec![row as f32 + 0.055, 0.0]).collect();
+    second.faults.codes_off = BTreeMap::from([(0, 0.3)]);
+    let filter = less("n", 200);
+    let request = Request { filter: Some(&filter), ..request(&ORIGIN, 10, Effort::Auto) };
+    let answer = run(&request, &[&first, &second], &Costs::default()).unwrap();
+
+    let found = places(&answer);
+    assert!(found.contains(&(1, 0)), "{found:?}");
+    for segment in &answer.executed.segments {
+        assert_eq!(segment.ran, Strategy::ScanRows, "no full vectors but of candidates");
+        let why = segment.fallback.as_deref().unwrap_or_default();
+        assert!(why.contains("codes cannot tell the nearest apart"), "{why}");
+    }
+}
+
+#[test]
+fn rows_too_close_for_any_code_are_compared_on_full_vectors() {
+    let view = close(3_000, 1e-6);
+    let query = [2_990e-6, 0.0];
+    let filter = less("n", 2_995);
+    let request = Request { filter: Some(&filter), ..request(&query, 1, Effort::Recall(0.9)) };
+    let costs = Costs { graph_step_ns: 1e6, ..Costs::default() };
+    let answer = run(&request, &[&view], &costs).unwrap();
+    assert_eq!(rows(&answer), [2_990]);
+    assert_eq!(answer.executed.segments[0].plan.strategy, Strategy::ScanRows);
+    assert_eq!(answer.executed.segments[0].ran, Strategy::FullScan);
 }
 
 // ---- several views -------------------------------------------------------------------------

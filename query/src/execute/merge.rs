@@ -3,6 +3,7 @@
 use vecstore_index::Candidate;
 use vecstore_segments::SegmentError;
 
+use super::again::{self, Again};
 use super::bind::Bound;
 use super::search::{self, Searched};
 use crate::nearest::Nearest;
@@ -15,6 +16,9 @@ const RERANKED_MIN: usize = 8;
 /// A candidate that its code puts behind the last hit by this many times the largest error seen
 /// gets no exact distance.
 const ERRORS_APART: f32 = 2.0;
+/// Mean errors of 4-bit codes by which a row left out may be nearer than its code says. The largest
+/// of them would have nearly every search of leaves repeated.
+const MEAN_ERRORS: f32 = 2.0;
 
 pub(super) struct Merged {
     /// At most k, nearest first; ties by view, then row.
@@ -58,7 +62,11 @@ pub(super) fn merge(
     for (_, hit) in approximate.iter().take(AHEAD) {
         views[hit.view].prefetch(hit.row);
     }
-    let mut codes: Vec<Codes> = searched.iter().zip(&plan.segments).map(Codes::new).collect();
+    let mut codes: Vec<Codes> = (searched.iter().zip(&plan.segments))
+        .map(|(searched, (view, segment))| {
+            Codes::new(searched, segment.matching, bound[*view].rows.is_some())
+        })
+        .collect();
     let mut reranked = 0u64;
     for (i, &(place, ref hit)) in approximate.iter().enumerate() {
         // Rows that can't be read make room for the next ones.
@@ -84,25 +92,27 @@ pub(super) fn merge(
         }
     }
 
-    let farthest = nearest.farthest();
+    // The largest error of any view: of one that had few candidates reranked little was seen.
+    let scans = codes.iter().filter(|codes| codes.promise == Promise::All);
+    let largest = scans.fold(0.0, |error: f32, codes| error.max(codes.error));
     for (place, codes) in codes.iter().enumerate() {
-        let (view, searched) = (plan.segments[place].0, &mut searched[place]);
-        if farthest.is_some_and(|farthest| codes.may_have_nearer(farthest)) {
-            let found = search::full_scan(
-                views[view],
-                &bound[view],
-                query,
-                wanted,
-                &mut searched.unreadable,
-            )?;
-            searched.leave_for_full_scan("codes cannot tell the nearest apart", &found);
-            hits.retain(|hit| hit.view != view);
-            hits.extend(found.candidates.iter().map(|c| Hit {
-                view,
-                row: c.row,
-                distance: c.distance,
-            }));
+        let (Some(farthest), Some(error)) = (nearest.farthest(), codes.error_allowed(largest))
+        else {
+            continue;
+        };
+        // Where rows lie closer together than their codes can tell, as just beyond a filter that
+        // leaves out the nearest, every one of them could be nearer.
+        if codes.nearest_left - error >= farthest {
+            continue;
         }
+        let view = plan.segments[place].0;
+        let again = Again { view: views[view], bound: &bound[view], query, wanted };
+        let searched = &mut searched[place];
+        let keep = plan.rerank.saturating_mul(again::WIDER);
+        let found = again.scan(keep, error, farthest, searched)?;
+        hits.retain(|hit| hit.view != view);
+        hits.extend(found.nearest.iter().map(|c| Hit { view, row: c.row, distance: c.distance }));
+        reranked += found.reranked;
     }
 
     if hits.len() < wanted {
@@ -115,29 +125,47 @@ pub(super) fn merge(
 
 /// What reranking saw of a view's codes, and what that says of the rows it left out.
 struct Codes {
-    /// Whether this was a scan. A walk's recall was measured, reranking included.
-    is_scan: bool,
-    /// Whether all candidates are reranked, as they were when the recall was measured: codes of four
-    /// bits are too far off for the error seen on a few of them to speak for the others.
-    is_coarse: bool,
+    promise: Promise,
+    /// Whether reranking may end early. Not after a scan, which promises the nearest of all rows:
+    /// among eight codes none may be as far off as that of a row which the range of codes cuts off.
+    /// Not with clusters, whose codes of four bits are farther off than eight of them show.
+    ends_early: bool,
     /// Smallest code distance of a row that got no exact one; infinite if all rows did.
     nearest_left: f32,
     /// Candidates reranked.
     reranked: usize,
     /// Largest difference of code distance and exact distance among them.
     error: f32,
+    /// The sum of those differences.
+    errors: f32,
+}
+
+/// What a search promises of the rows it left out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// What was measured, reranking included.
+    Measured,
+    /// That none is nearer than the last hit.
+    All,
+    /// What was measured without a filter, if codes tell rows apart under it as well.
+    AsWithoutFilter,
 }
 
 impl Codes {
-    fn new((searched, (_, segment)): (&Searched, &(usize, crate::SegmentPlan))) -> Self {
-        let truncated = (searched.candidates.len() as u64) < segment.matching;
+    fn new(searched: &Searched, matching: u64, filtered: bool) -> Self {
+        let truncated = (searched.candidates.len() as u64) < matching;
         let last = searched.candidates.last().filter(|_| truncated);
         Codes {
-            is_scan: searched.ran == Strategy::ScanRows,
-            is_coarse: matches!(searched.ran, Strategy::Clusters { .. }),
+            promise: match searched.ran {
+                Strategy::ScanRows => Promise::All,
+                Strategy::Clusters { .. } if filtered => Promise::AsWithoutFilter,
+                _ => Promise::Measured,
+            },
+            ends_early: searched.ran.walks_graph(),
             nearest_left: last.map_or(f32::INFINITY, |last| last.distance),
             reranked: 0,
             error: 0.0,
+            errors: 0.0,
         }
     }
 
@@ -145,12 +173,13 @@ impl Codes {
     fn reranked(&mut self, error: f32) {
         self.reranked += 1;
         self.error = self.error.max(error);
+        self.errors += error;
     }
 
     /// Whether a candidate is so far behind the last hit that its exact distance makes no
     /// difference.
     fn is_beyond(&self, candidate: &Hit, last: f32) -> bool {
-        let told = self.reranked >= RERANKED_MIN && !self.is_coarse;
+        let told = self.ends_early && self.reranked >= RERANKED_MIN;
         told && candidate.distance - ERRORS_APART * self.error > last
     }
 
@@ -159,11 +188,16 @@ impl Codes {
         self.nearest_left = self.nearest_left.min(code_distance);
     }
 
-    /// Whether a row left out could be nearer than `farthest`, by the error that was seen. Where
-    /// rows lie closer together than their codes can tell, as just beyond a filter that leaves
-    /// out the nearest, every one of them could.
-    fn may_have_nearer(&self, farthest: f32) -> bool {
-        self.is_scan && self.nearest_left - self.error < farthest
+    /// By how much a row left out may be nearer than its code says, if that has to be ruled out.
+    /// `largest` is the largest error seen in any scan.
+    fn error_allowed(&self, largest: f32) -> Option<f32> {
+        match self.promise {
+            Promise::Measured => None,
+            Promise::All => Some(largest),
+            Promise::AsWithoutFilter => {
+                Some(MEAN_ERRORS * self.errors / self.reranked.max(1) as f32)
+            }
+        }
     }
 }
 

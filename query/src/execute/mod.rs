@@ -1,5 +1,6 @@
 //! Runs a query: filter each view exactly, plan, search the views, merge, rerank.
 
+mod again;
 mod bind;
 mod compare;
 mod merge;

@@ -30,7 +30,7 @@ impl Searched {
     }
 
     /// Adds to why the planned strategy was left, if it was left twice.
-    fn note_fallback(&mut self, why: String) {
+    pub(super) fn note_fallback(&mut self, why: String) {
         let left = format!("{}: {why}", self.ran);
         self.fallback = Some(match self.fallback.take() {
             Some(before) => format!("{before}; {left}"),

@@ -5,7 +5,7 @@
 
 pub mod sealed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::json;
@@ -153,6 +153,8 @@ pub struct Faults {
     pub metadata: BTreeSet<u32>,
     /// Distances a graph search would take; over budget if it has less.
     pub graph_distances: usize,
+    /// How far off codes are, for rows that they say something wrong of.
+    pub codes_off: BTreeMap<u32, f32>,
     /// Rows that a graph search does not find.
     pub graph_misses: BTreeSet<u32>,
 }
@@ -209,7 +211,8 @@ impl NaiveView {
             .map(|row| {
                 let exact = distance(self.metric, query, &self.vectors[row as usize]);
                 // Codes see distances through a coarse grid.
-                let distance = if coarse { (exact * 64.0).round() / 64.0 } else { exact };
+                let off = self.faults.codes_off.get(&row).unwrap_or(&0.0);
+                let distance = if coarse { (exact * 64.0).round() / 64.0 + off } else { exact };
                 Candidate { distance, row }
             })
             .collect();
