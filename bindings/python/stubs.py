@@ -13,7 +13,7 @@ import textwrap
 from vecstore import _native
 
 PACKAGE = pathlib.Path(__file__).parent / "python" / "vecstore"
-HANDLES = {"Database", "Collection"}
+HANDLES = {"Database", "Collection", "Scroll"}
 
 
 def with_docstrings(stub: str) -> str:
@@ -57,7 +57,6 @@ def asynchronous(stub: str) -> str:
         "from __future__ import annotations",
         "",
         "import asyncio",
-        "from collections.abc import AsyncIterator",
         "from typing import TYPE_CHECKING, Any, Literal, Self, final, overload",
         "",
         "from . import _native",
@@ -71,12 +70,14 @@ def asynchronous(stub: str) -> str:
         "    from ._native import (",
         "        BatchHits,",
         "        Comparison,",
+        "        Groups,",
         "        Hits,",
         "        Plan,",
         "        Record,",
         "        _Filter,",
         "        _Id,",
         "        _Include,",
+        "        _Index,",
         "        _Metric,",
         "        _Params,",
         "        _Progress,",
@@ -86,7 +87,7 @@ def asynchronous(stub: str) -> str:
         "        _Vectors,",
         "    )",
         "",
-        '__all__ = ["Collection", "Database", "open", "repair"]',
+        '__all__ = ["Collection", "Database", "Scroll", "open", "repair"]',
     ]
     for node in ast.parse(stub).body:
         if isinstance(node, ast.FunctionDef):
@@ -104,6 +105,15 @@ def asynchronous(stub: str) -> str:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef):
                     out += one_method(node.name, method, seen)
+            if node.name == "Scroll":
+                out += [
+                    "", "    def __aiter__(self) -> Self:", "        return self", "",
+                    "    async def __anext__(self) -> list[Record]:",
+                    "        page = await asyncio.to_thread(next, self.blocking, None)",
+                    "        if page is None:",
+                    "            raise StopAsyncIteration",
+                    "        return page",
+                ]
             if node.name == "Database":
                 out += [
                     "", "    async def __aenter__(self) -> Self:", "        return self", "",
@@ -113,7 +123,10 @@ def asynchronous(stub: str) -> str:
                     "        traceback: TracebackType | None,", "    ) -> None:",
                     "        await self.close()",
                 ]
-            out += ["", "    def __repr__(self) -> str:", '        return f"aio.{self.blocking!r}"']
+            if node.name != "Scroll":
+                out += [
+                    "", "    def __repr__(self) -> str:", '        return f"aio.{self.blocking!r}"'
+                ]
     return "\n".join(out) + "\n"
 
 
@@ -152,13 +165,10 @@ def one_method(owner, method, seen):
             ]
         return lines
     if method.name == "scroll":
-        lines = [""] + signature(method, "async def", "AsyncIterator[list[Record]]", "    ")
-        call = ", ".join(f"{a.arg}={a.arg}" for a in method.args.args[1:])
-        return lines + [
-            f"        pages = self.blocking.scroll({call})",
-            "        while (page := await asyncio.to_thread(next, pages, None)) is not None:",
-            "            yield page",
-        ]
+        lines = [""] + signature(method, "def", "Scroll", "    ")
+        arguments = method.args.args[1:] + method.args.kwonlyargs
+        call = ", ".join(f"{a.arg}={a.arg}" for a in arguments)
+        return lines + [f"        return Scroll(self.blocking.scroll({call}))"]
     return [""] + function(method, f"self.blocking.{method.name}", "    ", None)
 
 

@@ -38,8 +38,9 @@ for part in open(sys.argv[1], encoding="utf-8").read().split("```python\n")[1:]:
 PY
 "$work/user/bin/python" -X dev -W error "$package/tests/test_vecstore.py"
 
-step "every name of the Rust API; Ctrl-C and threads"
+step "every name of the Rust API; the table of all faces; Ctrl-C and threads"
 "$work/user/bin/python" "$package/tests/test_names.py"
+"$work/user/bin/python" "$package/tests/test_table.py"
 "$work/user/bin/python" "$package/tests/test_interrupt.py"
 
 step "the examples"

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use data::{Data, Threads};
 use vecstore_index::{
-    Accept, ExactQuery, FlatRows, Graph, GraphBuf, GraphOptions, MergeInput, Metric, NO_ROW,
+    Accept, Beam, ExactQuery, FlatRows, Graph, GraphBuf, GraphOptions, MergeInput, Metric, NO_ROW,
     Quantizer, Rows, Scratch, build, merge, search,
 };
 
@@ -167,8 +167,15 @@ impl Bench {
             let (mut right, mut distances) = (0, 0);
             for ((query, _), truth) in self.data.each_query().zip(&self.truth) {
                 let code = self.quantizer.query(query);
-                let found =
-                    search(&graph, &codes, &code, ef, Accept::All, usize::MAX, &mut scratch)?;
+                let found = search(
+                    &graph,
+                    &codes,
+                    &code,
+                    Beam::fixed(ef),
+                    Accept::All,
+                    usize::MAX,
+                    &mut scratch,
+                )?;
                 distances += found.distances;
                 let exact = ExactQuery::new(Metric::Cosine, query);
                 let near =

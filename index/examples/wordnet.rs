@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use data::{Data, Threads};
 use vecstore_index::{
-    Accept, Calibration, CodeQuery, ExactQuery, FlatRows, Graph, GraphBuf, GraphOptions, Metric,
-    OneThread, Probe, Quantizer, Rows, Scratch, Workers, build, calibrate, kernel_name, search,
+    Accept, Beam, Calibration, CodeQuery, ExactQuery, FlatRows, Graph, GraphBuf, GraphOptions,
+    Metric, OneThread, Probe, Quantizer, Rows, Scratch, Workers, build, calibrate, kernel_name,
+    search,
 };
 
 type Anything<T> = Result<T, Box<dyn Error>>;
@@ -80,15 +81,15 @@ fn main() -> Anything<()> {
             "{ef:>4}   {:.4}   {:.4}     {:.4}    {:>7.0}    {:>7.0}    {:>7.0}    {:>4}",
             run.recall,
             run.probe_error,
-            calibration.recall_at(ef as u32),
+            calibration.by_ef.recall_at(ef as u32),
             run.distances,
-            calibration.distances_at(ef as u32),
+            calibration.by_ef.distances_at(ef as u32),
             run.queries_per_second,
             run.poor
         );
     }
     for wanted in [0.9, 0.95, 0.97, 0.98, 0.99, 0.995] {
-        let ef = calibration.ef_for_recall(wanted) as usize;
+        let ef = calibration.by_ef.effort_for_recall(wanted).unwrap_or(512) as usize;
         println!("recall {wanted} asked: ef {ef}, got {:.4}", bench.run(ef)?.recall);
     }
     Ok(())
@@ -138,7 +139,7 @@ impl Bench<'_> {
                     self.graph,
                     self.codes,
                     &code,
-                    ef,
+                    Beam::fixed(ef),
                     Accept::All,
                     usize::MAX,
                     &mut scratch,

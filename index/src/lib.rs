@@ -7,6 +7,7 @@
 mod append_only;
 mod clusters;
 mod codes;
+mod curve;
 mod fields;
 mod graph;
 mod kernels;
@@ -20,13 +21,15 @@ pub use clusters::{
     calibrate_clusters,
 };
 pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
+pub use curve::{Curve, EffortPoint};
 pub use fields::{
     Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar, Timestamp,
 };
 pub use graph::{
-    Accept, BuildError, Calibration, EfPoint, Found, GRAPH_ROWS_MAX, Graph, GraphBuf, GraphOptions,
-    Linker, LiveGraph, LiveReader, MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch,
-    Shortfall, UpperLayers, build, calibrate, merge, search, shortfall,
+    Accept, Beam, BuildError, Calibration, Found, GRAPH_ROWS_MAX, Gamma, Graph, GraphBuf,
+    GraphOptions, Linker, LiveGraph, LiveReader, MeasuredEffort, MergeError, MergeInput, Merged,
+    NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build, calibrate, merge, search,
+    shortfall,
 };
 pub use kernels::{ExactQuery, kernel_name, prefetch, squared_norm};
 pub use metric::{Metric, UnknownMetric};

@@ -5,17 +5,22 @@ mod common;
 use common::{Coded, Threads, clustered, with_graph};
 use proptest::prelude::*;
 use vecstore_index::{
-    Accept, Calibration, EfPoint, ExactQuery, FlatRows, GraphBuf, GraphOptions, Metric, OneThread,
-    Probe, Scratch, Workers, calibrate, search,
+    Accept, Beam, Calibration, Curve, EffortPoint, ExactQuery, FlatRows, Gamma, GraphBuf,
+    GraphOptions, MeasuredEffort, Metric, OneThread, Probe, Scratch, Workers, calibrate, search,
 };
 
-fn point(ef: u32, recall: f32, distances: f32) -> EfPoint {
-    EfPoint { ef, recall, distances }
+fn point(effort: u32, recall: f32, distances: f32) -> EffortPoint {
+    EffortPoint { effort, recall, distances }
 }
 
-fn three_points() -> Calibration {
+fn three_points() -> Curve {
     let points = vec![point(16, 0.8, 400.0), point(32, 0.9, 700.0), point(64, 0.98, 1_100.0)];
-    Calibration { points }
+    Curve { points }
+}
+
+fn calibration() -> Calibration {
+    let points = vec![point(50, 0.85, 450.0), point(100, 0.97, 800.0), point(200, 0.99, 1_500.0)];
+    Calibration { by_ef: three_points(), by_gamma: Curve { points } }
 }
 
 fn probes(metric: Metric, dim: usize, vectors: &[f32], step: usize, block: usize) -> Vec<Probe> {
@@ -47,43 +52,73 @@ fn measure(
 
 #[test]
 fn between_points_it_is_interpolated() {
-    let calibration = three_points();
+    let curve = three_points();
     let near = |got: f32, want: f32| assert!((got - want).abs() < 1e-3, "{got}, expected {want}");
-    near(calibration.recall_at(16), 0.8);
-    near(calibration.recall_at(24), 0.85);
-    near(calibration.recall_at(8), 0.4);
-    near(calibration.recall_at(0), 0.0);
-    near(calibration.recall_at(1_000), 0.98);
-    near(calibration.distances_at(8), 200.0);
-    near(calibration.distances_at(48), 900.0);
-    near(calibration.distances_at(128), 2_200.0);
+    near(curve.recall_at(16), 0.8);
+    near(curve.recall_at(24), 0.85);
+    near(curve.recall_at(8), 0.4);
+    near(curve.recall_at(0), 0.0);
+    near(curve.recall_at(1_000), 0.98);
+    near(curve.distances_at(8), 200.0);
+    near(curve.distances_at(48), 900.0);
+    near(curve.distances_at(128), 2_200.0);
+    assert_eq!(curve.effort_for_distances(900.0), Some(48));
+    assert_eq!(curve.effort_for_distances(1_200.0), None);
 }
 
 #[test]
-fn the_ef_for_a_recall_is_on_the_safe_side() {
-    let calibration = three_points();
+fn the_effort_for_a_recall_is_on_the_safe_side() {
+    let curve = three_points();
     for wanted in [0.0, 0.3, 0.5, 0.8, 0.85, 0.9, 0.95, 0.973] {
-        let ef = calibration.ef_for_recall(wanted);
-        assert!(ef >= 1 && calibration.recall_at(ef) >= wanted, "recall {wanted}: ef {ef}");
-        assert!(calibration.recall_at(ef - 1) < wanted + (1.0 - wanted) * 0.3, "recall {wanted}");
+        let effort = curve.effort_for_recall(wanted).expect("it was reached");
+        assert!(effort >= 1 && curve.recall_at(effort) >= wanted, "recall {wanted}: {effort}");
+        assert!(curve.recall_at(effort - 1) < wanted + (1.0 - wanted) * 0.3, "recall {wanted}");
     }
-    assert_eq!(calibration.ef_for_recall(0.999), 64);
-    assert_eq!(calibration.ef_for_recall(f32::NAN), 64);
-    assert_eq!(calibration.ef_for_recall(2.0), 64);
-    assert_eq!(calibration.ef_for_recall(-1.0), 1);
-    // A larger `ef` that happened to find less does not hide a smaller one that found enough.
-    let dented = Calibration {
-        points: vec![point(16, 0.9, 1.0), point(32, 0.97, 2.0), point(64, 0.96, 3.0)],
-    };
-    assert!(dented.ef_for_recall(0.95) <= 32);
+    // Reached, but not with the margin; not reached; no recall.
+    assert_eq!(curve.effort_for_recall(0.979), Some(64));
+    for wanted in [0.981, 2.0, f32::NAN] {
+        assert_eq!(curve.effort_for_recall(wanted), None);
+    }
+    assert_eq!(curve.effort_for_recall(-1.0), Some(1));
+    // A larger effort that happened to find less does not hide a smaller one that found enough.
+    let dented =
+        Curve { points: vec![point(16, 0.9, 1.0), point(32, 0.97, 2.0), point(64, 0.96, 3.0)] };
+    assert!(dented.effort_for_recall(0.95) <= Some(32));
 }
 
 #[test]
-fn nothing_measured_is_a_default() {
+fn of_two_ways_to_look_the_cheaper_is_taken() {
+    let measured = calibration();
+    // At 0.75 and a margin the fixed beam computes fewer distances, above it the other.
+    let MeasuredEffort::Ef(ef) = measured.effort_for_recall(0.7).expect("reached") else {
+        panic!("the fixed beam is cheaper")
+    };
+    assert!(ef <= 16);
+    let effort = measured.effort_for_recall(0.95).expect("reached");
+    assert!(
+        matches!(effort, MeasuredEffort::Gamma(gamma) if gamma <= Gamma::new(100)),
+        "{effort:?}"
+    );
+    assert!(measured.distances_at(effort) <= 800.0 && measured.recall_at(effort) >= 0.95);
+    // 800 distances are those of an ef between 32 and 64.
+    assert_eq!(measured.ef_as_costly_as(MeasuredEffort::Gamma(Gamma::new(100))), 40);
+    assert_eq!(measured.ef_as_costly_as(MeasuredEffort::Ef(40)), 40);
+    // What costs more than was measured is as costly as the largest.
+    assert_eq!(measured.ef_as_costly_as(MeasuredEffort::Gamma(Gamma::new(200))), 64);
+    // Only one of them reaches it; none does.
+    assert_eq!(measured.effort_for_recall(0.988), Some(MeasuredEffort::Gamma(Gamma::new(200))));
+    assert_eq!(measured.effort_for_recall(0.995), None);
+    assert_eq!(measured.best_effort(), Some(MeasuredEffort::Gamma(Gamma::new(200))));
+    assert_eq!(measured.best_recall(), 0.99);
+}
+
+#[test]
+fn where_nothing_was_measured_nothing_is_promised() {
     let nothing = Calibration::default();
-    assert_eq!(nothing.ef_for_recall(0.95), 64);
-    assert_eq!(nothing.recall_at(10), 1.0);
-    assert_eq!(nothing.distances_at(10), 1.0);
+    assert!(nothing.is_empty() && nothing.best_effort().is_none());
+    assert_eq!(nothing.effort_for_recall(0.95), None);
+    assert_eq!(nothing.by_ef.recall_at(10), 1.0);
+    assert_eq!(nothing.by_ef.distances_at(10), 1.0);
     assert_eq!(Calibration::from_bytes(&nothing.to_bytes()), Ok(nothing));
 }
 
@@ -98,11 +133,20 @@ fn a_measurement_is_what_searches_without_the_row_find() {
         let graph = coded.build(&GraphOptions::default(), &OneThread).unwrap();
         let probes = probes(metric, dim, &vectors, 12, 100);
         let calibration = measure(&coded, &graph, &vectors, &probes, &OneThread);
-        let efs: Vec<u32> = calibration.points.iter().map(|point| point.ef).collect();
-        assert_eq!(efs, [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]);
+        let efforts =
+            |curve: &Curve| -> Vec<u32> { curve.points.iter().map(|point| point.effort).collect() };
+        assert_eq!(efforts(&calibration.by_ef), [16, 24, 32, 64, 128, 192, 256, 512]);
+        // Distances have a zero, inner products have none.
+        assert_eq!(calibration.by_gamma.points.is_empty(), metric == Metric::Dot);
+        let fixed = [16, 64, 512].map(|ef| (Beam::fixed(ef as usize), MeasuredEffort::Ef(ef)));
+        let adaptive = [20, 50, 80].map(|gamma| {
+            let gamma = Gamma::new(gamma);
+            (Beam::adaptive(10, gamma), MeasuredEffort::Gamma(gamma))
+        });
+        let adaptive = adaptive.into_iter().filter(|_| metric != Metric::Dot);
 
         // Queries that the graph has not seen do about as well.
-        for ef in [16, 64, 512] {
+        for (beam, effort) in fixed.into_iter().chain(adaptive) {
             let (mut right, mut distances) = (0, 0);
             for query in queries.chunks_exact(dim) {
                 let exact = ExactQuery::new(metric, query);
@@ -112,8 +156,8 @@ fn a_measurement_is_what_searches_without_the_row_find() {
                 let code = coded.quantizer.query(query);
                 let mut scratch = Scratch::default();
                 let found = with_graph(&graph, |graph| {
-                    let (codes, ef) = (coded.rows(), ef as usize);
-                    search(graph, &codes, &code, ef, Accept::All, usize::MAX, &mut scratch)
+                    let codes = coded.rows();
+                    search(graph, &codes, &code, beam, Accept::All, usize::MAX, &mut scratch)
                 })
                 .expect("no row is damaged");
                 distances += found.distances;
@@ -123,16 +167,16 @@ fn a_measurement_is_what_searches_without_the_row_find() {
                 right += found.iter().take(10).filter(|row| truth[..10].contains(row)).count();
             }
             let recall = right as f32 / 3_000.0;
-            let expected = calibration.recall_at(ef);
-            assert!((recall - expected).abs() < 0.06, "{metric} {ef}: {recall}, said {expected}");
+            let expected = calibration.recall_at(effort);
+            assert!((recall - expected).abs() < 0.06, "{metric} {beam}: {recall}, said {expected}");
             let distances = distances as f32 / 300.0;
-            let expected = calibration.distances_at(ef);
+            let expected = calibration.distances_at(effort);
             assert!(
                 (distances / expected - 1.0).abs() < 0.2,
-                "{metric} {ef}: {distances}, {expected}"
+                "{metric} {beam}: {distances}, {expected}"
             );
         }
-        assert!(calibration.recall_at(512) > 0.99, "{metric}: {calibration:?}");
+        assert!(calibration.by_ef.recall_at(512) > 0.99, "{metric}: {calibration:?}");
     }
 }
 
@@ -164,16 +208,16 @@ fn small_graphs_are_measured_as_far_as_they_go() {
         (2, vec![2]),
         (15, vec![15]),
         (30, vec![16, 24]),
-        (64, vec![16, 24, 32, 48, 64]),
+        (64, vec![16, 24, 32, 64]),
     ] {
         let vectors = clustered(33, rows, dim, 2);
         let coded = Coded::new(Metric::Euclidean, dim, &vectors);
         let graph = coded.build(&GraphOptions::default(), &OneThread).unwrap();
         let probes = probes(Metric::Euclidean, dim, &vectors, 1, 7);
         let calibration = measure(&coded, &graph, &vectors, &probes, &OneThread);
-        let efs: Vec<u32> = calibration.points.iter().map(|point| point.ef).collect();
-        assert_eq!(efs, expected, "{rows} rows");
-        assert!(calibration.points.iter().all(|point| point.recall > 0.9), "{calibration:?}");
+        let points = || calibration.by_ef.points.iter();
+        assert_eq!(points().map(|point| point.effort).collect::<Vec<_>>(), expected, "{rows} rows");
+        assert!(points().all(|point| point.recall > 0.9), "{calibration:?}");
     }
 }
 
@@ -186,7 +230,8 @@ fn equal_vectors_count_alike() {
         let graph = coded.build(&GraphOptions::default(), &OneThread).unwrap();
         let probes = probes(metric, dim, &vectors, 10, 64);
         let calibration = measure(&coded, &graph, &vectors, &probes, &OneThread);
-        assert!(calibration.points.iter().all(|point| point.recall > 0.95), "{calibration:?}");
+        let points = || calibration.by_ef.points.iter().chain(&calibration.by_gamma.points);
+        assert!(points().all(|point| point.recall > 0.95), "{calibration:?}");
     }
 }
 
@@ -196,17 +241,19 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         len in any::<prop::sample::Index>(),
     ) {
-        let mut bytes = three_points().to_bytes();
-        prop_assert_eq!(Calibration::from_bytes(&bytes), Ok(three_points()));
+        let mut bytes = calibration().to_bytes();
+        prop_assert_eq!(Calibration::from_bytes(&bytes), Ok(calibration()));
         for (index, byte) in changes {
             let i = index.index(bytes.len());
             bytes[i] = byte;
         }
         if let Ok(calibration) = Calibration::from_bytes(&bytes) {
             prop_assert_eq!(calibration.to_bytes(), bytes.clone());
-            let ef = calibration.ef_for_recall(0.9);
-            prop_assert!(calibration.recall_at(ef).is_finite());
-            prop_assert!(calibration.distances_at(ef).is_finite());
+            if let Some(effort) = calibration.effort_for_recall(0.9) {
+                prop_assert!(calibration.recall_at(effort).is_finite());
+                prop_assert!(calibration.distances_at(effort).is_finite());
+                prop_assert!(calibration.ef_as_costly_as(effort) > 0);
+            }
         }
         bytes.truncate(len.index(bytes.len()));
         prop_assert!(Calibration::from_bytes(&bytes).is_err());
@@ -215,9 +262,13 @@ proptest! {
 
 #[test]
 fn broken_calibrations_are_refused() {
-    let check = |points: Vec<EfPoint>| {
-        let bytes = Calibration { points }.to_bytes();
-        assert!(Calibration::from_bytes(&bytes).is_err());
+    let check = |points: Vec<EffortPoint>| {
+        let (good, broken) = (three_points(), Curve { points });
+        assert!(Curve::from_bytes(&broken.to_bytes()).is_err());
+        for (by_ef, by_gamma) in [(good.clone(), broken.clone()), (broken, good)] {
+            let bytes = Calibration { by_ef, by_gamma }.to_bytes();
+            assert!(Calibration::from_bytes(&bytes).is_err());
+        }
     };
     check(vec![point(0, 0.5, 1.0)]);
     check(vec![point(16, 1.5, 1.0)]);
@@ -256,12 +307,13 @@ fn a_probe_is_searched_for_as_if_its_row_were_not_linked() {
         let count = |graph: &GraphBuf| {
             let mut scratch = Scratch::default();
             with_graph(graph, |graph| {
-                search(graph, &coded.rows(), &query, 16, Accept::All, usize::MAX, &mut scratch)
+                let beam = Beam::fixed(16);
+                search(graph, &coded.rows(), &query, beam, Accept::All, usize::MAX, &mut scratch)
             })
             .expect("no row is damaged")
             .distances as f32
         };
-        assert_eq!(measured.points[0].distances, count(&unlinked), "row {row}");
+        assert_eq!(measured.by_ef.points[0].distances, count(&unlinked), "row {row}");
         distances_differ |= count(&graph) != count(&unlinked);
     }
     assert!(distances_differ, "the links of the rows made no difference");

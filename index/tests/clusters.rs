@@ -329,11 +329,12 @@ fn a_measured_recall_is_met() {
         assert_eq!(points.len(), calibration.reranked.len());
         assert!(points.is_sorted_by(|a, b| a.distances < b.distances));
         let last = points.last().expect("points");
-        assert_eq!((last.ef, last.distances), (89, (rows + 89) as f32));
+        assert_eq!((last.effort, last.distances), (89, (rows + 89) as f32));
         assert!(last.recall > 0.995, "{metric}: {last:?}");
 
         for wanted in [0.8, 0.9, 0.95, 0.99] {
-            let leaves = calibration.by_probes.ef_for_recall(wanted);
+            let leaves =
+                calibration.by_probes.effort_for_recall(wanted).expect("all leaves reach it");
             let reranked = calibration.reranked_at(leaves) as usize;
             let mut right = 0;
             for query in queries.chunks_exact(dim) {

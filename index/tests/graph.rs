@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::testing::{KernelChoice, build_with};
 use vecstore_index::{
-    Accept, BuildError, Candidate, Damaged, FlatRows, Found, Graph, GraphBuf, GraphOptions, Metric,
-    OneThread, RowSet, Rows, Scratch, UpperLayers, build, search,
+    Accept, Beam, BuildError, Candidate, Damaged, FlatRows, Found, Graph, GraphBuf, GraphOptions,
+    Metric, OneThread, RowSet, Rows, Scratch, UpperLayers, build, search,
 };
 
 const OPTIONS: GraphOptions = GraphOptions { m: 8, ef_construction: 64, seed: 3 };
@@ -29,7 +29,7 @@ fn search_accepting(
     let query = coded.quantizer.query(query);
     with_graph(graph, |graph| {
         let mut scratch = Scratch::default();
-        search(graph, &coded.rows(), &query, ef, accept, usize::MAX, &mut scratch)
+        search(graph, &coded.rows(), &query, Beam::fixed(ef), accept, usize::MAX, &mut scratch)
             .expect("no row is damaged")
     })
 }
@@ -251,7 +251,8 @@ fn a_budget_is_never_exceeded() {
     for accept in [Accept::All, Accept::Only(&half)] {
         with_graph(&graph, |graph| {
             let mut run = |budget| {
-                search(graph, &coded.rows(), &query, 50, accept, budget, &mut scratch).unwrap()
+                search(graph, &coded.rows(), &query, Beam::fixed(50), accept, budget, &mut scratch)
+                    .unwrap()
             };
             let free = run(usize::MAX);
             assert!(!free.over_budget);
@@ -302,7 +303,7 @@ fn damage_is_reported_and_leaves_the_scratch_clean() {
             &Graph { links: &links, upper: &graph.upper },
             &codes,
             &query,
-            1_000,
+            Beam::fixed(1_000),
             accept,
             usize::MAX,
             &mut scratch,
@@ -312,7 +313,9 @@ fn damage_is_reported_and_leaves_the_scratch_clean() {
             assert_eq!(damaged.map(|found| found.candidates), Err(expected));
             let upper = &graph.upper;
             let graph = Graph { links: &links, upper };
-            let again = search(&graph, &codes, &query, 1_000, accept, usize::MAX, scratch).unwrap();
+            let again =
+                search(&graph, &codes, &query, Beam::fixed(1_000), accept, usize::MAX, scratch)
+                    .unwrap();
             assert_eq!(again.candidates, clean.candidates);
         };
 
@@ -324,7 +327,7 @@ fn damage_is_reported_and_leaves_the_scratch_clean() {
                 &Graph { links: &wild_links, upper: &graph.upper },
                 &codes,
                 &query,
-                50,
+                Beam::fixed(50),
                 accept,
                 usize::MAX,
                 &mut scratch,
@@ -337,7 +340,7 @@ fn damage_is_reported_and_leaves_the_scratch_clean() {
             &Graph { links: &hole, upper: &graph.upper },
             &codes,
             &query,
-            50,
+            Beam::fixed(50),
             accept,
             usize::MAX,
             &mut scratch,
@@ -346,7 +349,8 @@ fn damage_is_reported_and_leaves_the_scratch_clean() {
 
         let hole = Hole { rows: codes, hole: nearest };
         let whole = Graph { links: &links, upper: &graph.upper };
-        let damaged = search(&whole, &hole, &query, 50, accept, usize::MAX, &mut scratch);
+        let damaged =
+            search(&whole, &hole, &query, Beam::fixed(50), accept, usize::MAX, &mut scratch);
         check(damaged, Damaged { array: "hole", row: nearest }, &mut scratch);
     }
 }
@@ -361,8 +365,15 @@ fn a_graph_with_fewer_rows_than_its_entry_is_damaged() {
     let entry = graph.upper.entry();
     let links = FlatRows::new("links", &graph.links[..entry as usize * graph.degree], graph.degree);
     let cut = Graph { links: &links, upper: &graph.upper };
-    let found =
-        search(&cut, &coded.rows(), &query, 10, Accept::All, usize::MAX, &mut Scratch::default());
+    let found = search(
+        &cut,
+        &coded.rows(),
+        &query,
+        Beam::fixed(10),
+        Accept::All,
+        usize::MAX,
+        &mut Scratch::default(),
+    );
     assert_eq!(found.map(|_| ()), Err(Damaged { array: "links", row: entry }));
 }
 
@@ -511,7 +522,7 @@ proptest! {
             let graph = Graph { links: &links, upper: &upper };
             let mut scratch = Scratch::default();
             let found =
-                search(&graph, &coded.rows(), &query, 20, Accept::All, usize::MAX, &mut scratch);
+                search(&graph, &coded.rows(), &query, Beam::fixed(20), Accept::All, usize::MAX, &mut scratch);
             prop_assert!(!found.unwrap().candidates.is_empty());
         }
     }

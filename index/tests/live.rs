@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use common::{Random, clustered};
 use proptest::prelude::*;
 use vecstore_index::{
-    ExactQuery, FlatRows, GraphOptions, Linker, LiveReader, Metric, OneThread, Rows, Scratch,
+    Beam, ExactQuery, FlatRows, GraphOptions, Linker, LiveReader, MeasuredEffort, Metric,
+    OneThread, Rows, Scratch,
 };
 
 const DIM: usize = 24;
@@ -47,14 +48,14 @@ fn recall(
     vectors: &[f32],
     query: &[f32],
     metric: Metric,
-    ef: usize,
+    beam: Beam,
     k: usize,
 ) -> f64 {
     let exact = ExactQuery::new(metric, query);
     let rows = FlatRows::new("vectors", vectors, query.len());
     let codes = reader.quantizer().query(query);
     let found = reader
-        .search(&codes, ef, None, usize::MAX, &mut Scratch::default())
+        .search(&codes, beam, None, usize::MAX, &mut Scratch::default())
         .expect("nothing is damaged");
     assert!(found.candidates.is_sorted_by(|a, b| a.distance <= b.distance));
     let unique: BTreeSet<u32> = found.candidates.iter().map(|c| c.row).collect();
@@ -71,11 +72,11 @@ fn mean_recall(
     queries: &[f32],
     metric: Metric,
     dim: usize,
-    ef: usize,
+    beam: Beam,
 ) -> f64 {
     let recalls: Vec<f64> = queries
         .chunks_exact(dim)
-        .map(|query| recall(reader, vectors, query, metric, ef, 10))
+        .map(|query| recall(reader, vectors, query, metric, beam, 10))
         .collect();
     recalls.iter().sum::<f64>() / recalls.len() as f64
 }
@@ -106,7 +107,7 @@ proptest! {
         prop_assert_eq!(reader.rows() as usize, rows);
         let codes = reader.quantizer().query(&vectors[..8]);
         let found = reader
-            .search(&codes, rows, None, usize::MAX, &mut Scratch::default())
+            .search(&codes, Beam::fixed(rows), None, usize::MAX, &mut Scratch::default())
             .expect("nothing is damaged");
         prop_assert_eq!(found.candidates.len(), rows);
         let links = linker.graph().links();
@@ -128,9 +129,13 @@ fn it_promises_what_it_keeps_at_every_size() {
             let reader = linker.graph().reader().expect("it was measured");
             let calibration = reader.calibration();
             for wanted in [0.9, 0.95, 0.99] {
-                let ef = calibration.ef_for_recall(wanted) as usize;
-                let found = mean_recall(&reader, &vectors, queries, metric, DIM, ef);
-                let at = format!("{metric}, {blocks} blocks, ef {ef}");
+                let effort = calibration.effort_for_recall(wanted);
+                let beam = match effort.or(calibration.best_effort()).expect("it was measured") {
+                    MeasuredEffort::Ef(ef) => Beam::fixed(ef as usize),
+                    MeasuredEffort::Gamma(gamma) => Beam::adaptive(10, gamma),
+                };
+                let found = mean_recall(&reader, &vectors, queries, metric, DIM, beam);
+                let at = format!("{metric}, {blocks} blocks, {beam}");
                 assert!(found >= f64::from(wanted) - 0.01, "{at}: wanted {wanted}, found {found}");
             }
         }
@@ -152,7 +157,7 @@ fn rows_in_the_order_of_their_clusters_are_found() {
     let reader = linker.graph().reader().expect("it was measured");
     let queries: Vec<f32> =
         vectors.chunks_exact(DIM).step_by(37).flatten().map(|x| x + 0.01).collect();
-    let found = mean_recall(&reader, &vectors, &queries, Metric::Euclidean, DIM, 128);
+    let found = mean_recall(&reader, &vectors, &queries, Metric::Euclidean, DIM, Beam::fixed(128));
     assert!(found >= 0.97, "recall {found}");
 }
 
@@ -166,7 +171,9 @@ fn only_accepted_rows_are_collected() {
     let accept = |row: u32| row % 3 == 1;
     let mut scratch = Scratch::default();
     let mut search = |ef, most| {
-        reader.search(&codes, ef, Some(&accept), most, &mut scratch).expect("nothing is damaged")
+        reader
+            .search(&codes, Beam::fixed(ef), Some(&accept), most, &mut scratch)
+            .expect("nothing is damaged")
     };
     let found = search(20 * BLOCK, usize::MAX);
     assert_eq!(found.candidates.len(), (0..reader.rows()).filter(|&row| accept(row)).count());
@@ -200,12 +207,25 @@ fn readers_find_rows_while_others_are_linked() {
                     let back = random.below(if newest { 8 } else { 900 });
                     let row = reader.rows() as usize - 1 - back;
                     let query = &vectors[row * DIM..(row + 1) * DIM];
-                    recalls.push(recall(&reader, vectors, query, Metric::Euclidean, 128, 10));
+                    recalls.push(recall(
+                        &reader,
+                        vectors,
+                        query,
+                        Metric::Euclidean,
+                        Beam::fixed(128),
+                        10,
+                    ));
                     let codes = reader.quantizer().query(query);
                     // Whatever the linker rewrites meanwhile, every row stays reachable.
                     if recalls.len().is_multiple_of(16) {
                         let all = reader
-                            .search(&codes, rows, None, usize::MAX, &mut Scratch::default())
+                            .search(
+                                &codes,
+                                Beam::fixed(rows),
+                                None,
+                                usize::MAX,
+                                &mut Scratch::default(),
+                            )
                             .expect("nothing is damaged");
                         assert_eq!(all.candidates.len(), reader.rows() as usize);
                     }

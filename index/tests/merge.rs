@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 
 use common::{Coded, Random, Threads, clustered, reachable, with_graph};
 use vecstore_index::{
-    Accept, BuildError, Calibration, Damaged, EfPoint, FlatRows, GraphBuf, GraphOptions,
-    MergeError, MergeInput, Merged, Metric, NO_ROW, OneThread, Rows, Scratch, Shortfall, Workers,
-    merge, search, shortfall,
+    Accept, Beam, BuildError, Calibration, Curve, Damaged, EffortPoint, FlatRows, GraphBuf,
+    GraphOptions, MergeError, MergeInput, Merged, Metric, NO_ROW, OneThread, Rows, Scratch,
+    Shortfall, Workers, merge, search, shortfall,
 };
 
 const OPTIONS: GraphOptions = GraphOptions { m: 8, ef_construction: 64, seed: 3 };
@@ -111,7 +111,15 @@ impl Split {
             let query = self.coded.quantizer.query(query);
             let truth = query.scan(&codes, 0..codes.rows(), 10).expect("codes");
             let found = with_graph(graph, |graph| {
-                search(graph, &codes, &query, ef, Accept::All, usize::MAX, &mut scratch)
+                search(
+                    graph,
+                    &codes,
+                    &query,
+                    Beam::fixed(ef),
+                    Accept::All,
+                    usize::MAX,
+                    &mut scratch,
+                )
             });
             let farthest = truth.last().map_or(0.0, |last| last.distance);
             let found = found.expect("no row is damaged").candidates;
@@ -359,11 +367,10 @@ fn five_generations_of_merging_lose_little() {
 
 #[test]
 fn too_little_recall_is_noticed() {
-    let calibration = |recalls: &[(u32, f32)]| Calibration {
-        points: recalls
-            .iter()
-            .map(|&(ef, recall)| EfPoint { ef, recall, distances: 1.0 })
-            .collect(),
+    let calibration = |recalls: &[(u32, f32)]| {
+        let point = |&(effort, recall)| EffortPoint { effort, recall, distances: 1.0 };
+        let by_ef = Curve { points: recalls.iter().map(point).collect() };
+        Calibration { by_ef, by_gamma: Curve::default() }
     };
     let good = calibration(&[(16, 0.9), (64, 0.98)]);
     let better = calibration(&[(16, 1.0), (64, 1.0)]);

@@ -35,7 +35,7 @@ fn main() {
 
     let deleted = Arc::default();
     let view = SealedView::new(&segment, segment.namespace("").unwrap(), &deleted);
-    println!("{:?}", view.stats().graph.map(|g| g.points));
+    println!("{:?}", view.stats().graph);
     let started = Instant::now();
     let costs = Costs::measure(dim);
     println!("{costs:#?}\nmeasured in {:.1?}", started.elapsed());

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, Reach, RowSet, Rows,
-    Scratch,
+    Accept, Beam, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, Reach, RowSet,
+    Rows, Scratch,
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
@@ -331,7 +331,7 @@ impl SegmentView for SealedView<'_> {
     fn search(
         &self,
         query: &PreparedQuery<'_>,
-        ef: usize,
+        beam: Beam,
         accept: Accept<'_>,
         distances_max: usize,
         scratch: &mut Scratch,
@@ -344,7 +344,7 @@ impl SegmentView for SealedView<'_> {
         let codes = self.segment.codes(self.namespace.rows.clone());
         let accept = self.alive(accept);
         let links = Graph { links: &graph.links, upper: graph.upper };
-        vecstore_index::search(&links, &codes, &code_query, ef, accept, distances_max, scratch)
+        vecstore_index::search(&links, &codes, &code_query, beam, accept, distances_max, scratch)
             .map_err(|damaged| self.segment.damaged(&damaged))
     }
 

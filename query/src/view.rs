@@ -3,7 +3,7 @@
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Calibration, ClusterCalibration, ExactQuery, Found, Metric, Reach, Scratch,
+    Accept, Beam, Calibration, ClusterCalibration, ExactQuery, Found, Metric, Reach, Scratch,
 };
 use vecstore_segments::SegmentError;
 
@@ -129,7 +129,7 @@ pub trait SegmentView: Sync {
     fn search(
         &self,
         query: &PreparedQuery<'_>,
-        ef: usize,
+        beam: Beam,
         accept: Accept<'_>,
         distances_max: usize,
         scratch: &mut Scratch,

@@ -162,7 +162,7 @@ fn without_codes_the_way_out_is_a_full_scan() {
 
 /// A line whose view has clusters in the place of a graph.
 fn line_of_leaves(rows: usize) -> NaiveView {
-    let by_probes = calibration();
+    let by_probes = calibration().by_ef;
     let reranked = vec![50; by_probes.points.len()];
     let calibration = ClusterCalibration { by_probes, reranked };
     let clusters = Some(ClusterStats { leaves: 300, calibration });

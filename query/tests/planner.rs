@@ -3,7 +3,9 @@
 mod support;
 
 use support::{calibration, request};
-use vecstore_index::{Calibration, ClusterCalibration, EfPoint};
+use vecstore_index::{
+    Beam, Calibration, ClusterCalibration, Curve, EffortPoint, Gamma, MeasuredEffort,
+};
 use vecstore_query::Strategy::{Clusters, Empty, FullScan, Graph, GraphSweep, ScanRows};
 use vecstore_query::{
     ClusterStats, Costs, Effort, Plan, Request, SegmentPlan, Strategy, ViewKind, ViewStats, plan,
@@ -34,7 +36,7 @@ fn costs() -> Costs {
 
 /// The `ef` that the calibration says is enough for a recall of 10 neighbours.
 fn ef_for(recall: f32) -> usize {
-    calibration().ef_for_recall(recall) as usize
+    calibration().by_ef.effort_for_recall(recall).expect("it was measured to") as usize
 }
 
 #[track_caller]
@@ -76,22 +78,22 @@ fn assert_consistent(plan: &SegmentPlan) {
 fn strategies() {
     let million = view(1_000_000);
     let auto = Effort::Auto;
-    let ef = ef_for(0.98);
+    let ef = ef_for(0.99);
     // Nothing matches.
     check(10, auto, &million, 0, Empty);
     check(10, Effort::Exact, &million, 0, Empty);
     check(10, auto, &view(0), 0, Empty);
     // No filter: the graph, unless there is hardly anything to look at.
-    check(10, auto, &million, 1_000_000, Graph { ef });
+    check(10, auto, &million, 1_000_000, Graph { beam: Beam::fixed(ef) });
     check(10, auto, &view(1_000), 1_000, ScanRows);
     check(10, auto, &view(20), 20, FullScan);
     // A filter, from nearly everything to nearly nothing; it aims higher.
-    let ef = ef_for(0.998);
-    check(10, auto, &million, 999_999, GraphSweep { ef });
-    check(10, auto, &million, 500_000, GraphSweep { ef });
+    let ef = 256;
+    check(10, auto, &million, 999_999, GraphSweep { beam: Beam::fixed(ef) });
+    check(10, auto, &million, 500_000, GraphSweep { beam: Beam::fixed(ef) });
     // A walk that saves less than half is not worth the row it may miss, unless it was asked for.
     check(10, auto, &million, 100_000, ScanRows);
-    check(10, Effort::Ef(64), &million, 100_000, GraphSweep { ef: 64 });
+    check(10, Effort::Ef(64), &million, 100_000, GraphSweep { beam: Beam::fixed(64) });
     check(10, auto, &million, 10_000, ScanRows);
     check(10, auto, &million, 1_000, ScanRows);
     check(10, auto, &million, 10, FullScan);
@@ -107,32 +109,77 @@ fn efforts() {
     check(10, Effort::Recall(1.0), &million, all, FullScan);
     check(10, Effort::Recall(2.0), &million, all, FullScan);
     // As asked, but never less than k.
-    check(10, Effort::Ef(40), &million, all, Graph { ef: 40 });
-    check(10, Effort::Ef(0), &million, all, Graph { ef: 10 });
-    check(50, Effort::Ef(40), &million, all, Graph { ef: 50 });
+    check(10, Effort::Ef(40), &million, all, Graph { beam: Beam::fixed(40) });
+    check(10, Effort::Ef(0), &million, all, Graph { beam: Beam::fixed(10) });
+    check(50, Effort::Ef(40), &million, all, Graph { beam: Beam::fixed(50) });
     // The smallest that was measured to be enough.
-    check(10, Effort::Recall(0.80), &million, all, Graph { ef: ef_for(0.80) });
-    check(10, Effort::Recall(0.90), &million, all, Graph { ef: ef_for(0.90) });
-    check(10, Effort::Recall(0.995), &million, all, Graph { ef: 256 });
+    check(10, Effort::Recall(0.80), &million, all, Graph { beam: Beam::fixed(ef_for(0.80)) });
+    check(10, Effort::Recall(0.90), &million, all, Graph { beam: Beam::fixed(ef_for(0.90)) });
+    check(10, Effort::Recall(0.995), &million, all, Graph { beam: Beam::fixed(256) });
     // More than the graph can do, then more than codes can do.
     check(10, Effort::Recall(0.998), &million, all, ScanRows);
     check(10, Effort::Recall(0.9995), &million, all, FullScan);
     // For more neighbours than were measured, ef grows, but less than k does.
-    check(40, Effort::Recall(0.90), &million, all, Graph { ef: 40 + 2 * (ef_for(0.90) - 10) });
-    check(1, Effort::Recall(0.90), &million, all, Graph { ef: ef_for(0.90) });
+    check(
+        40,
+        Effort::Recall(0.90),
+        &million,
+        all,
+        Graph { beam: Beam::fixed(40 + 2 * (ef_for(0.90) - 10)) },
+    );
+    check(1, Effort::Recall(0.90), &million, all, Graph { beam: Beam::fixed(ef_for(0.90)) });
     // The default effort.
-    check(1, Effort::Auto, &million, all, Graph { ef: ef_for(0.98) });
-    check(160, Effort::Auto, &million, all, Graph { ef: 160 + 4 * (ef_for(0.98) - 10) });
+    check(1, Effort::Auto, &million, all, Graph { beam: Beam::fixed(ef_for(0.99)) });
+    check(
+        160,
+        Effort::Auto,
+        &million,
+        all,
+        Graph { beam: Beam::fixed(160 + 4 * (ef_for(0.99) - 10)) },
+    );
 }
 
 #[test]
 fn the_default_effort_keeps_ef_at_64_and_2_k() {
     let mut good = view(1_000_000);
-    for point in &mut good.graph.as_mut().unwrap().points {
+    for point in &mut good.graph.as_mut().unwrap().by_ef.points {
         point.recall = 0.999;
     }
-    check(10, Effort::Auto, &good, 1_000_000, Graph { ef: 64 });
-    check(100, Effort::Auto, &good, 1_000_000, Graph { ef: 200 });
+    check(10, Effort::Auto, &good, 1_000_000, Graph { beam: Beam::fixed(64) });
+    check(100, Effort::Auto, &good, 1_000_000, Graph { beam: Beam::fixed(200) });
+}
+
+/// An adaptive beam where it computes fewer distances for the recall wanted.
+#[test]
+fn a_walk_goes_as_far_as_distances_say() {
+    let mut million = view(1_000_000);
+    let point = |effort, recall, distances| EffortPoint { effort, recall, distances };
+    let points =
+        vec![point(50, 0.93, 450.0), point(100, 0.99, 1_000.0), point(200, 0.9995, 2_500.0)];
+    let graph = million.graph.as_mut().unwrap();
+    graph.by_gamma = Curve { points };
+    let gamma_for = |recall| match graph.effort_for_recall(recall).unwrap() {
+        MeasuredEffort::Gamma(gamma) => gamma,
+        MeasuredEffort::Ef(ef) => panic!("ef {ef}"),
+    };
+    let (at_90, at_99) = (gamma_for(0.9), gamma_for(0.99));
+    assert!(Gamma::new(40) < at_90 && at_90 < at_99 && at_99 < Gamma::new(150));
+    let (all, auto) = (1_000_000, Effort::Auto);
+    let beam = |k, gamma| Graph { beam: Beam::adaptive(k, gamma) };
+    check(10, Effort::Recall(0.9), &million, all, beam(10, at_90));
+    check(10, auto, &million, all, beam(10, at_99));
+    // By the k-th distance, of at least 10.
+    check(3, auto, &million, all, beam(10, at_99));
+    check(100, auto, &million, all, beam(100, at_99));
+    // Whoever names an ef gets it.
+    check(10, Effort::Ef(64), &million, all, Graph { beam: Beam::fixed(64) });
+    // Its cost is the measured one, and what is expected of a fixed beam of that cost under a filter.
+    let planned = plan_one(10, Effort::Recall(0.99), &million, all);
+    assert!((1_000..1_500).contains(&planned.distances), "{planned:#?}");
+    assert!((0.99..0.9995).contains(&planned.recall), "{planned:#?}");
+    let half = plan_one(10, Effort::Recall(0.99), &million, all / 2);
+    assert!(half.distances > planned.distances, "{half:#?}");
+    assert!(matches!(half.strategy, GraphSweep { beam } if beam == Beam::adaptive(10, at_99)));
 }
 
 #[test]
@@ -144,8 +191,8 @@ fn what_is_not_there_is_not_used() {
     check(10, Effort::Auto, &nothing, 1_000_000, FullScan);
     // A graph over full vectors, as in memory.
     let no_codes = ViewStats { codes: false, ..view(1_000_000) };
-    let ef = ef_for(0.98);
-    check(10, Effort::Auto, &no_codes, 1_000_000, Graph { ef });
+    let ef = ef_for(0.99);
+    check(10, Effort::Auto, &no_codes, 1_000_000, Graph { beam: Beam::fixed(ef) });
     let unmeasured = ViewStats { graph: Some(Calibration::default()), ..view(1_000_000) };
     check(10, Effort::Auto, &unmeasured, 1_000_000, ScanRows);
 }
@@ -153,15 +200,15 @@ fn what_is_not_there_is_not_used() {
 #[test]
 fn a_graph_that_was_measured_to_be_bad_is_rejected_with_the_reason() {
     let mut bad = view(1_000_000);
-    for point in &mut bad.graph.as_mut().unwrap().points {
+    for point in &mut bad.graph.as_mut().unwrap().by_ef.points {
         point.recall -= 0.1;
     }
     let planned = plan_one(10, Effort::Auto, &bad, 1_000_000);
     assert_eq!(planned.strategy, ScanRows);
     let graph = planned.alternatives.iter().find(|a| a.strategy.walks_graph()).unwrap();
-    assert_eq!(graph.rejected.as_deref(), Some("measured recall 0.895 at ef 256, wanted 0.95"));
+    assert_eq!(graph.rejected.as_deref(), Some("measured recall at most 0.895, wanted 0.95"));
     // But whoever names an ef gets it.
-    check(10, Effort::Ef(64), &bad, 1_000_000, Graph { ef: 64 });
+    check(10, Effort::Ef(64), &bad, 1_000_000, Graph { beam: Beam::fixed(64) });
 }
 
 #[test]
@@ -179,7 +226,7 @@ fn every_strategy_is_priced_and_says_why_not() {
 fn a_walk_with_many_dead_rows_is_priced_for_passing_them() {
     let half_dead = ViewStats { live: 500_000, ..view(1_000_000) };
     let planned = plan_one(10, Effort::Auto, &half_dead, 500_000);
-    assert_eq!(planned.strategy, Graph { ef: ef_for(0.98) });
+    assert_eq!(planned.strategy, Graph { beam: Beam::fixed(ef_for(0.99)) });
     let alive = plan_one(10, Effort::Auto, &view(1_000_000), 1_000_000);
     assert!(planned.distances > alive.distances * 3 / 2, "{planned:?}");
 }
@@ -246,7 +293,7 @@ fn strange_numbers_make_no_plan_that_cannot_run() {
 }
 
 fn clusters() -> ClusterStats {
-    let point = |ef, recall, distances| EfPoint { ef, recall, distances };
+    let point = |effort, recall, distances| EffortPoint { effort, recall, distances };
     let points = vec![
         point(1, 0.5, 2_000.0),
         point(8, 0.9, 9_000.0),
@@ -254,7 +301,7 @@ fn clusters() -> ClusterStats {
         point(128, 0.999, 129_000.0),
         point(1_000, 0.9999, 1_001_000.0),
     ];
-    let by_probes = Calibration { points };
+    let by_probes = Curve { points };
     let calibration = ClusterCalibration { by_probes, reranked: vec![20, 40, 60, 120, 240] };
     ClusterStats { leaves: 1_000, calibration }
 }
@@ -264,9 +311,10 @@ fn clusters() -> ClusterStats {
 fn leaves_are_priced_like_everything_else() {
     let million = ViewStats { clusters: Some(clusters()), graph: None, ..view(1_000_000) };
     let all = 1_000_000;
-    let probes_for = |recall| clusters().calibration.by_probes.ef_for_recall(recall) as usize;
+    let probes_for =
+        |recall| clusters().calibration.by_probes.effort_for_recall(recall).unwrap() as usize;
     let leaves = |probes, rerank| Clusters { probes, rerank };
-    check(10, Effort::Auto, &million, all, leaves(probes_for(0.98), 120));
+    check(10, Effort::Auto, &million, all, leaves(probes_for(0.99), 120));
     check(10, Effort::Recall(0.9), &million, all, leaves(probes_for(0.9), 60));
     check(10, Effort::Recall(0.5), &million, all, leaves(probes_for(0.5), 40));
     check(10, Effort::Exact, &million, all, FullScan);
@@ -288,13 +336,13 @@ fn leaves_are_priced_like_everything_else() {
     check(10, Effort::Auto, &million, 0, Empty);
     // Codes that are damaged are those of the scan; clusters have their own.
     let no_codes = ViewStats { codes: false, ..million.clone() };
-    check(10, Effort::Auto, &no_codes, all, leaves(probes_for(0.98), 120));
+    check(10, Effort::Auto, &no_codes, all, leaves(probes_for(0.99), 120));
     let unmeasured = ViewStats { clusters: Some(ClusterStats::default()), ..million.clone() };
     check(10, Effort::Auto, &unmeasured, all, ScanRows);
 
     // Of both, the one that costs less.
     let both = ViewStats { graph: Some(calibration()), ..million };
-    check(10, Effort::Recall(0.9), &both, all, Graph { ef: ef_for(0.9) });
+    check(10, Effort::Recall(0.9), &both, all, Graph { beam: Beam::fixed(ef_for(0.9)) });
     let slow_walks = Costs { graph_step_ns: 1e4, ..costs() };
     let planned = plan(&request(&[], 10, Effort::Recall(0.9)), &[both], &[all], &slow_walks);
     let (_, segment) = &planned.segments[0];

@@ -86,30 +86,29 @@ const GRAPH_RERANKED: f64 = 26.0;
 impl StepCosts {
     /// Microseconds of a query to a graph: the geometric mean over the recalls compared.
     pub(crate) fn graph_us(&self, measured: &Calibration, rows: u32) -> f32 {
-        self.mean_us(measured, rows, |ef| {
-            f64::from(measured.distances_at(ef)) * self.graph_step_ns
-                + GRAPH_RERANKED * self.exact_ns
+        self.mean_us(rows, |recall| {
+            let effort = measured.effort_for_recall(recall)?;
+            let walk_ns = f64::from(measured.distances_at(effort)) * self.graph_step_ns;
+            Some(walk_ns + GRAPH_RERANKED * self.exact_ns)
         })
     }
 
     /// The same for clusters of so many leaves.
     pub(crate) fn clusters_us(&self, measured: &ClusterCalibration, leaves: u32, rows: u32) -> f32 {
-        self.mean_us(&measured.by_probes, rows, |probes| {
+        self.mean_us(rows, |recall| {
+            let probes = measured.by_probes.effort_for_recall(recall)?;
             let leaves = f64::from(leaves);
             let rows = (f64::from(measured.by_probes.distances_at(probes)) - leaves).max(0.0);
-            leaves * self.leaf_ns
-                + rows * self.cluster_row_ns
-                + f64::from(measured.reranked_at(probes)) * self.exact_ns
+            let reranked = f64::from(measured.reranked_at(probes));
+            Some(leaves * self.leaf_ns + rows * self.cluster_row_ns + reranked * self.exact_ns)
         })
     }
 
-    fn mean_us(&self, measured: &Calibration, rows: u32, ns: impl Fn(u32) -> f64) -> f32 {
-        let best = measured.points.iter().fold(0.0f32, |best, point| best.max(point.recall));
+    /// `ns` is what an index costs at a recall, if it was measured to reach it; else a scan runs.
+    fn mean_us(&self, rows: u32, ns: impl Fn(f32) -> Option<f64>) -> f32 {
         let scan_ns = f64::from(rows) * self.scan_row_ns + GRAPH_RERANKED * self.exact_ns;
-        let logs = COMPARED_AT.map(|recall| {
-            let ns = if best < recall { scan_ns } else { ns(measured.ef_for_recall(recall)) };
-            ns.max(f64::MIN_POSITIVE).ln()
-        });
+        let logs =
+            COMPARED_AT.map(|recall| ns(recall).unwrap_or(scan_ns).max(f64::MIN_POSITIVE).ln());
         ((logs.iter().sum::<f64>() / logs.len() as f64).exp() / 1e3) as f32
     }
 }

@@ -280,8 +280,8 @@ fn newer_files_are_refused_in_so_many_words() {
         }
         other => panic!("{other:?}"),
     };
-    refused(&with_header(&good, 8, 4), "the segment has format 4, this build reads format 3");
-    refused(&with_header(&good, 8, 2), "the segment has format 2, this build reads format 3");
+    refused(&with_header(&good, 8, 5), "the segment has format 5, this build reads format 4");
+    refused(&with_header(&good, 8, 3), "the segment has format 3, this build reads format 4");
     refused(&with_header(&good, 12, 4), "features 0x4");
     // A newer minor version and compatible features are fine.
     for at in [10, 16] {

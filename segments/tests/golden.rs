@@ -44,22 +44,25 @@ fn golden(name: &str, kind: IndexKind) -> Segment {
 }
 
 #[test]
-fn version_3() {
-    let segment = golden("v3.seg", IndexKind::Graph);
+fn version_4() {
+    let segment = golden("v4.seg", IndexKind::Graph);
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.clusters(namespace).expect("clusters").is_none());
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
         for row in 0..graph.links.rows() {
             assert_eq!(graph.links.row(row).expect("links").len(), 8);
         }
-        assert!(!graph.calibration.points.is_empty());
+        assert!(
+            !graph.calibration.by_ef.points.is_empty()
+                && !graph.calibration.by_gamma.points.is_empty()
+        );
         assert_eq!(graph.origin, GraphOrigin::Built);
     }
 }
 
 #[test]
-fn version_3_with_clusters() {
-    let segment = golden("v3-clusters.seg", IndexKind::Clusters);
+fn version_4_with_clusters() {
+    let segment = golden("v4-clusters.seg", IndexKind::Clusters);
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.graph(namespace).expect("graph").is_none());
         let found = segment.clusters(namespace).expect("clusters").expect("clusters");

@@ -11,7 +11,7 @@ use support::{
     section_of, write, write_with,
 };
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Calibration, EfPoint, FlatRows, Metric, Workers};
+use vecstore_index::{Calibration, Curve, EffortPoint, FlatRows, Metric, Workers};
 use vecstore_segments::{
     GraphOrigin, LentGraph, MemVfs, MergeSource, RebuildCause, RecordId, RowSource, Segment,
     SegmentError, Vfs, WriteOptions,
@@ -194,7 +194,7 @@ fn graphs_of_the_inputs_are_merged() {
             })
         {
             for ef in [64, 128, 256] {
-                let (merged, built) = (merged.recall_at(ef), built.recall_at(ef));
+                let (merged, built) = (merged.by_ef.recall_at(ef), built.by_ef.recall_at(ef));
                 assert!(merged > built - 0.03, "recall {merged} at {ef}, built {built}");
             }
         }
@@ -238,11 +238,12 @@ fn a_ring(rows: Range<u32>) -> LentGraph<'static> {
     static LINKS: OnceLock<Vec<u32>> = OnceLock::new();
     static PERFECT: OnceLock<Calibration> = OnceLock::new();
     let links = LINKS.get_or_init(|| (1..=2_000).map(|row| row % 2_000).collect());
-    let points = [16, 64, 256].map(|ef| EfPoint { ef, recall: 1.0, distances: 9.0 });
+    let points = [16, 64, 256].map(|effort| EffortPoint { effort, recall: 1.0, distances: 9.0 });
+    let by_ef = Curve { points: points.to_vec() };
     LentGraph {
         links: Box::new(FlatRows::new("links", links, 1)),
         new_rows: (0..rows.len() as u32).collect(),
-        calibration: PERFECT.get_or_init(|| Calibration { points: points.to_vec() }),
+        calibration: PERFECT.get_or_init(|| Calibration { by_ef, by_gamma: Curve::default() }),
     }
 }
 

@@ -121,7 +121,7 @@ fn graphs_find_their_rows() {
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
         assert_eq!(graph.links.rows(), namespace.rows.len() as u32);
-        assert!(!graph.calibration.points.is_empty());
+        assert!(!graph.calibration.by_ef.points.is_empty());
         let codes = segment.codes(namespace.rows.clone());
         let search = Graph { links: &graph.links, upper: graph.upper };
         let mut hits = 0;
@@ -131,7 +131,7 @@ fn graphs_find_their_rows() {
                 &search,
                 &codes,
                 &quantizer.query(vector),
-                50,
+                vecstore_index::Beam::fixed(50),
                 Accept::All,
                 usize::MAX,
                 &mut Scratch::default(),

@@ -9,14 +9,16 @@ use serde_json::Value;
 
 use crate::export::Export;
 use crate::failure::{self, Result};
+use crate::groups::Groups;
 use crate::hits::{BatchHits, Hits};
 use crate::id::{self, Ids};
 use crate::include::Included;
 use crate::ingest;
 use crate::metadata::Source;
 use crate::plan::{Comparison, Plan};
+use crate::quota;
 use crate::record::Record;
-use crate::scroll::Scroll;
+use crate::scroll::{self, Next, Scroll};
 use crate::search::{Search, filter, filter_text, number, params};
 use crate::session::Kept;
 use crate::value::{self, Place};
@@ -123,6 +125,52 @@ impl Collection {
     /// Removes a namespace with all its records; returns how many there were.
     fn remove_namespace(&self, py: Python<'_>, name: &str) -> Result<u64> {
         self.call(py, |docs| docs.remove_namespace(name))
+    }
+
+    /// The quota of the collection, all namespaces together: a dict with records, bytes,
+    /// batch_records and results; None is no bound.
+    fn quota<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
+        Ok(quota::to_python(py, &self.call(py, vecstore::Collection::quota)?)?)
+    }
+
+    /// Sets the quota of the collection, all namespaces together, in place of the one there is. It
+    /// is durable when this returns; what is there already stays.
+    ///
+    /// records: how many it may hold. bytes: of segment files and of records in memory.
+    /// batch_records: records of one batch_upsert. results: records that one query returns. None is
+    /// no bound. A call that exceeds one raises QuotaExceededError and changes nothing.
+    #[pyo3(signature = (*, records = None, bytes = None, batch_records = None, results = None))]
+    fn set_quota(
+        &self,
+        py: Python<'_>,
+        records: Option<i64>,
+        bytes: Option<i64>,
+        batch_records: Option<i64>,
+        results: Option<i64>,
+    ) -> Result<()> {
+        let quota = quota::read(records, bytes, batch_records, results)?;
+        self.call(py, |docs| docs.set_quota(quota))
+    }
+
+    /// The quota of this handle's namespace, a dict like that of `quota`; the quota of the
+    /// collection binds it too.
+    fn namespace_quota<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyDict>> {
+        Ok(quota::to_python(py, &self.call(py, vecstore::Collection::namespace_quota)?)?)
+    }
+
+    /// Sets the quota of this handle's namespace, with the arguments of `set_quota`. It stays when
+    /// the namespace is removed.
+    #[pyo3(signature = (*, records = None, bytes = None, batch_records = None, results = None))]
+    fn set_namespace_quota(
+        &self,
+        py: Python<'_>,
+        records: Option<i64>,
+        bytes: Option<i64>,
+        batch_records: Option<i64>,
+        results: Option<i64>,
+    ) -> Result<()> {
+        let quota = quota::read(records, bytes, batch_records, results)?;
+        self.call(py, |docs| docs.set_namespace_quota(quota))
     }
 
     /// Inserts a record, or replaces the one with its id. Returns the number of the commit.
@@ -358,6 +406,49 @@ impl Collection {
         self.many(py, &numbers, search)
     }
 
+    /// The k groups with the records nearest to a vector, one group for each value of a metadata
+    /// field: Groups, a sequence of Group (value, hits), the one with the best hit first.
+    ///
+    /// group_by: the field ("book", or "book.title" for one inside an object). A record whose field is a
+    /// list is in the group of each member; one without the field is in none. group_size: hits of a
+    /// group; times k at most 16,384. The other arguments are those of `query`.
+    ///
+    ///     for group in docs.query_groups(vector, "book", k=3, group_size=2):
+    ///         print(group.value, group.hits.ids)
+    #[pyo3(
+        signature = (
+            vector, group_by, k = 10, group_size = 1, filter = None, params = None, ef = None,
+            recall = None, exact = false, score_threshold = None, include = None
+        ),
+        text_signature = "($self, vector, group_by, k=10, group_size=1, filter=None, params=None, \
+                          ef=None, recall=None, exact=False, score_threshold=None, include=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    fn query_groups(
+        &self,
+        py: Python<'_>,
+        vector: &Bound<'_, PyAny>,
+        group_by: &str,
+        k: i64,
+        group_size: i64,
+        filter: Option<&Bound<'_, PyAny>>,
+        params: Option<&Bound<'_, PyAny>>,
+        ef: Option<i64>,
+        recall: Option<f32>,
+        exact: bool,
+        score_threshold: Option<f32>,
+        include: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Groups> {
+        let vector = vector::read(vector, &"query vector")?;
+        let search = Search::read(k, filter, params, ef, recall, exact, score_threshold, include)?;
+        let size = number("group_size", group_size)?;
+        let found = self.call(py, |docs| {
+            search.on(docs.query(&vector)).group_by(group_by).group_size(size).run()
+        })?;
+        warn_incomplete(py, found.complete)?;
+        Ok(Groups::new(py, found, &search.include)?)
+    }
+
     /// Runs a query, with the arguments of `query`, and tells how: the Plan that ran, with estimates
     /// and measurements. `print` it; `Plan.hits` is what it found.
     #[pyo3(
@@ -449,16 +540,25 @@ impl Collection {
         Ok(dict)
     }
 
-    /// All records, or those that satisfy a filter, page by page, ascending by id (integers, then
-    /// UUIDs, then strings): an iterator of lists of at most `limit` records.
+    /// All records, or those that satisfy a filter, page by page: an iterator of lists of at most
+    /// `limit` records.
     ///
     ///     for page in docs.scroll(limit=1000):
     ///         print(len(page), page[0].id)
     ///
-    /// after: only records with an id after this one; `Scroll.after` says where a scroll stands.
-    /// params and include are those of `query`. A mistake in the filter is raised with the first
-    /// page.
-    #[pyo3(signature = (filter = None, limit = 100, after = None, params = None, include = None))]
+    /// They come ascending by id (integers, then UUIDs, then strings), or by a metadata field: with
+    /// order_by="year" ("author.name" for one inside an object) by its value, equal ones by id: false,
+    /// true, numbers, strings; with descending the largest first. Records without the field come
+    /// last.
+    ///
+    /// after: only records with an id after this one; `Scroll.after` says where a scroll stands, or
+    /// with order_by `Scroll.cursor`, to be handed to resume. params and include are those of
+    /// `query`. A mistake in the filter is raised with the first page.
+    #[pyo3(signature = (
+        filter = None, limit = 100, after = None, params = None, include = None, *,
+        order_by = None, descending = false, resume = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn scroll(
         &self,
         filter: Option<&Bound<'_, PyAny>>,
@@ -466,15 +566,19 @@ impl Collection {
         after: Option<&Bound<'_, PyAny>>,
         params: Option<&Bound<'_, PyAny>>,
         include: Option<&Bound<'_, PyAny>>,
+        order_by: Option<String>,
+        descending: bool,
+        resume: Option<&str>,
     ) -> Result<Scroll> {
-        Ok(Scroll::new(
-            self.kept.keep(self.kept.collection()?)?,
-            self::filter(filter)?,
-            self::params(params)?,
-            number("limit", limit)?,
-            after.map(id::read).transpose()?,
-            Included::new(include)?,
-        ))
+        let asked = scroll::Asked {
+            filter: self::filter(filter)?,
+            params: self::params(params)?,
+            limit: number("limit", limit)?,
+            order_by,
+            descending,
+            include: Included::new(include)?,
+        };
+        Scroll::new(self.kept.keep(self.kept.collection()?)?, asked, Next::read(after, resume)?)
     }
 
     /// Writes all records, or those that satisfy a filter, to a file, as of one moment: a line of JSON

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use serde_json::Value;
-use vecstore::{CollectionOptions, Durability, ErrorKind, Metric, Options};
+use vecstore::{CollectionOptions, Durability, ErrorKind, IndexOption, Metric, Options};
 
 use crate::collection::Collection;
 use crate::failure::{Failure, Result};
@@ -23,8 +23,8 @@ use crate::watch::{Apart, Watch};
 /// how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
 /// of records in memory at which a segment is made of them. background_merge: whether segments are
 /// merged in the background. busy_timeout: seconds a write waits for segments to be built before
-/// it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is the engine's default. create: whether a missing database is created
-/// or NotFoundError raised.
+/// it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is
+/// the engine's default. create: whether a missing database is created or NotFoundError raised.
 ///
 /// Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
 /// or in another process, ConflictError if the folder holds something else.
@@ -93,6 +93,26 @@ pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> Result<Bound<'_, PyAny>> 
     value::report(py, &report)
 }
 
+/// Names of fields, from anything but a `str` that can be iterated.
+fn field_names(argument: &str, names: Option<&Bound<'_, PyAny>>) -> Result<Vec<String>> {
+    let Some(names) = names else { return Ok(Vec::new()) };
+    let wrong = |found: &Bound<'_, PyAny>| -> Result<Failure> {
+        let found = found.repr()?;
+        Ok(Failure::wrong_type(format!("{argument}: {found} is not a list of names of fields")))
+    };
+    if names.is_instance_of::<PyString>() || !names.hasattr("__iter__")? {
+        return Err(wrong(names)?);
+    }
+    let mut read = Vec::new();
+    for name in names.try_iter()? {
+        match name?.cast::<PyString>() {
+            Ok(name) => read.push(name.to_str()?.to_owned()),
+            Err(_) => return Err(wrong(names)?),
+        }
+    }
+    Ok(read)
+}
+
 fn durability(durability: &Bound<'_, PyAny>) -> Result<Durability> {
     if let Ok(name) = durability.cast::<PyString>() {
         return match name.to_str()? {
@@ -142,12 +162,21 @@ impl Database {
     /// Creates a collection of vectors with `dim` components.
     ///
     /// metric: "cosine", "dot" or "euclidean". m (4 to 128) and ef_construction (16 to 2048)
-    /// shape the graph: more is more accurate, larger and slower to build.
+    /// shape the graph: more is more accurate, larger and slower to build. index: what finds the
+    /// nearest records: "graph", "clusters", or "auto" for the one that is measured to cost less.
+    ///
+    /// Of the metadata every field is indexed, except the fields that unindexed names ("text", or
+    /// "page.text" for one inside an object), with all beneath them: a filter on those reads the
+    /// metadata. dates: fields whose strings are dates of RFC 3339; a filter compares them with
+    /// strings that are dates too, without the word DATE. Up to fields_max fields, strings_max different
+    /// strings a field and string_bytes_max bytes a string are indexed; None is the engine's default.
     ///
     /// Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
     /// returned, or ConflictError raised if its settings are not these.
     #[pyo3(signature = (
-        name, dim, metric = "cosine", if_not_exists = false, m = 16, ef_construction = 128
+        name, dim, metric = "cosine", if_not_exists = false, m = 16, ef_construction = 128, *,
+        index = "auto", unindexed = None, dates = None, fields_max = None, strings_max = None,
+        string_bytes_max = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn create_collection(
@@ -159,13 +188,38 @@ impl Database {
         if_not_exists: bool,
         m: i64,
         ef_construction: i64,
+        index: &str,
+        unindexed: Option<&Bound<'_, PyAny>>,
+        dates: Option<&Bound<'_, PyAny>>,
+        fields_max: Option<i64>,
+        strings_max: Option<i64>,
+        string_bytes_max: Option<i64>,
     ) -> Result<Collection> {
         let metric: Metric = metric.parse().map_err(|e: vecstore::UnknownMetric| {
-            Failure::invalid(format!("collection `{name}`: {e}"))
+            Failure::invalid(format!("collection `{name}`: {e}")).about("metric")
         })?;
-        let options = vecstore::Collection::options(number("dim", dim)?, metric)
+        let index: IndexOption = index.parse().map_err(|e: vecstore::Error| {
+            Failure::invalid(format!("collection `{name}`: {e}")).about("index")
+        })?;
+        let mut options = vecstore::Collection::options(number("dim", dim)?, metric)
             .m(number("m", m)?)
-            .ef_construction(number("ef_construction", ef_construction)?);
+            .ef_construction(number("ef_construction", ef_construction)?)
+            .index(index);
+        for field in field_names("unindexed", unindexed)? {
+            options = options.unindexed(field);
+        }
+        for field in field_names("dates", dates)? {
+            options = options.date(field);
+        }
+        if let Some(most) = fields_max {
+            options = options.fields_max(number("fields_max", most)?);
+        }
+        if let Some(most) = strings_max {
+            options = options.strings_max(number("strings_max", most)?);
+        }
+        if let Some(most) = string_bytes_max {
+            options = options.string_bytes_max(number("string_bytes_max", most)?);
+        }
         let created = self.call(py, |db| match db.create_collection(name, options.clone()) {
             Err(e) if if_not_exists && e.kind() == ErrorKind::AlreadyExists => db.collection(name),
             created => created,

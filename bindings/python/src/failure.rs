@@ -41,6 +41,14 @@ impl Failure {
         Failure::new(ErrorKind::InvalidArgument, message)
     }
 
+    /// Names the argument that is wrong.
+    pub(crate) fn about(mut self, argument: &'static str) -> Self {
+        if let Failure::Vecstore { field, .. } = &mut self {
+            *field = Some(argument);
+        }
+        self
+    }
+
     /// What the operating system said about something.
     pub(crate) fn io(what: &impl Display, error: &io::Error) -> Self {
         let kind = match error.kind() {

@@ -105,7 +105,8 @@ pub(crate) fn filter_text(filter: &Bound<'_, PyAny>) -> Result<String> {
 }
 
 /// A number of something; the engine knows which ones are allowed.
-pub(crate) fn number(name: &str, number: i64) -> Result<usize> {
-    usize::try_from(number)
-        .map_err(|_| Failure::invalid(format!("{name} is {number}, it must not be negative")))
+pub(crate) fn number(name: &'static str, number: i64) -> Result<usize> {
+    usize::try_from(number).map_err(|_| {
+        Failure::invalid(format!("{name} is {number}, it must not be negative")).about(name)
+    })
 }

@@ -56,8 +56,10 @@ with vecstore.open(folder / "data", threads=1, background_merge=False, durabilit
         else:
             assert docs.count() == before
         assert not any(file.name.startswith(("out", ".vecstore-export")) for file in folder.iterdir())
-        docs.upsert("after", many[0])
-        assert docs.query(many[0], k=1)[0].id == "after"
+        # A vector that no other record has.
+        [new] = vectors(1)
+        docs.upsert("after", new)
+        assert docs.query(new, k=1)[0].id == "after"
         assert db.verify()["problems"] == []
 with vecstore.open(folder / "data") as db:
     assert db.collection("docs").get("after") is not None

@@ -58,10 +58,10 @@ NAMES = {
     "Collection::update_where": "Collection.update_where",
     "Collection::list_namespaces": "Collection.list_namespaces",
     "Collection::remove_namespace": "Collection.remove_namespace",
-    "Collection::quota": "- not in Python yet",
-    "Collection::set_quota": "- not in Python yet",
-    "Collection::namespace_quota": "- not in Python yet",
-    "Collection::set_namespace_quota": "- not in Python yet",
+    "Collection::quota": "Collection.quota",
+    "Collection::set_quota": "Collection.set_quota",
+    "Collection::namespace_quota": "Collection.namespace_quota",
+    "Collection::set_namespace_quota": "Collection.set_namespace_quota",
     "Collection::query": "Collection.query",
     "Collection::query_batch": "Collection.query_batch",
     "Collection::query_batch_with": "- Ctrl-C stops query_batch",
@@ -75,14 +75,14 @@ NAMES = {
     "CollectionOptions::new": "Database.create_collection",
     "CollectionOptions::m": "Database.create_collection(m)",
     "CollectionOptions::ef_construction": "Database.create_collection(ef_construction)",
-    "CollectionOptions::index": "- not in Python yet",
+    "CollectionOptions::index": "Database.create_collection(index)",
     "CollectionOptions::index_option": "Collection.settings",
     "IndexOption::name": "Collection.settings",
-    "CollectionOptions::unindexed": "- not in Python yet",
-    "CollectionOptions::date": "- not in Python yet",
-    "CollectionOptions::fields_max": "- not in Python yet",
-    "CollectionOptions::strings_max": "- not in Python yet",
-    "CollectionOptions::string_bytes_max": "- not in Python yet",
+    "CollectionOptions::unindexed": "Database.create_collection(unindexed)",
+    "CollectionOptions::date": "Database.create_collection(dates)",
+    "CollectionOptions::fields_max": "Database.create_collection(fields_max)",
+    "CollectionOptions::strings_max": "Database.create_collection(strings_max)",
+    "CollectionOptions::string_bytes_max": "Database.create_collection(string_bytes_max)",
     "CollectionOptions::unindexed_fields": "Collection.settings",
     "CollectionOptions::date_fields": "Collection.settings",
     "CollectionOptions::dim": "Collection.dim",
@@ -97,7 +97,7 @@ NAMES = {
     "Query::exact": "Collection.query(exact)",
     "Query::score_threshold": "Collection.query(score_threshold)",
     "Query::include": "Collection.query(include)",
-    "Query::group_by": "- not in Python yet",
+    "Query::group_by": "Collection.query_groups(group_by)",
     "Query::stop_when": "- a query alone is short; Ctrl-C stops query_batch",
     "Query::run": "Collection.query",
     "Query::explain": "Collection.explain",
@@ -111,9 +111,9 @@ NAMES = {
     "Scroll::limit": "Collection.scroll(limit)",
     "Scroll::after": "Collection.scroll(after)",
     "Scroll::include": "Collection.scroll(include)",
-    "Scroll::order_by": "- not in Python yet",
-    "Scroll::order_by_descending": "- not in Python yet",
-    "Scroll::resume": "- not in Python yet",
+    "Scroll::order_by": "Collection.scroll(order_by)",
+    "Scroll::order_by_descending": "Collection.scroll(descending)",
+    "Scroll::resume": "Collection.scroll(resume)",
     "Scroll::run": "Collection.scroll",
     "Scroll::pages": "Collection.export",
     "Selection::bind": "Collection.count(params)",
@@ -121,8 +121,8 @@ NAMES = {
     "Selection::count": "Collection.count",
     "Selection::remove": "Collection.remove_where",
     "Selection::update": "Collection.update_where",
-    "GroupedQuery::group_size": "- not in Python yet",
-    "GroupedQuery::run": "- not in Python yet",
+    "GroupedQuery::group_size": "Collection.query_groups(group_size)",
+    "GroupedQuery::run": "Collection.query_groups",
     "Record::new": "Collection.upsert",
     "Record::metadata": "Collection.upsert(metadata)",
     "Error::kind": "Error",
@@ -148,11 +148,11 @@ PUBLIC = {
     "SnapshotInfo": "Database.list_snapshots", "Stage": "Collection.optimize(progress)",
     "Stats": "Database.stats", "StoredRecord": "Record", "UnknownMetric": "InvalidArgumentError",
     "VerifyReport": "Database.verify", "limits": "limits",
-    "NamespaceInfo": "Collection.list_namespaces", "Quota": "- not in Python yet",
-    "GroupedQuery": "- not in Python yet", "GroupedResult": "- not in Python yet",
-    "IndexOption": "- not in Python yet",
+    "NamespaceInfo": "Collection.list_namespaces", "Quota": "Collection.set_quota",
+    "GroupedQuery": "Collection.query_groups", "GroupedResult": "Groups",
+    "IndexOption": "Database.create_collection(index)",
     "Filter": "- filters are strings, or made with F",
-    "Group": "- not in Python yet", "Cursor": "- not in Python yet",
+    "Group": "Group", "Cursor": "Scroll.cursor",
 }
 
 
@@ -229,7 +229,7 @@ class TestNames(unittest.TestCase):
             self.assertEqual(getattr(vecstore.limits, name), eval(value), name)
 
     def test_aio_has_the_functions_of_the_module(self):
-        self.assertEqual(set(vecstore.aio.__all__), {"Database", "Collection", "open", "repair"})
+        self.assertEqual(set(vecstore.aio.__all__), {"Database", "Collection", "Scroll", "open", "repair"})
 
 
 if __name__ == "__main__":

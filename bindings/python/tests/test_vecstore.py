@@ -3,10 +3,12 @@
 import array
 import asyncio
 import collections.abc
+import copy
 import doctest
 import errno
 import gzip
 import importlib.util
+import inspect
 import itertools
 import json
 import math
@@ -383,8 +385,145 @@ class TestSearch(InMemory):
         self.assertEqual((pages.after, list(pages)), (None, []))
         self.assertEqual(list(self.docs.scroll("pos = 'x'")), [])
 
+    def test_scroll_in_another_order(self):
+        self.docs.batch_upsert(
+            [1, 2, 3, 4, 5], [[1, 2, 3]] * 5,
+            [{"n": 7}, {"n": 1.5}, {"n": None, "o": {"p": "x"}}, {"n": True}, {"n": 7}],
+        )
+        up, down = [4, 2, 1, 5, 3, "a", "b", "c"], [1, 5, 2, 4, 3, "a", "b", "c"]
+        for flushed in [False, True]:
+            for expected, order in [
+                (up, {"order_by": "n"}), (down, {"order_by": "n", "descending": True}),
+                ([3, 1, 2, 4, 5, "a", "b", "c"], {"order_by": "o.p"}),
+                (["c", "b", "a", 1, 2, 3, 4, 5], {"order_by": "year", "descending": True}),
+            ]:
+                pages = self.docs.scroll(limit=3, **order)
+                self.assertIsNone(pages.cursor)
+                seen = next(pages)
+                self.assertIsNone(pages.after)
+                # Another scroll goes on from the text alone.
+                rest = self.docs.scroll(limit=3, resume=pages.cursor, **order)
+                self.assertEqual(rest.cursor, pages.cursor)
+                for page in rest:
+                    seen += page
+                self.assertIsNone(rest.cursor)
+                self.assertEqual([record.id for record in seen], expected, order)
+            self.docs.flush()
+        pages = self.docs.scroll("n > $n", params={"n": 2}, order_by="n", include=["vector"])
+        self.assertEqual([(r.id, r.metadata) for r in next(pages)], [(1, None), (5, None)])
+
+    def test_orders_that_are_refused(self):
+        pages = self.docs.scroll(limit=1, order_by="year")
+        next(pages)
+        for field, options in [
+            ("descending", {"descending": True}), ("resume", {"resume": "{}"}),
+            ("resume", {"resume": ""}), ("resume", {"resume": pages.cursor, "after": "a"}),
+        ]:
+            with self.assertRaises(vecstore.InvalidArgumentError, msg=options) as caught:
+                self.docs.scroll(**options)
+            self.assertEqual(caught.exception.field, field)
+        for options in [
+            {"resume": pages.cursor}, {"resume": pages.cursor, "order_by": "pos"},
+            {"resume": pages.cursor, "order_by": "year", "descending": True},
+            {"order_by": "year", "after": "a"},
+        ]:
+            with self.assertRaisesRegex(vecstore.InvalidArgumentError, "order", msg=options):
+                next(self.docs.scroll(**options))
+        with self.assertRaises(TypeError):
+            self.docs.scroll(resume=1)
+
+    def test_groups(self):
+        self.docs.upsert("d", [0.8, 0.2, 0], {"pos": ["n", True], "year": 1})
+        for flushed in [False, True]:
+            groups = self.docs.query_groups([1, 0, 0], "pos", k=2, group_size=2)
+            found = [(group.value, group.hits.ids) for group in groups]
+            self.assertEqual(found, [("n", ["a", "c"]), (True, ["d"])])
+            self.assertIs(groups[1].value, True)
+            scores = [group.hits.scores[0] for group in groups]
+            self.assertEqual(scores, sorted(scores, reverse=True))
+            self.assertEqual(groups[0].hits[1].metadata, {"pos": "n", "year": 2023})
+            self.docs.flush()
+        self.assertTrue(groups.complete)
+        self.assertIn("query", groups.steps[0])
+        self.assertIsInstance(groups, collections.abc.Sequence)
+        self.assertEqual((len(groups), groups[-1].value, [g.value for g in groups[:1]]),
+                         (2, True, ["n"]))
+        self.assertEqual((groups.index(groups[1]), groups.count(groups[0])), (1, 1))
+        self.assertTrue(repr(groups).startswith("Groups([Group(value='n', hits=Hits([Hit("))
+        some = self.docs.query_groups(
+            [1, 0, 0], "pos", filter="year > $y", params={"y": 2021}, include=["metadata.pos"]
+        )
+        self.assertEqual([(g.value, g.hits.ids, g.hits[0].metadata) for g in some],
+                         [("n", ["c"], {"pos": "n"}), ("v", ["b"], {"pos": "v"})])
+        self.assertEqual(len(self.docs.query_groups([1, 0, 0], "none")), 0)
+        for options in [{"group_size": 0}, {"group_size": -1}, {"k": 0}, {"group_size": 10**5}]:
+            with self.assertRaises(vecstore.InvalidArgumentError, msg=options):
+                self.docs.query_groups([1, 0, 0], "pos", **options)
+
 
 class TestDatabase(InMemory):
+    def test_quotas(self):
+        free = dict.fromkeys(["records", "bytes", "batch_records", "results"])
+        tenant = self.docs.namespace("tenant")
+        self.assertEqual((self.docs.quota(), tenant.namespace_quota()), (free, free))
+        self.docs.set_quota(bytes=1 << 40, batch_records=2)
+        tenant.set_namespace_quota(records=1, results=5)
+        self.assertEqual(self.docs.quota(), free | {"bytes": 1 << 40, "batch_records": 2})
+        self.assertEqual(tenant.quota(), self.docs.quota())
+        self.assertEqual(tenant.namespace_quota(), free | {"records": 1, "results": 5})
+        self.assertEqual(self.docs.namespace_quota(), free)
+        tenant.upsert(1, [1, 2, 3])
+        for call, said in [
+            (lambda: tenant.upsert(2, [1, 2, 3]), "1 records are allowed"),
+            (lambda: tenant.query([1, 2, 3], k=6), "5 results"),
+            (lambda: self.docs.batch_upsert([1, 2, 3], [[1, 2, 3]] * 3), "2 records of a batch"),
+        ]:
+            with self.assertRaisesRegex(vecstore.QuotaExceededError, said):
+                call()
+        self.assertEqual((tenant.count(), self.docs.count()), (1, 0))
+        tenant.set_namespace_quota()
+        self.assertEqual(tenant.namespace_quota(), free)
+        tenant.upsert(2, [1, 2, 3])
+        for name in free:
+            with self.assertRaises(vecstore.InvalidArgumentError) as caught:
+                self.docs.set_quota(**{name: -1})
+            self.assertEqual(caught.exception.field, name)
+
+    def test_schema(self):
+        days = self.db.create_collection(
+            "days", 1, index="clusters", unindexed=["text", "o.p"], dates={"when"},
+            fields_max=9, strings_max=8, string_bytes_max=7,
+        )
+        self.assertEqual(days.settings["index"], "clusters")
+        self.assertEqual(days.settings["schema"], {
+            "unindexed": ["o.p", "text"], "dates": ["when"], "fields_max": 9, "strings_max": 8,
+            "string_bytes_max": 7,
+        })
+        days.batch_upsert([1, 2], [[1], [2]], {"when": ["2024-05-01", "2025-01-01T00:00:00Z"]})
+        self.assertEqual(days.count("when < '2024-12-31T23:00:00+01:00'"), 1)
+        with self.assertRaisesRegex(vecstore.ConflictError, "index"):
+            self.db.create_collection("days", 1, if_not_exists=True)
+        for field, options in [
+            ("index", {"index": "hnsw"}), ("fields_max", {"fields_max": 0}),
+            ("fields_max", {"fields_max": -1}), ("strings_max", {"strings_max": 1 << 40}),
+            ("string_bytes_max", {"string_bytes_max": 0}), ("fields", {"unindexed": ["a..b"]}),
+            ("fields", {"unindexed": ["a.b"], "dates": ["a"]}), ("metric", {"metric": "l3"}),
+        ]:
+            with self.assertRaises(vecstore.InvalidArgumentError, msg=options) as caught:
+                self.db.create_collection("x", 1, **options)
+            self.assertEqual(caught.exception.field, field)
+        for options in [{"unindexed": "text"}, {"dates": 1}, {"dates": [1]}]:
+            with self.assertRaisesRegex(TypeError, "list of names", msg=options):
+                self.db.create_collection("x", 1, **options)
+
+    def test_handles_are_not_copied(self):
+        hits = self.docs.query([1, 0, 0])
+        for handle in [self.db, self.docs, self.docs.scroll(), hits]:
+            with self.assertRaisesRegex(TypeError, type(handle).__name__):
+                pickle.dumps(handle)
+            with self.assertRaisesRegex(TypeError, type(handle).__name__):
+                copy.copy(handle)
+
     def test_collections(self):
         self.db.create_collection("a", dim=2, metric="dot", m=8, ef_construction=64)
         self.assertEqual(self.db.collections(), ["a", "docs"])
@@ -643,10 +782,47 @@ class TestBatches(InMemory):
 
 class TestAsync(InMemory):
     def test_the_same_names(self):
-        for owner in ["Database", "Collection"]:
+        for owner in ["Database", "Collection", "Scroll"]:
             names = {n for n in vars(getattr(vecstore, owner)) if not n.startswith("_")}
             have = {n for n in vars(getattr(vecstore.aio, owner)) if not n.startswith("_")}
             self.assertEqual(names, have)
+
+    def test_every_argument_arrives(self):
+        class Recorder:
+            def __getattr__(self, name):
+                return lambda *args, **named: calls.append((args, named))
+
+        for owner in ["Database", "Collection"]:
+            for name, method in vars(getattr(vecstore.aio, owner)).items():
+                if name.startswith("_") or isinstance(method, property):
+                    continue
+                native = inspect.signature(getattr(getattr(vecstore, owner), name))
+                names = list(inspect.signature(method).parameters)
+                self.assertEqual(names, list(native.parameters), name)
+                handed = {argument: object() for argument in names[1:]}
+                calls = []
+                called = method(getattr(vecstore.aio, owner)(Recorder()), **handed)
+                if inspect.iscoroutine(called):
+                    asyncio.run(called)
+                [(args, named)] = calls
+                arrived = native.bind(None, *args, **named).arguments
+                arrived.pop("self")
+                self.assertEqual(arrived, handed, name)
+
+    def test_a_scroll_goes_on_later(self):
+        async def work():
+            async with await vecstore.aio.open(":memory:") as db:
+                docs = await db.create_collection("docs", 1)
+                await docs.batch_upsert([1, 2, 3], [[1]] * 3, {"n": [3, 1, 2]})
+                pages = docs.scroll(limit=1, order_by="n")
+                self.assertEqual([record.id for record in await anext(pages)], [2])
+                rest = docs.scroll(limit=9, order_by="n", resume=pages.cursor)
+                self.assertEqual([[r.id for r in page] async for page in rest], [[3, 1]])
+                pages = docs.scroll(limit=1)
+                await anext(pages)
+                self.assertEqual(pages.after, 1)
+
+        asyncio.run(work())
 
     def test_calls(self):
         async def work():

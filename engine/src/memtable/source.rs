@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Calibration, Damaged, FlatRows, NO_ROW, Rows};
+use vecstore_index::{Damaged, FlatRows, NO_ROW, Rows};
 use vecstore_segments::{LentGraph, RecordId, RowSource, SegmentError};
 
 use super::{HotNamespace, HotRow, Memtable};
@@ -92,10 +92,7 @@ impl RowSource for MemtableSource {
         let Some((calibration, links, degree)) = namespace.graph.lend() else {
             return Vec::new();
         };
-        let best = |calibration: &Calibration| {
-            calibration.points.iter().map(|point| point.recall).fold(0.0, f32::max)
-        };
-        if best(calibration) < LENT_RECALL_MIN {
+        if calibration.best_recall() < LENT_RECALL_MIN {
             return Vec::new();
         }
         let links = LentLinks { links, degree };

@@ -1,7 +1,7 @@
 //! The memtable as the planner and executor see it.
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Accept, Candidate, Found, LiveReader, Metric, Scratch};
+use vecstore_index::{Accept, Beam, Candidate, Found, LiveReader, Metric, Scratch};
 use vecstore_query::{
     FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, ValueCounts,
     ViewKind, ViewStats, compile,
@@ -265,7 +265,7 @@ impl SegmentView for HotView<'_> {
     fn search(
         &self,
         query: &PreparedQuery<'_>,
-        ef: usize,
+        beam: Beam,
         accept: Accept<'_>,
         distances_max: usize,
         scratch: &mut Scratch,
@@ -285,14 +285,16 @@ impl SegmentView for HotView<'_> {
         let needs_test = !(all_live && matches!(accept, Accept::All));
         let test = needs_test.then_some(&is_accepted as &dyn Fn(u32) -> bool);
         let mut found = linked
-            .search(&codes, ef, test, distances_max, scratch)
+            .search(&codes, beam, test, distances_max, scratch)
             .map_err(|damaged| in_memory(&damaged))?;
         if !found.over_budget {
+            // Of the tail only the nearest can be among the answers; how many that is the beam says.
+            let keep = beam.ef.max(found.candidates.len());
             let tail = self.live_rows(self.linked_rows()..self.len);
-            let (near, distances) = self.nearest(query, tail.filter(|&row| is_accepted(row)), ef);
+            let (near, distances) = self.nearest(query, tail.filter(|&row| is_accepted(row)), keep);
             found.candidates.extend(near);
             found.distances += distances;
-            keep_nearest(&mut found.candidates, ef);
+            keep_nearest(&mut found.candidates, keep);
         }
         Ok(found)
     }
@@ -386,7 +388,8 @@ mod tests {
             let set = RowSet::from_bitmap(&even, 0..ROWS);
             let (all, mut scratch) = (ROWS as usize, Scratch::default());
             let mut search = |accept| {
-                view.search(&query, all, accept, usize::MAX, &mut scratch).expect("in memory")
+                view.search(&query, Beam::fixed(all), accept, usize::MAX, &mut scratch)
+                    .expect("in memory")
             };
             let rows = |found: Found| -> RoaringBitmap {
                 let rows: Vec<u32> = found.candidates.iter().map(|c| c.row).collect();

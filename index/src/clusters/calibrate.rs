@@ -3,7 +3,7 @@
 use super::{ClusterCalibration, Clusters, Reach};
 use crate::graph::{Accept, Probe, Scratches};
 use crate::workers::collect;
-use crate::{Calibration, Damaged, EfPoint, Rows, Scratch, Workers};
+use crate::{Curve, Damaged, EffortPoint, Rows, Scratch, Workers};
 
 /// Numbers of leaves that are measured, as far as there are so many; and all of them.
 const PROBES_LADDER: [u32; 18] =
@@ -64,14 +64,14 @@ pub fn calibrate_clusters<B: Rows<u8>, V: Rows<f32>>(
         let least = misses[misses.len() - 1];
         let enough = misses.iter().position(|&misses| misses <= least * (1.0 + LOST_PART) + LOST);
         let depth = enough.unwrap_or(misses.len() - 1);
-        points.push(EfPoint {
-            ef: probes,
+        points.push(EffortPoint {
+            effort: probes,
             recall: (1.0 - misses[depth]) as f32,
             distances: (total.distances / count) as f32,
         });
         reranked.push(RERANKED_LADDER[depth]);
     }
-    Ok(ClusterCalibration { by_probes: Calibration { points }, reranked })
+    Ok(ClusterCalibration { by_probes: Curve { points }, reranked })
 }
 
 #[derive(Clone, Copy, Debug, Default)]

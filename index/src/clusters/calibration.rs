@@ -1,14 +1,14 @@
 //! What clusters were measured to do.
 
-use crate::{Calibration, FormatError};
+use crate::{Curve, FormatError};
 
 const WHAT: &str = "cluster calibration";
 
 /// What clusters were measured to do when they were built.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ClusterCalibration {
-    /// Recall and distances by the number of leaves read, which stands in the place of `ef`.
-    pub by_probes: Calibration,
+    /// Recall and distances by the number of leaves read.
+    pub by_probes: Curve,
     /// For each point of it, how many of the candidates have to be compared again on full vectors
     /// for that recall.
     pub reranked: Vec<u32>,
@@ -19,12 +19,12 @@ impl ClusterCalibration {
     /// measured, 0 where nothing was.
     #[must_use]
     pub fn reranked_at(&self, probes: u32) -> u32 {
-        let next = self.by_probes.points.partition_point(|point| point.ef < probes);
+        let next = self.by_probes.points.partition_point(|point| point.effort < probes);
         self.reranked.get(next).or(self.reranked.last()).copied().unwrap_or(0)
     }
 
     /// The bytes kept in a segment: the numbers reranked, four bytes each, after the bytes of the
-    /// calibration.
+    /// curve.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.by_probes.to_bytes();
@@ -34,15 +34,10 @@ impl ClusterCalibration {
 
     /// Reads what `to_bytes` wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
-        let error = |problem: &str| FormatError::new(WHAT, problem);
-        let count = bytes.get(4..8).and_then(|count| count.try_into().ok());
-        let count = count.map(u32::from_le_bytes).ok_or_else(|| error("it is too short"))?;
-        let split = (8 + 12 * u64::from(count)).min(bytes.len() as u64) as usize;
-        let (points, reranked) = bytes.split_at(split);
-        let by_probes = Calibration::from_bytes(points)?;
+        let (by_probes, reranked) = Curve::read(bytes)?;
         let (reranked, rest) = reranked.as_chunks::<4>();
         if reranked.len() != by_probes.points.len() || !rest.is_empty() {
-            return Err(error("a number is missing or too many"));
+            return Err(FormatError::new(WHAT, "a number is missing or too many".to_owned()));
         }
         let reranked = reranked.iter().map(|&word| u32::from_le_bytes(word)).collect();
         Ok(ClusterCalibration { by_probes, reranked })

@@ -15,7 +15,7 @@ use super::prune::prune;
 use super::reverse::{Edge, add_sources};
 use super::scratch::Scratches;
 use super::walk::{Cost, Walk};
-use super::{GRAPH_ROWS_MAX, NO_LINK, UpperLayers, linked};
+use super::{Beam, GRAPH_ROWS_MAX, NO_LINK, UpperLayers, linked};
 use crate::codes::Measure;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::workers::collect;
@@ -380,7 +380,7 @@ impl<C: Rows<u8>> WithKernel for LinkRows<'_, '_, C> {
                 rows: codes.rows(),
                 hidden: None,
             };
-            walk.nearest(kernel, &seeds, ef, &mut cost, self.scratch)?;
+            walk.nearest(kernel, &seeds, Beam::fixed(ef), &mut cost, self.scratch)?;
             candidates.clear();
             candidates.extend(self.scratch.pool.iter());
             kept.clear();

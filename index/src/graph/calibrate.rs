@@ -2,12 +2,17 @@
 
 use super::scratch::{Scratch, Scratches};
 use super::search::{Accept, Found, Graph, search_hiding};
-use super::{Calibration, EfPoint};
+use super::{Beam, Calibration, Gamma};
 use crate::workers::collect;
-use crate::{Candidate, CodeQuery, Damaged, ExactQuery, Metric, Quantizer, Rows, Workers};
+use crate::{
+    Candidate, CodeQuery, Curve, Damaged, EffortPoint, ExactQuery, Metric, Quantizer, Rows, Workers,
+};
 
 /// Values of `ef` that are measured, as far as the graph has so many rows.
-const EF_LADDER: [u32; 11] = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512];
+const EF_LADDER: [u32; 8] = [16, 24, 32, 64, 128, 192, 256, 512];
+/// Values of [`Gamma`] that are measured, in thousandths, until one costs as much as the largest
+/// `ef`.
+const GAMMA_LADDER: [u32; 11] = [20, 35, 50, 65, 80, 100, 120, 150, 200, 250, 300];
 /// Nearest rows that recall is measured on.
 const K: usize = 10;
 /// Candidates that are compared again on full vectors: `max(2k, k + 10)`.
@@ -52,8 +57,8 @@ impl Probe {
     }
 }
 
-/// Measures recall (of the 10 nearest, reranked on full vectors) and cost of a graph for a ladder
-/// of `ef`. Each probe must have observed all rows.
+/// Measures recall (of the 10 nearest, reranked on full vectors) and cost of a graph for ladders of
+/// `ef` and of [`Gamma`]. Each probe must have observed all rows.
 ///
 /// Recall goes by distance: any row as near as the true tenth is a right answer, so that equal
 /// vectors count alike. Without probes, or with fewer than two rows, nothing is measured.
@@ -65,8 +70,8 @@ pub fn calibrate<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>>(
     probes: &[Probe],
     workers: &dyn Workers,
 ) -> Result<Calibration, Damaged> {
-    let search = |row: u32, query: &CodeQuery, ef: usize, scratch: &mut Scratch| {
-        search_hiding(Some(row), graph, codes, query, ef, Accept::All, usize::MAX, scratch)
+    let search = |row: u32, query: &CodeQuery, beam: Beam, scratch: &mut Scratch| {
+        search_hiding(Some(row), graph, codes, query, beam, Accept::All, usize::MAX, scratch)
     };
     calibrate_with(codes.rows(), &EF_LADDER, quantizer, vectors, probes, workers, search)
 }
@@ -80,44 +85,72 @@ pub(super) fn calibrate_with<V: Rows<f32>>(
     vectors: &V,
     probes: &[Probe],
     workers: &dyn Workers,
-    search: impl Fn(u32, &CodeQuery, usize, &mut Scratch) -> Result<Found, Damaged> + Sync,
+    search: impl Fn(u32, &CodeQuery, Beam, &mut Scratch) -> Result<Found, Damaged> + Sync,
 ) -> Result<Calibration, Damaged> {
     let probes: Vec<&Probe> = probes.iter().filter(|probe| !probe.nearest.is_empty()).collect();
     if probes.is_empty() || rows < 2 {
         return Ok(Calibration::default());
     }
-    let mut ladder: Vec<u32> = ladder.iter().copied().filter(|&ef| ef <= rows).collect();
-    if ladder.is_empty() {
-        ladder.push(rows);
-    }
+    let measure = |efforts: &[u32], beam: &dyn Fn(u32) -> Beam| {
+        let beams: Vec<Beam> = efforts.iter().map(|&effort| beam(effort)).collect();
+        let sums = measure(&beams, quantizer, vectors, &probes, workers, &search)?;
+        let count = probes.len() as f64;
+        let point = |(&effort, sum): (&u32, &Sum)| EffortPoint {
+            effort,
+            recall: (sum.recall / count) as f32,
+            distances: (sum.distances / count) as f32,
+        };
+        Ok::<_, Damaged>(efforts.iter().zip(&sums).map(point).collect::<Vec<_>>())
+    };
 
+    let mut efs: Vec<u32> = ladder.iter().copied().filter(|&ef| ef <= rows).collect();
+    if efs.is_empty() {
+        efs.push(rows);
+    }
+    let by_ef = Curve { points: measure(&efs, &|ef| Beam::fixed(ef as usize))? };
+    let mut by_gamma = Curve::default();
+    if quantizer.metric() != Metric::Dot {
+        let most = by_ef.points.last().map_or(0.0, |point| point.distances);
+        for gamma in GAMMA_LADDER {
+            let beam = |gamma| Beam::adaptive(K, Gamma::new(gamma));
+            by_gamma.points.extend(measure(&[gamma], &beam)?);
+            if by_gamma.points.last().is_some_and(|point| point.distances >= most) {
+                break;
+            }
+        }
+    }
+    Ok(Calibration { by_ef, by_gamma })
+}
+
+/// What all probes together find and cost, for each beam.
+fn measure<V: Rows<f32>>(
+    beams: &[Beam],
+    quantizer: &Quantizer,
+    vectors: &V,
+    probes: &[&Probe],
+    workers: &dyn Workers,
+    search: &(impl Fn(u32, &CodeQuery, Beam, &mut Scratch) -> Result<Found, Damaged> + Sync),
+) -> Result<Vec<Sum>, Damaged> {
     let tasks: Vec<&[&Probe]> = probes.chunks(TASK_PROBES).collect();
     let scratches = Scratches::default();
     let measured = collect(workers, tasks.len(), |task| {
         scratches.with(|scratch| {
-            let mut sums = vec![Sum::default(); ladder.len()];
+            let mut sums = vec![Sum::default(); beams.len()];
             for probe in tasks[task] {
-                let measure = Measurement { search: &search, quantizer, vectors, probe };
-                measure.add_to(&ladder, &mut sums, scratch)?;
+                let measure = Measurement { search, quantizer, vectors, probe };
+                measure.add_to(beams, &mut sums, scratch)?;
             }
             Ok(sums)
         })
     });
-
-    let mut totals = vec![Sum::default(); ladder.len()];
+    let mut totals = vec![Sum::default(); beams.len()];
     for sums in measured {
         for (total, sum) in totals.iter_mut().zip(sums?) {
             total.recall += sum.recall;
             total.distances += sum.distances;
         }
     }
-    let count = probes.len() as f64;
-    let point = |(&ef, sum): (&u32, &Sum)| EfPoint {
-        ef,
-        recall: (sum.recall / count) as f32,
-        distances: (sum.distances / count) as f32,
-    };
-    Ok(Calibration { points: ladder.iter().zip(&totals).map(point).collect() })
+    Ok(totals)
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,12 +169,12 @@ struct Measurement<'a, S, V> {
 
 impl<S, V> Measurement<'_, S, V>
 where
-    S: Fn(u32, &CodeQuery, usize, &mut Scratch) -> Result<Found, Damaged>,
+    S: Fn(u32, &CodeQuery, Beam, &mut Scratch) -> Result<Found, Damaged>,
     V: Rows<f32>,
 {
     fn add_to(
         &self,
-        ladder: &[u32],
+        beams: &[Beam],
         sums: &mut [Sum],
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
@@ -149,8 +182,8 @@ where
         let Some(farthest) = self.probe.nearest.last() else {
             return Ok(());
         };
-        for (&ef, sum) in ladder.iter().zip(sums) {
-            let found = (self.search)(self.probe.row, &query, ef as usize, scratch)?;
+        for (&beam, sum) in beams.iter().zip(sums) {
+            let found = (self.search)(self.probe.row, &query, beam, scratch)?;
             let others = found.candidates.iter().filter(|found| found.row != self.probe.row);
             let mut right = 0;
             for candidate in others.take(RERANKED) {

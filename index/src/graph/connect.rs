@@ -7,7 +7,7 @@
 use super::order::hash;
 use super::scratch::Scratch;
 use super::walk::{Cost, Walk};
-use super::{NO_LINK, linked};
+use super::{Beam, NO_LINK, linked};
 use crate::codes::Measure;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Damaged, FlatRows, Rows};
@@ -124,7 +124,13 @@ impl<C: Rows<u8>> Reach<'_, C> {
                 rows: self.parents.len() as u32,
                 hidden: None,
             };
-            walk.nearest(kernel, &[self.entry], self.ef, &mut Cost::unbounded(), scratch)?;
+            walk.nearest(
+                kernel,
+                &[self.entry],
+                Beam::fixed(self.ef),
+                &mut Cost::unbounded(),
+                scratch,
+            )?;
             near.extend(scratch.pool.iter().map(|(_, row)| row));
         }
         if let Some(&parent) = near.iter().find(|&&parent| self.has_space(parent)) {

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`search`] and [`build`]; both stand on `walk`, the best-first walk over codes.
 
+mod beam;
 mod build;
 mod calibrate;
 mod calibration;
@@ -19,9 +20,10 @@ mod search;
 mod visited;
 mod walk;
 
+pub use beam::{Beam, Gamma};
 pub use build::{BuildError, GraphBuf, GraphOptions, build, build_with};
 pub use calibrate::{Probe, calibrate};
-pub use calibration::{Calibration, EfPoint};
+pub use calibration::{Calibration, MeasuredEffort};
 pub use layers::UpperLayers;
 pub use live::{Linker, LiveGraph, LiveReader};
 pub use merge::{MergeError, MergeInput, Merged, NO_ROW, Shortfall, merge, shortfall};

@@ -1,14 +1,21 @@
 //! The candidates of a search, in one sorted array.
 
-/// The nearest rows found so far, at most `ef`, and which of them have not been expanded.
+use super::Beam;
+
+/// The nearest rows found so far, as many as a [`Beam`] keeps, and which of them have not been
+/// expanded.
 ///
 /// An entry is one integer: key, then row, then a bit that is set once the row's links were read.
 /// So entries sort nearest first with ties by row, and the bit changes no order because a row is
 /// never in the pool twice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pool {
     entries: Vec<u64>,
-    ef: usize,
+    beam: Beam,
+    /// What is not less than this cannot come in.
+    bound: u64,
+    /// (1 + γ)² in 65,536ths: keys are squares.
+    stretch: u64,
     /// Every entry before this one has been expanded.
     next: usize,
 }
@@ -30,26 +37,63 @@ pub(super) fn row_of(entry: u64) -> u32 {
     (entry as u32) >> 1
 }
 
+impl Default for Pool {
+    fn default() -> Self {
+        Pool { entries: Vec::new(), beam: Beam::fixed(0), bound: 0, stretch: 0, next: 0 }
+    }
+}
+
 impl Pool {
-    /// Empties the pool and sets its size.
-    pub(super) fn start(&mut self, ef: usize) {
+    /// Empties the pool and says what it is to keep.
+    pub(super) fn start(&mut self, beam: Beam) {
+        let Beam { ef, nearest, ef_max, .. } = beam;
         self.entries.clear();
-        self.ef = ef;
+        self.beam = Beam { nearest: nearest.clamp(1, ef.max(1)), ef_max: ef_max.max(ef), ..beam };
+        self.bound = if ef == 0 { 0 } else { u64::MAX };
+        let stretch = 1.0 + f64::from(beam.gamma.thousandths()) / 1e3;
+        self.stretch = (stretch * stretch * 65_536.0) as u64;
         self.next = 0;
     }
 
     /// Puts a row in that is not in the pool, if it is near enough.
     #[inline(always)]
     pub(super) fn insert(&mut self, entry: u64) {
-        if self.entries.len() >= self.ef {
-            match self.entries.last() {
-                Some(&last) if entry < last => self.entries.pop(),
-                _ => return,
-            };
+        if entry >= self.bound {
+            return;
         }
         let position = self.entries.partition_point(|&other| other < entry);
         self.entries.insert(position, entry);
         self.next = self.next.min(position);
+        if self.entries.len() >= self.beam.ef {
+            self.drop_far();
+        }
+    }
+
+    /// Drops what is beyond the beam, and lets no more of that in.
+    #[inline(always)]
+    fn drop_far(&mut self) {
+        let Beam { ef, nearest, ef_max, .. } = self.beam;
+        self.entries.truncate(ef_max);
+        self.bound = self.entries[ef - 1];
+        if self.beam.is_fixed() {
+            return;
+        }
+        let within =
+            u64::from(key_of(self.entries[nearest - 1])).saturating_mul(self.stretch) >> 16;
+        let within = pack(u32::try_from(within).unwrap_or(u32::MAX), 0);
+        if within <= self.bound {
+            self.entries.truncate(ef);
+            return;
+        }
+        while let Some(&last) = self.entries.last()
+            && last >= within
+        {
+            self.entries.pop();
+        }
+        self.bound = match self.entries.last() {
+            Some(&last) if self.entries.len() == ef_max => last,
+            _ => within,
+        };
     }
 
     /// The nearest row that has not been expanded; it counts as expanded from now on.
@@ -70,10 +114,10 @@ impl Pool {
         self.entries.get(self.next).map(|&entry| row_of(entry))
     }
 
-    /// The worst entry of a full pool: what is not less than this cannot come in.
+    /// What is not less than this cannot come in.
     #[inline(always)]
-    pub(super) fn bound(&self) -> Option<u64> {
-        if self.entries.len() < self.ef { None } else { self.entries.last().copied() }
+    pub(super) fn bound(&self) -> u64 {
+        self.bound
     }
 
     /// Key and row of every entry, nearest first.

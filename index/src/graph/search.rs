@@ -1,7 +1,7 @@
 //! Searching a graph.
 
 use super::walk::{Cost, Walk};
-use super::{GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
+use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Candidate, CodeQuery, Damaged, Rows};
 
@@ -26,7 +26,7 @@ pub enum Accept<'a> {
 /// What a search found and what it cost.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Accepted rows, nearest first by code distance, at most `ef`.
+    /// Accepted rows that the beam keeps, nearest first by code distance.
     pub candidates: Vec<Candidate>,
     /// Distances computed.
     pub distances: usize,
@@ -39,21 +39,22 @@ pub struct Found {
 /// Best-first search (Malkov & Yashunin 2018, Alg. 2 and 5) over codes.
 ///
 /// With `Accept::Only` every row is walked through but only members are collected; the walk ends
-/// when no unvisited row is nearer than the worst of `ef` collected ones, or when the next hop
-/// would exceed `distances_max`. What was found until then is returned.
+/// when no row is left that the beam would keep if it were a member, or when the next hop would
+/// exceed `distances_max`. What was found until then is returned.
 ///
 /// The result does not depend on the instruction set: distances are exact integers, ties go by
-/// row. With an `ef` of at least the number of rows every row is found.
+/// row. With an `ef` of at least the number of rows every row is found. A
+/// `gamma` is for distances: with an inner product, where there is no zero, it means nothing.
 pub fn search<C: Rows<u8>, L: Rows<u32>>(
     graph: &Graph<'_, L>,
     codes: &C,
     query: &CodeQuery,
-    ef: usize,
+    beam: Beam,
     accept: Accept<'_>,
     distances_max: usize,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
-    search_hiding(None, graph, codes, query, ef, accept, distances_max, scratch)
+    search_hiding(None, graph, codes, query, beam, accept, distances_max, scratch)
 }
 
 /// [`search`] as if the row `hidden` had never been linked to (its links are not used either),
@@ -64,14 +65,14 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     graph: &Graph<'_, L>,
     codes: &C,
     query: &CodeQuery,
-    ef: usize,
+    beam: Beam,
     accept: Accept<'_>,
     distances_max: usize,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
     let rows = graph.links.rows().min(codes.rows()).min(GRAPH_ROWS_MAX);
     let nothing_accepted = matches!(accept, Accept::Only(set) if set.is_empty());
-    if rows == 0 || ef == 0 || nothing_accepted {
+    if rows == 0 || beam.ef == 0 || nothing_accepted {
         return Ok(Found::default());
     }
     if graph.upper.entry >= rows {
@@ -87,7 +88,7 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
             hidden: hidden.filter(|&row| row < rows && row != graph.upper.entry),
         },
         upper: graph.upper,
-        ef,
+        beam,
         accept,
         distances_max,
         scratch,
@@ -104,7 +105,7 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
 struct Search<'a, C, L> {
     walk: Walk<'a, C, L>,
     upper: &'a UpperLayers,
-    ef: usize,
+    beam: Beam,
     accept: Accept<'a>,
     distances_max: usize,
     scratch: &'a mut Scratch,
@@ -115,9 +116,9 @@ impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { walk, upper, ef, accept, distances_max, scratch } = self;
+        let Search { walk, upper, beam, accept, distances_max, scratch } = self;
         let mut cost = Cost::up_to(distances_max);
-        scratch.pool.start(ef);
+        scratch.pool.start(beam);
         let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
         let Some(down) = down.filter(|_| !cost.over_budget) else {
             return Ok(cost);
@@ -128,9 +129,9 @@ impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
         // The entry too, because it is from there that every row can be reached.
         let seeds = [down, upper.entry];
         match accept {
-            Accept::All => walk.nearest(kernel, &seeds, ef, &mut cost, scratch)?,
+            Accept::All => walk.nearest(kernel, &seeds, beam, &mut cost, scratch)?,
             Accept::Only(set) => {
-                walk.nearest_accepted(kernel, &seeds, ef, set, &mut cost, scratch)?;
+                walk.nearest_accepted(kernel, &seeds, beam, set, &mut cost, scratch)?;
             }
         }
         Ok(cost)

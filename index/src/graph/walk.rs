@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 
 use super::pool::{Pool, key_of, pack, row_of};
 use super::scratch::Scratch;
-use super::{NO_LINK, RowSet};
+use super::{Beam, NO_LINK, RowSet};
 use crate::codes::Measure;
 use crate::kernels::Kernel;
 use crate::{Damaged, Rows};
@@ -62,7 +62,7 @@ impl Cost {
 }
 
 impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
-    /// The `ef` nearest rows that can be reached from `seeds`, left in the pool.
+    /// What `beam` keeps of the rows that can be reached from `seeds`, left in the pool.
     ///
     /// `seeds` and `hidden` must be less than `rows`. The visited set is empty before and after.
     #[inline(always)]
@@ -70,13 +70,13 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         &self,
         kernel: K,
         seeds: &[u32],
-        ef: usize,
+        beam: Beam,
         cost: &mut Cost,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
         scratch.visited.reserve(self.rows);
-        scratch.pool.start(ef);
+        scratch.pool.start(beam);
         let result = self.nearest_marking(kernel, seeds, cost, scratch);
         scratch.visited.clear();
         result
@@ -108,24 +108,24 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         }
     }
 
-    /// The `ef` nearest members of `accepted` on a walk through all rows, left in the pool.
+    /// What `beam` keeps of the members of `accepted` on a walk through all rows, left in the pool.
     ///
-    /// The walk ends when no row that is still to be expanded is nearer than the worst of `ef`
-    /// members. `seeds` and `hidden` must be less than `rows`. The visited set is empty before and
+    /// The walk ends when no row that is still to be expanded would be kept if it were a member.
+    /// `seeds` and `hidden` must be less than `rows`. The visited set is empty before and
     /// after.
     #[inline(always)]
     pub(super) fn nearest_accepted<K: Kernel>(
         &self,
         kernel: K,
         seeds: &[u32],
-        ef: usize,
+        beam: Beam,
         accepted: &RowSet,
         cost: &mut Cost,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
         scratch.visited.reserve(self.rows);
-        scratch.pool.start(ef);
+        scratch.pool.start(beam);
         scratch.frontier.clear();
         let result = self.nearest_accepted_marking(kernel, seeds, accepted, cost, scratch);
         scratch.visited.clear();
@@ -149,8 +149,8 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
             let Scratch { pool, fresh, near, frontier, .. } = scratch;
             self.compare(kernel, fresh, pool.bound(), near)?;
             for &entry in &*near {
-                // What is farther than a full pool is never expanded, as the bound only falls.
-                if pool.bound().is_none_or(|bound| entry < bound) {
+                // What would not be kept now is never expanded, as the bound only falls.
+                if entry < pool.bound() {
                     frontier.push(Reverse(entry));
                     if accepted.contains(row_of(entry)) {
                         pool.insert(entry);
@@ -160,7 +160,7 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
             let Some(Reverse(entry)) = scratch.frontier.pop() else {
                 return Ok(());
             };
-            if scratch.pool.bound().is_some_and(|bound| key_of(bound) < key_of(entry)) {
+            if key_of(scratch.pool.bound()) < key_of(entry) {
                 return Ok(());
             }
             let next = scratch.frontier.peek().map(|&Reverse(entry)| row_of(entry));
@@ -210,10 +210,9 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         &self,
         kernel: K,
         fresh: &[u32],
-        bound: Option<u64>,
+        bound: u64,
         near: &mut Vec<u64>,
     ) -> Result<(), Damaged> {
-        let bound = bound.unwrap_or(u64::MAX);
         for &row in fresh.iter().take(AHEAD) {
             self.codes.prefetch(row);
         }

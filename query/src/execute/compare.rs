@@ -60,6 +60,7 @@ impl ComparedSegment {
                 serde_json::json!({
                     "strategy": run.strategy.name(),
                     "ef": run.strategy.ef(),
+                    "gamma": run.strategy.gamma(),
                     "probes": run.strategy.probes(),
                     "cost_us": run.cost_us,
                     "took_us": run.took_us,

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use vecstore_index::{Accept, Candidate, Found, Reach, RowSet, Scratch};
+use vecstore_index::{Accept, Beam, Candidate, Found, Reach, RowSet, Scratch};
 use vecstore_segments::SegmentError;
 
 use super::bind::Bound;
@@ -143,10 +143,12 @@ impl Search<'_> {
                 Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
                 found => found?,
             },
-            Strategy::Graph { ef } | Strategy::GraphSweep { ef } => match self.probe_and_walk(ef) {
-                Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
-                found => found?,
-            },
+            Strategy::Graph { beam } | Strategy::GraphSweep { beam } => {
+                match self.probe_and_walk(beam) {
+                    Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
+                    found => found?,
+                }
+            }
         };
         self.searched.distances += found.distances as u64;
         if strategy.uses_index()
@@ -167,15 +169,20 @@ impl Search<'_> {
     /// Walks the graph, unless a look at the rows near the query says that few of them match: then
     /// the filter lies elsewhere, and the walk would go on until its budget ends. Gives what a
     /// walk over its budget gives.
-    fn probe_and_walk(&mut self, ef: usize) -> Result<Found, SegmentError> {
+    fn probe_and_walk(&mut self, beam: Beam) -> Result<Found, SegmentError> {
         /// Rows looked at; an eighth of them is seen with an error of a few percent.
         const PROBE_EF: usize = 32;
         let mut probed = 0;
         if let Some(rows) = &self.bound.rows {
             let mut scratch = SCRATCH.take().unwrap_or_default();
             let distances_max = self.segment.distances_max;
-            let near =
-                self.view.search(self.query, PROBE_EF, Accept::All, distances_max, &mut scratch);
+            let near = self.view.search(
+                self.query,
+                Beam::fixed(PROBE_EF),
+                Accept::All,
+                distances_max,
+                &mut scratch,
+            );
             SCRATCH.set(Some(scratch));
             let near = near?;
             if near.over_budget {
@@ -192,18 +199,18 @@ impl Search<'_> {
                 return Ok(Found { distances: probed, over_budget: true, ..Found::default() });
             }
         }
-        let mut found = self.walk(ef)?;
+        let mut found = self.walk(beam)?;
         found.distances += probed;
         Ok(found)
     }
 
-    fn walk(&self, ef: usize) -> Result<Found, SegmentError> {
+    fn walk(&self, beam: Beam) -> Result<Found, SegmentError> {
         let set = (self.bound.rows.as_ref())
             .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.view_rows));
         let accept = set.as_ref().map_or(Accept::All, Accept::Only);
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let distances_max = self.segment.distances_max;
-        let found = self.view.search(self.query, ef, accept, distances_max, &mut scratch);
+        let found = self.view.search(self.query, beam, accept, distances_max, &mut scratch);
         SCRATCH.set(Some(scratch));
         found
     }

@@ -56,6 +56,7 @@ fn segment(executed: &ExecutedSegment) -> Value {
         "planned": {
             "strategy": plan.strategy.name(),
             "ef": plan.strategy.ef(),
+            "gamma": plan.strategy.gamma(),
             "probes": plan.strategy.probes(),
             "estimated_us": us(plan.cost_us),
             "estimated_distances": plan.distances,
@@ -66,6 +67,7 @@ fn segment(executed: &ExecutedSegment) -> Value {
         "ran": {
             "strategy": executed.ran.name(),
             "ef": executed.ran.ef(),
+            "gamma": executed.ran.gamma(),
             "probes": executed.ran.probes(),
             "actual_us": us(executed.search_us),
             "distances": executed.distances,
@@ -83,6 +85,7 @@ fn alternative(alternative: &Alternative) -> Value {
     json!({
         "strategy": alternative.strategy.name(),
         "ef": alternative.strategy.ef(),
+            "gamma": alternative.strategy.gamma(),
         "probes": alternative.strategy.probes(),
         "estimated_us": runs.then(|| us(alternative.cost_us)),
         "estimated_distances": runs.then_some(alternative.distances),

@@ -1,13 +1,13 @@
 //! What a request asks of every view: how many rows, at which recall, and what that means for the
-//! `ef` of a measured graph and the leaves of measured clusters.
+//! beam in a measured graph and the leaves of measured clusters.
 
-use vecstore_index::Calibration;
+use vecstore_index::{Beam, Calibration, MeasuredEffort};
 
 use crate::{ClusterStats, Effort, Request};
 
 /// Recall that the default effort aims for. Segments are measured on vectors of their own, and a
 /// real query is harder than those, so this lies above the floor.
-const AUTO_RECALL: f32 = 0.98;
+const AUTO_RECALL: f32 = 0.99;
 /// Recall below which the default effort does not use a graph at all.
 const AUTO_RECALL_MIN: f32 = 0.95;
 /// Recall that the default effort aims for under a filter, where every single answer has to be
@@ -16,7 +16,9 @@ const AUTO_RECALL_MIN: f32 = 0.95;
 const AUTO_FILTERED_RECALL: f32 = 0.998;
 /// Recall below which the default effort does not use a graph under a filter.
 const AUTO_FILTERED_RECALL_MIN: f32 = 0.98;
-/// Smallest `ef` of the default effort.
+/// `ef` of a graph that was not measured.
+const EF_UNMEASURED: u32 = 64;
+/// Smallest `ef` of the default effort, where the beam is a fixed one.
 const AUTO_EF_MIN: usize = 64;
 /// Neighbours that a calibration's recall is about.
 const MEASURED_K: f32 = 10.0;
@@ -78,27 +80,38 @@ impl Aim {
         }
     }
 
-    /// The `ef` to search with, or why this graph can't keep the promise. `filtered` if some live
-    /// rows must not be collected.
-    pub(super) fn ef(&self, graph: &Calibration, filtered: bool) -> Result<usize, (usize, String)> {
+    /// How far to look, or why this graph can't keep the promise. `filtered` if some live rows must
+    /// not be collected.
+    pub(super) fn beam(&self, graph: &Calibration, filtered: bool) -> Result<Beam, (Beam, String)> {
         let (wanted, floor) = match self.wanted(filtered) {
             Ok(recalls) => recalls,
-            Err(Some(ef)) => return Ok(ef.max(self.k).max(1)),
-            Err(None) => return Err((self.k.max(1), EXACT.into())),
+            Err(Some(ef)) => return Ok(Beam::fixed(ef.max(self.k).max(1))),
+            Err(None) => return Err((Beam::fixed(self.k.max(1)), EXACT.into())),
         };
-        let ef_min = match self.effort {
-            Effort::Auto => AUTO_EF_MIN.max(self.k.saturating_mul(2)),
-            _ => 1,
-        };
-        let ef = self.ef_for_k(graph.ef_for_recall(wanted)).max(ef_min);
-        let best = graph.points.iter().max_by(|a, b| a.recall.total_cmp(&b.recall));
-        match best {
-            None => Err((ef, "the graph was not measured".into())),
-            Some(best) if best.recall < floor => Err((
-                ef,
-                format!("measured recall {:.3} at ef {}, wanted {floor}", best.recall, best.ef),
-            )),
-            Some(_) => Ok(ef),
+        let effort = graph.effort_for_recall(wanted).or_else(|| graph.best_effort());
+        let beam = self.beam_of(effort.unwrap_or(MeasuredEffort::Ef(EF_UNMEASURED)));
+        if graph.is_empty() {
+            return Err((beam, "the graph was not measured".into()));
+        }
+        let best = graph.best_recall();
+        if best < floor {
+            return Err((beam, format!("measured recall at most {best:.3}, wanted {floor}")));
+        }
+        Ok(beam)
+    }
+
+    /// What was measured for the 10 nearest, carried over to k. An adaptive beam goes by the k-th
+    /// distance as it is; of less than 10 rows the last may stand out by chance.
+    fn beam_of(&self, effort: MeasuredEffort) -> Beam {
+        match effort {
+            MeasuredEffort::Gamma(gamma) => Beam::adaptive(self.k.max(MEASURED_K as usize), gamma),
+            MeasuredEffort::Ef(ef) => {
+                let ef_min = match self.effort {
+                    Effort::Auto => AUTO_EF_MIN.max(self.k.saturating_mul(2)),
+                    _ => 1,
+                };
+                Beam::fixed(self.ef_for_k(ef).max(ef_min))
+            }
         }
     }
 
@@ -135,12 +148,17 @@ impl Aim {
             }
             Err(None) => return Err((leaves(1), EXACT.into())),
         };
-        let chosen = leaves(measured.ef_for_recall(wanted));
-        match measured.points.iter().max_by(|a, b| a.recall.total_cmp(&b.recall)) {
+        let best = measured.best();
+        let probes = measured.effort_for_recall(wanted).or(best.map(|best| best.effort));
+        let chosen = leaves(probes.unwrap_or(1));
+        match best {
             None => Err((chosen, "the clusters were not measured".into())),
             Some(best) if best.recall < floor => Err((
                 chosen,
-                format!("measured recall {:.3} of {} leaves, wanted {floor}", best.recall, best.ef),
+                format!(
+                    "measured recall {:.3} of {} leaves, wanted {floor}",
+                    best.recall, best.effort
+                ),
             )),
             Some(_) => Ok(chosen),
         }
@@ -179,14 +197,25 @@ impl Aim {
         self.k + spare.ceil() as usize
     }
 
-    /// The recall expected at `ef`; undoes [`ef_for_k`](Self::ef_for_k).
-    pub(super) fn recall_at(&self, graph: &Calibration, ef: usize) -> f32 {
-        let k = self.k as f32;
+    /// The recall expected of a beam; undoes [`ef_for_k`](Self::ef_for_k).
+    pub(super) fn recall_at(&self, graph: &Calibration, beam: Beam) -> f32 {
+        if !beam.is_fixed() {
+            return graph.recall_at(MeasuredEffort::Gamma(beam.gamma));
+        }
+        let (k, ef) = (self.k as f32, beam.ef as f32);
         let measured_ef = if k <= MEASURED_K {
-            ef as f32
+            ef
         } else {
-            MEASURED_K + (ef as f32 - k).max(0.0) / (k / MEASURED_K).sqrt()
+            MEASURED_K + (ef - k).max(0.0) / (k / MEASURED_K).sqrt()
         };
-        graph.recall_at(measured_ef.round() as u32)
+        graph.recall_at(MeasuredEffort::Ef(measured_ef.round() as u32))
+    }
+
+    /// The `ef` of a fixed beam that costs as much.
+    pub(super) fn ef_as_costly_as(&self, graph: &Calibration, beam: Beam) -> usize {
+        if beam.is_fixed() {
+            return beam.ef;
+        }
+        self.ef_for_k(graph.ef_as_costly_as(MeasuredEffort::Gamma(beam.gamma)))
     }
 }

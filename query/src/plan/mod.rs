@@ -6,6 +6,8 @@
 mod aim;
 mod price;
 
+use vecstore_index::Beam;
+
 use crate::{Costs, Effort, Request, ViewKind, ViewStats};
 use aim::Aim;
 
@@ -20,13 +22,13 @@ pub enum Strategy {
     FullScan,
     /// Graph search without a filter.
     Graph {
-        /// Candidates kept.
-        ef: usize,
+        /// How far the walk looks.
+        beam: Beam,
     },
     /// Graph search through all rows that collects matching ones.
     GraphSweep {
-        /// Matching candidates kept.
-        ef: usize,
+        /// How far the walk looks; of matching rows alone.
+        beam: Beam,
     },
     /// All rows of the nearest leaves, matching ones collected.
     Clusters {
@@ -197,14 +199,28 @@ impl Strategy {
         }
     }
 
-    /// Candidates kept by a graph search, `None` for the others.
+    /// How far a graph search looks, `None` for the others.
     #[must_use]
-    pub fn ef(self) -> Option<usize> {
+    pub fn beam(self) -> Option<Beam> {
         match self {
-            Strategy::Graph { ef } | Strategy::GraphSweep { ef } => Some(ef),
+            Strategy::Graph { beam } | Strategy::GraphSweep { beam } => Some(beam),
             Strategy::Empty | Strategy::ScanRows | Strategy::FullScan => None,
             Strategy::Clusters { .. } => None,
         }
+    }
+
+    /// Candidates kept by a graph search with a fixed beam, `None` for the others.
+    #[must_use]
+    pub fn ef(self) -> Option<usize> {
+        self.beam().filter(Beam::is_fixed).map(|beam| beam.ef)
+    }
+
+    /// How much farther than the nearest an adaptive beam looks, as a part of their distance; `None`
+    /// for the others.
+    #[must_use]
+    pub fn gamma(self) -> Option<f64> {
+        let beam = self.beam().filter(|beam| !beam.is_fixed())?;
+        Some(f64::from(beam.gamma.thousandths()) / 1e3)
     }
 
     /// Leaves read by a search of clusters, `None` for the others.
@@ -233,8 +249,8 @@ impl std::fmt::Display for Strategy {
             Strategy::Empty => f.write_str("Empty"),
             Strategy::ScanRows => f.write_str("ScanRows"),
             Strategy::FullScan => f.write_str("FullScan"),
-            Strategy::Graph { ef } => write!(f, "Graph ef={ef}"),
-            Strategy::GraphSweep { ef } => write!(f, "GraphSweep ef={ef}"),
+            Strategy::Graph { beam } => write!(f, "Graph {beam}"),
+            Strategy::GraphSweep { beam } => write!(f, "GraphSweep {beam}"),
             Strategy::Clusters { probes, rerank } => {
                 write!(f, "Clusters probes={probes} rerank={rerank}")
             }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `ScanRows` | matching | code, between in-order (all rows) and random (few rows) |
 //! | `FullScan` | matching | exact, the same |
-//! | `Graph`, `GraphSweep` | D(ef / share of rows that may be collected) | graph step |
+//! | `Graph`, `GraphSweep` | D(ef / share of rows that may be collected), for an adaptive beam the ef that costs as much | graph step |
 //! | `Clusters` | leaves, and D(probes) rows | leaf, cluster row |
 //!
 //! Rows of a memtable that have neither links nor codes yet (the tail) are looked at one by one on
@@ -158,27 +158,27 @@ impl View<'_> {
     }
 
     fn graph(&self) -> Alternative {
-        let filtered = self.matching < u64::from(self.stats.live);
-        let strategy = |ef| {
-            if filtered { Strategy::GraphSweep { ef } } else { Strategy::Graph { ef } }
+        let filtered = self.filtered();
+        let strategy = |beam| {
+            if filtered { Strategy::GraphSweep { beam } } else { Strategy::Graph { beam } }
         };
         let Some(graph) = &self.stats.graph else {
-            let ef =
-                self.aim.ef(&Calibration::default(), self.filtered()).unwrap_or_else(|(ef, _)| ef);
+            let beam = self.aim.beam(&Calibration::default(), filtered);
             return Alternative {
-                strategy: strategy(ef),
+                strategy: strategy(beam.unwrap_or_else(|(beam, _)| beam)),
                 cost_us: f64::INFINITY,
                 distances: 0,
                 recall: 0.0,
                 rejected: Some("no graph".into()),
             };
         };
-        let (ef, rejected) = match self.aim.ef(graph, self.filtered()) {
-            Ok(ef) => (ef, None),
-            Err((ef, why)) => (ef, Some(why)),
+        let (beam, rejected) = match self.aim.beam(graph, filtered) {
+            Ok(beam) => (beam, None),
+            Err((beam, why)) => (beam, Some(why)),
         };
         // No more can be kept than there are: ef may come from outside, and memory is made for it.
-        let ef = ef.min(self.stats.rows as usize);
+        let beam = beam.within(self.stats.rows as usize);
+        let ef = self.aim.ef_as_costly_as(graph, beam);
         let linked = self.stats.rows.saturating_sub(self.stats.tail);
         let walked = expected_distances(graph, ef as f64 / self.share(), linked);
         let distances = walked + self.matching as f64 * self.tail_share();
@@ -192,10 +192,10 @@ impl View<'_> {
             if self.has_bitmap() { self.matching as f64 * self.costs.row_set_row_ns } else { 0.0 };
         let ns = walked * step_ns + self.tail_ns() + row_set_ns + self.rerank_ns();
         Alternative {
-            strategy: strategy(ef),
+            strategy: strategy(beam),
             cost_us: ns / 1e3,
             distances: distances as u64,
-            recall: self.aim.recall_at(graph, ef),
+            recall: self.aim.recall_at(graph, beam),
             rejected,
         }
     }
@@ -204,6 +204,6 @@ impl View<'_> {
 /// Distances of a walk that keeps `ef` rows: as measured, but at least one for every row kept,
 /// whatever a calibration claims, and no more than there are rows.
 fn expected_distances(graph: &Calibration, ef: f64, rows: u32) -> f64 {
-    let measured = f64::from(graph.distances_at(ef.ceil() as u32));
+    let measured = f64::from(graph.by_ef.distances_at(ef.ceil() as u32));
     measured.max(ef).min(f64::from(rows)).max(1.0)
 }

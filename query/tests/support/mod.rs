@@ -10,7 +10,9 @@ use std::path::Path;
 
 use serde_json::json;
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Accept, Calibration, Candidate, EfPoint, Found, Metric, Reach, Scratch};
+use vecstore_index::{
+    Accept, Beam, Calibration, Candidate, Curve, EffortPoint, Found, Metric, Reach, Scratch,
+};
 use vecstore_query::{
     Answer, ClusterStats, Comparison, Costs, Effort, Filter, Matching, PreparedQuery, Request,
     SegmentView, Unreadable, Value, ViewKind, ViewStats, run,
@@ -123,8 +125,8 @@ pub fn dear_scans(dim: usize) -> Costs {
 
 /// A believable measurement.
 pub fn calibration() -> Calibration {
-    let point = |ef, recall, distances| EfPoint { ef, recall, distances };
-    Calibration {
+    let point = |effort, recall, distances| EffortPoint { effort, recall, distances };
+    let by_ef = Curve {
         points: vec![
             point(16, 0.80, 300.0),
             point(32, 0.90, 500.0),
@@ -132,7 +134,8 @@ pub fn calibration() -> Calibration {
             point(128, 0.98, 1_600.0),
             point(256, 0.995, 3_000.0),
         ],
-    }
+    };
+    Calibration { by_ef, by_gamma: Curve::default() }
 }
 
 /// What is broken in a [`NaiveView`].
@@ -288,7 +291,7 @@ impl SegmentView for NaiveView {
     fn search(
         &self,
         query: &PreparedQuery<'_>,
-        ef: usize,
+        beam: Beam,
         accept: Accept<'_>,
         distances_max: usize,
         _scratch: &mut Scratch,
@@ -304,7 +307,7 @@ impl SegmentView for NaiveView {
         let rows =
             self.live_rows().filter(|row| accepted(row) && !self.faults.graph_misses.contains(row));
         Ok(Found {
-            candidates: self.nearest(query.vector, rows, ef, true),
+            candidates: self.nearest(query.vector, rows, beam.ef, true),
             distances: self.faults.graph_distances.min(distances_max),
             hops: 0,
             over_budget: self.faults.graph_distances > distances_max,

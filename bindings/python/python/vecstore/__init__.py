@@ -36,6 +36,8 @@ from ._native import (
     Database,
     DiskFullError,
     Error,
+    Group,
+    Groups,
     Hit,
     Hits,
     IncompleteWarning,
@@ -68,6 +70,8 @@ __all__ = [
     "Error",
     "F",
     "Filter",
+    "Group",
+    "Groups",
     "Hit",
     "Hits",
     "IncompleteWarning",
@@ -87,3 +91,4 @@ __all__ = [
 
 Sequence.register(Hits)
 Sequence.register(BatchHits)
+Sequence.register(Groups)

@@ -33,6 +33,8 @@ __all__ = [
     "Database",
     "DiskFullError",
     "Error",
+    "Group",
+    "Groups",
     "Hit",
     "Hits",
     "IncompleteWarning",
@@ -69,6 +71,7 @@ _Scalar: TypeAlias = bool | int | float | str | None
 _Value: TypeAlias = _Scalar | Sequence["_Value"] | Mapping[str, "_Value"]
 _Metadata: TypeAlias = dict[str, Any]
 _Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
+_Index: TypeAlias = Literal["auto", "graph", "clusters"]
 _Include: TypeAlias = Iterable[str]
 _Filter: TypeAlias = str | Filter
 _Params: TypeAlias = Mapping[str, _Value]
@@ -103,8 +106,8 @@ def open(
     how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
     of records in memory at which a segment is made of them. background_merge: whether segments are
     merged in the background. busy_timeout: seconds a write waits for segments to be built before
-    it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is the engine's default. create: whether a missing database is created
-    or NotFoundError raised.
+    it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is
+    the engine's default. create: whether a missing database is created or NotFoundError raised.
 
     Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
     or in another process, ConflictError if the folder holds something else.
@@ -132,11 +135,25 @@ class Database:
         if_not_exists: bool = False,
         m: int = 16,
         ef_construction: int = 128,
+        *,
+        index: _Index | str = "auto",
+        unindexed: Iterable[str] | None = None,
+        dates: Iterable[str] | None = None,
+        fields_max: int | None = None,
+        strings_max: int | None = None,
+        string_bytes_max: int | None = None,
     ) -> Collection:
         """Creates a collection of vectors with `dim` components.
 
         metric: "cosine", "dot" or "euclidean". m (4 to 128) and ef_construction (16 to 2048)
-        shape the graph: more is more accurate, larger and slower to build.
+        shape the graph: more is more accurate, larger and slower to build. index: what finds the
+        nearest records: "graph", "clusters", or "auto" for the one that is measured to cost less.
+
+        Of the metadata every field is indexed, except the fields that unindexed names ("text", or
+        "page.text" for one inside an object), with all beneath them: a filter on those reads the
+        metadata. dates: fields whose strings are dates of RFC 3339; a filter compares them with
+        strings that are dates too, without the word DATE. Up to fields_max fields, strings_max different
+        strings a field and string_bytes_max bytes a string are indexed; None is the engine's default.
 
         Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
         returned, or ConflictError raised if its settings are not these.
@@ -249,6 +266,44 @@ class Collection:
 
     def remove_namespace(self, name: str) -> int:
         """Removes a namespace with all its records; returns how many there were."""
+
+    def quota(self) -> dict[str, int | None]:
+        """The quota of the collection, all namespaces together: a dict with records, bytes,
+        batch_records and results; None is no bound.
+        """
+
+    def set_quota(
+        self,
+        *,
+        records: int | None = None,
+        bytes: int | None = None,
+        batch_records: int | None = None,
+        results: int | None = None,
+    ) -> None:
+        """Sets the quota of the collection, all namespaces together, in place of the one there is. It
+        is durable when this returns; what is there already stays.
+
+        records: how many it may hold. bytes: of segment files and of records in memory.
+        batch_records: records of one batch_upsert. results: records that one query returns. None is
+        no bound. A call that exceeds one raises QuotaExceededError and changes nothing.
+        """
+
+    def namespace_quota(self) -> dict[str, int | None]:
+        """The quota of this handle's namespace, a dict like that of `quota`; the quota of the
+        collection binds it too.
+        """
+
+    def set_namespace_quota(
+        self,
+        *,
+        records: int | None = None,
+        bytes: int | None = None,
+        batch_records: int | None = None,
+        results: int | None = None,
+    ) -> None:
+        """Sets the quota of this handle's namespace, with the arguments of `set_quota`. It stays when
+        the namespace is removed.
+        """
 
     def upsert(self, id: _Id, vector: _Vector, metadata: Mapping[str, _Value] | None = None) -> int:
         """Inserts a record, or replaces the one with its id. Returns the number of the commit.
@@ -436,6 +491,31 @@ class Collection:
         vectors; it is copied once. The other arguments are those of `query`.
         """
 
+    def query_groups(
+        self,
+        vector: _Vector,
+        group_by: str,
+        k: int = 10,
+        group_size: int = 1,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> Groups:
+        """The k groups with the records nearest to a vector, one group for each value of a metadata
+        field: Groups, a sequence of Group (value, hits), the one with the best hit first.
+
+        group_by: the field ("book", or "book.title" for one inside an object). A record whose field is a
+        list is in the group of each member; one without the field is in none. group_size: hits of a
+        group; times k at most 16,384. The other arguments are those of `query`.
+
+            for group in docs.query_groups(vector, "book", k=3, group_size=2):
+                print(group.value, group.hits.ids)
+        """
+
     def explain(
         self,
         vector: _Vector,
@@ -475,16 +555,25 @@ class Collection:
         after: _Id | None = None,
         params: _Params | None = None,
         include: _Include | None = None,
+        *,
+        order_by: str | None = None,
+        descending: bool = False,
+        resume: str | None = None,
     ) -> Scroll:
-        """All records, or those that satisfy a filter, page by page, ascending by id (integers, then
-        UUIDs, then strings): an iterator of lists of at most `limit` records.
+        """All records, or those that satisfy a filter, page by page: an iterator of lists of at most
+        `limit` records.
 
             for page in docs.scroll(limit=1000):
                 print(len(page), page[0].id)
 
-        after: only records with an id after this one; `Scroll.after` says where a scroll stands.
-        params and include are those of `query`. A mistake in the filter is raised with the first
-        page.
+        They come ascending by id (integers, then UUIDs, then strings), or by a metadata field: with
+        order_by="year" ("author.name" for one inside an object) by its value, equal ones by id: false,
+        true, numbers, strings; with descending the largest first. Records without the field come
+        last.
+
+        after: only records with an id after this one; `Scroll.after` says where a scroll stands, or
+        with order_by `Scroll.cursor`, to be handed to resume. params and include are those of
+        `query`. A mistake in the filter is raised with the first page.
         """
 
     def facet(
@@ -690,13 +779,56 @@ class BatchHits(Sequence[Hits]):
         """How many Hits equal a value."""
 
 @final
+class Group:
+    """The records of one value of a field, as far as they were asked for."""
+
+    @property
+    def value(self) -> _Scalar:
+        """The value: a bool, int, float, str or None."""
+
+    @property
+    def hits(self) -> Hits:
+        """Its nearest records, best first: Hits."""
+
+@final
+class Groups(Sequence[Group]):
+    """The groups with the nearest records, the one with the best hit first: a sequence of Group."""
+
+    @property
+    def complete(self) -> bool:
+        """False if records may be missing because their bytes are damaged."""
+
+    @property
+    def steps(self) -> list[str]:
+        """What was done to find them, in order: a list of str."""
+
+    @overload
+    def __getitem__(self, at: SupportsIndex, /) -> Group: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> list[Group]: ...
+    def __iter__(self) -> Iterator[Group]: ...
+    def __len__(self) -> int: ...
+    def index(self, value: Any) -> int:  # type: ignore[override]
+        """The place of the first Group that is this one; ValueError if there is none."""
+
+    def count(self, value: Any) -> int:
+        """How often a Group is there."""
+
+@final
 class Scroll:
-    """Pages of records, ascending by id: an iterator of lists of Record."""
+    """Pages of records, in the order that was asked for: an iterator of lists of Record."""
 
     @property
     def after(self) -> _Id | None:
-        """Where the next page begins: hand it to `scroll(after=...)` to go on later. None at the
-        start and at the end.
+        """The id behind which the next page begins, in the order of ids: hand it to
+        `scroll(after=...)` to go on later. None at the start, at the end, and with order_by.
+        """
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins, with order_by: a str to hand to `scroll(resume=...)`, with the
+        same order_by and descending, to go on later, also in another process. None at the start, at
+        the end, and in the order of ids.
         """
 
     def __iter__(self) -> Self: ...

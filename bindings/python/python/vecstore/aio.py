@@ -11,7 +11,6 @@ A call that is cancelled goes on in its thread; its outcome is dropped. Written 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Literal, Self, final, overload
 
 from . import _native
@@ -25,12 +24,14 @@ if TYPE_CHECKING:
     from ._native import (
         BatchHits,
         Comparison,
+        Groups,
         Hits,
         Plan,
         Record,
         _Filter,
         _Id,
         _Include,
+        _Index,
         _Metric,
         _Params,
         _Progress,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
         _Vectors,
     )
 
-__all__ = ["Collection", "Database", "open", "repair"]
+__all__ = ["Collection", "Database", "Scroll", "open", "repair"]
 
 
 async def open(
@@ -77,8 +78,15 @@ class Database:
         if_not_exists: bool = False,
         m: int = 16,
         ef_construction: int = 128,
+        *,
+        index: _Index | str = 'auto',
+        unindexed: Iterable[str] | None = None,
+        dates: Iterable[str] | None = None,
+        fields_max: int | None = None,
+        strings_max: int | None = None,
+        string_bytes_max: int | None = None,
     ) -> Collection:
-        return Collection(await asyncio.to_thread(self.blocking.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction))
+        return Collection(await asyncio.to_thread(self.blocking.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction, index=index, unindexed=unindexed, dates=dates, fields_max=fields_max, strings_max=strings_max, string_bytes_max=string_bytes_max))
 
     async def collection(self, name: str) -> Collection:
         return Collection(await asyncio.to_thread(self.blocking.collection, name))
@@ -176,6 +184,32 @@ class Collection:
 
     async def remove_namespace(self, name: str) -> int:
         return await asyncio.to_thread(self.blocking.remove_namespace, name)
+
+    async def quota(self) -> dict[str, int | None]:
+        return await asyncio.to_thread(self.blocking.quota)
+
+    async def set_quota(
+        self,
+        *,
+        records: int | None = None,
+        bytes: int | None = None,
+        batch_records: int | None = None,
+        results: int | None = None,
+    ) -> None:
+        return await asyncio.to_thread(self.blocking.set_quota, records=records, bytes=bytes, batch_records=batch_records, results=results)
+
+    async def namespace_quota(self) -> dict[str, int | None]:
+        return await asyncio.to_thread(self.blocking.namespace_quota)
+
+    async def set_namespace_quota(
+        self,
+        *,
+        records: int | None = None,
+        bytes: int | None = None,
+        batch_records: int | None = None,
+        results: int | None = None,
+    ) -> None:
+        return await asyncio.to_thread(self.blocking.set_namespace_quota, records=records, bytes=bytes, batch_records=batch_records, results=results)
 
     async def upsert(
         self,
@@ -340,6 +374,22 @@ class Collection:
     ) -> BatchHits:
         return await asyncio.to_thread(self.blocking.query_batch, vectors, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
 
+    async def query_groups(
+        self,
+        vector: _Vector,
+        group_by: str,
+        k: int = 10,
+        group_size: int = 1,
+        filter: _Filter | None = None,
+        params: _Params | None = None,
+        ef: int | None = None,
+        recall: float | None = None,
+        exact: bool = False,
+        score_threshold: float | None = None,
+        include: _Include | None = None,
+    ) -> Groups:
+        return await asyncio.to_thread(self.blocking.query_groups, vector, group_by=group_by, k=k, group_size=group_size, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold, include=include)
+
     async def explain(
         self,
         vector: _Vector,
@@ -367,17 +417,19 @@ class Collection:
     ) -> list[Comparison]:
         return await asyncio.to_thread(self.blocking.explain_alternatives, vector, k=k, filter=filter, params=params, ef=ef, recall=recall, exact=exact, score_threshold=score_threshold)
 
-    async def scroll(
+    def scroll(
         self,
         filter: _Filter | None = None,
         limit: int = 100,
         after: _Id | None = None,
         params: _Params | None = None,
         include: _Include | None = None,
-    ) -> AsyncIterator[list[Record]]:
-        pages = self.blocking.scroll(filter=filter, limit=limit, after=after, params=params, include=include)
-        while (page := await asyncio.to_thread(next, pages, None)) is not None:
-            yield page
+        *,
+        order_by: str | None = None,
+        descending: bool = False,
+        resume: str | None = None,
+    ) -> Scroll:
+        return Scroll(self.blocking.scroll(filter=filter, limit=limit, after=after, params=params, include=include, order_by=order_by, descending=descending, resume=resume))
 
     async def facet(
         self,
@@ -414,3 +466,29 @@ class Collection:
 
     def __repr__(self) -> str:
         return f"aio.{self.blocking!r}"
+
+
+@final
+class Scroll:
+    """`vecstore.Scroll`, whose methods are awaited."""
+
+    def __init__(self, blocking: _native.Scroll) -> None:
+        """Wraps one that was opened with `vecstore`; `blocking` gives it back."""
+        self.blocking = blocking
+
+    @property
+    def after(self) -> _Id | None:
+        return self.blocking.after
+
+    @property
+    def cursor(self) -> str | None:
+        return self.blocking.cursor
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Record]:
+        page = await asyncio.to_thread(next, self.blocking, None)
+        if page is None:
+            raise StopAsyncIteration
+        return page

@@ -14,7 +14,7 @@ use super::super::order::{Order, hash};
 use super::super::prune::prune;
 use super::super::scratch::Scratch;
 use super::super::walk::Cost;
-use super::super::{BuildError, GRAPH_ROWS_MAX, GraphOptions, NO_LINK};
+use super::super::{Beam, BuildError, GRAPH_ROWS_MAX, GraphOptions, NO_LINK};
 use super::block::{BLOCK_ROWS, Block, Blocks};
 use super::stage::Stage;
 use super::walk::LiveWalk;
@@ -130,9 +130,9 @@ impl Linker {
             vectors,
             &probes,
             &OneThread,
-            |row, query, ef, scratch| {
+            |row, query, beam, scratch| {
                 Search { blocks: &blocks, upper: &upper, query, hidden: Some(row) }.run(
-                    ef,
+                    beam,
                     None,
                     usize::MAX,
                     scratch,
@@ -221,7 +221,14 @@ impl Linker {
             None => None,
         };
         let seeds = [down.unwrap_or(ROOT), ROOT];
-        walk.nearest(kernel, &seeds, None, options.ef_construction, &mut cost, scratch)?;
+        walk.nearest(
+            kernel,
+            &seeds,
+            None,
+            Beam::fixed(options.ef_construction),
+            &mut cost,
+            scratch,
+        )?;
         Ok(scratch.pool.iter().collect())
     }
 

@@ -25,7 +25,7 @@ use walk::LiveWalk;
 
 use super::search::Found;
 use super::walk::Cost;
-use super::{Calibration, Scratch, UpperLayers};
+use super::{Beam, Calibration, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{AppendOnly, Candidate, CodeQuery, Damaged, Quantizer, Rows};
 
@@ -125,21 +125,22 @@ impl<'a> LiveReader<'a> {
         self.stage.calibration()
     }
 
-    /// Best-first search over codes: the `ef` nearest rows that `accept` accepts, or every row.
+    /// Best-first search over codes for what `beam` keeps of the rows that `accept` accepts, or of
+    /// all.
     ///
     /// As [`search`](super::search): all rows are walked through, accepted ones are collected, and
     /// what was found until `distances_max` were computed is returned.
     pub fn search(
         &self,
         query: &CodeQuery,
-        ef: usize,
+        beam: Beam,
         accept: Option<&dyn Fn(u32) -> bool>,
         distances_max: usize,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
         let upper = self.stage.upper();
         let search = Search { blocks: &self.blocks, upper, query, hidden: None };
-        search.run(ef, accept, distances_max, scratch)
+        search.run(beam, accept, distances_max, scratch)
     }
 }
 
@@ -155,15 +156,15 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(
         &self,
-        ef: usize,
+        beam: Beam,
         accept: Option<&dyn Fn(u32) -> bool>,
         distances_max: usize,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
-        if self.blocks.rows() == 0 || ef == 0 {
+        if self.blocks.rows() == 0 || beam.ef == 0 {
             return Ok(Found::default());
         }
-        let work = SearchWork { search: self, ef, accept, distances_max, scratch };
+        let work = SearchWork { search: self, beam, accept, distances_max, scratch };
         let cost = KernelChoice::detected().run(work)?;
         let candidate = |(key, row)| Candidate { distance: self.query.key_to_distance(key), row };
         Ok(Found {
@@ -177,7 +178,7 @@ impl Search<'_> {
 
 struct SearchWork<'a, 'b> {
     search: &'a Search<'b>,
-    ef: usize,
+    beam: Beam,
     accept: Option<&'a dyn Fn(u32) -> bool>,
     distances_max: usize,
     scratch: &'a mut Scratch,
@@ -188,14 +189,14 @@ impl WithKernel for SearchWork<'_, '_> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let SearchWork { search, ef, accept, distances_max, scratch } = self;
+        let SearchWork { search, beam, accept, distances_max, scratch } = self;
         let walk = LiveWalk {
             blocks: search.blocks,
             measure: search.query.measure(),
             query: search.query.code(),
         };
         let mut cost = Cost::up_to(distances_max);
-        scratch.pool.start(ef);
+        scratch.pool.start(beam);
         let down =
             search.upper.descend(kernel, walk.blocks, walk.measure, walk.query, &mut cost)?;
         let Some(down) = down.filter(|_| !cost.over_budget) else {
@@ -205,9 +206,9 @@ impl WithKernel for SearchWork<'_, '_> {
         let seeds = [down, ROOT];
         let hidden = search.hidden.filter(|&row| row != ROOT);
         match accept {
-            None => walk.nearest(kernel, &seeds, hidden, ef, &mut cost, scratch)?,
+            None => walk.nearest(kernel, &seeds, hidden, beam, &mut cost, scratch)?,
             Some(accept) => {
-                walk.nearest_accepted(kernel, &seeds, ef, accept, &mut cost, scratch)?;
+                walk.nearest_accepted(kernel, &seeds, beam, accept, &mut cost, scratch)?;
             }
         }
         Ok(cost)

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::super::Beam;
 use super::super::pool::{Pool, key_of, pack, row_of};
 use super::super::scratch::Scratch;
 use super::super::walk::Cost;
@@ -22,19 +23,19 @@ pub(super) struct LiveWalk<'a> {
 }
 
 impl LiveWalk<'_> {
-    /// The `ef` nearest rows that can be reached from `seeds`, left in the pool; `hidden` is passed
-    /// over as if it were not linked.
+    /// What `beam` keeps of the rows that can be reached from `seeds`, left in the pool; `hidden` is
+    /// passed over as if it were not linked.
     #[inline(always)]
     pub(super) fn nearest<K: Kernel>(
         &self,
         kernel: K,
         seeds: &[u32],
         hidden: Option<u32>,
-        ef: usize,
+        beam: Beam,
         cost: &mut Cost,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
-        self.begin(ef, scratch);
+        self.begin(beam, scratch);
         if let Some(hidden) = hidden.filter(|&row| row < self.blocks.rows()) {
             scratch.visited.insert(hidden);
         }
@@ -58,19 +59,19 @@ impl LiveWalk<'_> {
         Ok(())
     }
 
-    /// The `ef` nearest rows that `accept` accepts, on a walk through all, left in the pool. It
-    /// ends when no row that is still to be expanded is nearer than the worst of `ef` of them.
+    /// What `beam` keeps of the rows that `accept` accepts, on a walk through all, left in the
+    /// pool.
     #[inline(always)]
     pub(super) fn nearest_accepted<K: Kernel>(
         &self,
         kernel: K,
         seeds: &[u32],
-        ef: usize,
+        beam: Beam,
         accept: &dyn Fn(u32) -> bool,
         cost: &mut Cost,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
-        self.begin(ef, scratch);
+        self.begin(beam, scratch);
         scratch.frontier.clear();
         self.seed(seeds, scratch);
         let mut list = Vec::with_capacity(self.blocks.degree());
@@ -78,8 +79,8 @@ impl LiveWalk<'_> {
             let Scratch { pool, fresh, near, visited, frontier, .. } = scratch;
             self.compare(kernel, fresh, pool.bound(), near)?;
             for &entry in &*near {
-                // What is farther than a full pool is never expanded, as the bound only falls.
-                if pool.bound().is_none_or(|bound| entry < bound) {
+                // What would not be kept now is never expanded, as the bound only falls.
+                if entry < pool.bound() {
                     frontier.push(Reverse(entry));
                     if accept(row_of(entry)) {
                         pool.insert(entry);
@@ -87,7 +88,7 @@ impl LiveWalk<'_> {
                 }
             }
             let Some(Reverse(entry)) = frontier.pop() else { break };
-            if pool.bound().is_some_and(|bound| key_of(bound) < key_of(entry)) {
+            if key_of(pool.bound()) < key_of(entry) {
                 break;
             }
             self.blocks.load_links(row_of(entry), &mut list);
@@ -102,10 +103,10 @@ impl LiveWalk<'_> {
     }
 
     #[inline(always)]
-    fn begin(&self, ef: usize, scratch: &mut Scratch) {
+    fn begin(&self, beam: Beam, scratch: &mut Scratch) {
         scratch.visited.clear();
         scratch.visited.reserve(self.blocks.rows());
-        scratch.pool.start(ef);
+        scratch.pool.start(beam);
     }
 
     #[inline(always)]
@@ -122,10 +123,9 @@ impl LiveWalk<'_> {
         &self,
         kernel: K,
         fresh: &[u32],
-        bound: Option<u64>,
+        bound: u64,
         near: &mut Vec<u64>,
     ) -> Result<(), Damaged> {
-        let bound = bound.unwrap_or(u64::MAX);
         for &row in fresh.iter().take(AHEAD) {
             self.blocks.prefetch(row);
         }

@@ -6,7 +6,7 @@ use super::super::build::LayerBuild;
 use super::super::prune::{CANDIDATES_MAX, prune};
 use super::super::scratch::Scratch;
 use super::super::walk::{Cost, Walk};
-use super::super::{NO_LINK, linked};
+use super::super::{Beam, NO_LINK, linked};
 use super::GROUPS_MAX;
 use super::tour::Tour;
 use crate::kernels::{Kernel, WithKernel};
@@ -122,7 +122,13 @@ impl<C: Rows<u8>> WithKernel for Cross<'_, '_, C> {
                     rows: codes.rows(),
                     hidden: None,
                 };
-                walk.nearest(kernel, &seeds, ef, &mut Cost::unbounded(), self.scratch)?;
+                walk.nearest(
+                    kernel,
+                    &seeds,
+                    Beam::fixed(ef),
+                    &mut Cost::unbounded(),
+                    self.scratch,
+                )?;
                 candidates.extend(self.scratch.pool.iter());
                 let nearest = self.scratch.pool.iter().map(|(_, row)| row);
                 near_here[other].iter_mut().zip(nearest).for_each(|(near, row)| *near = row);

@@ -1,6 +1,6 @@
 //! Whether a merged graph is good enough to be kept.
 
-use crate::Calibration;
+use crate::{Calibration, EffortPoint};
 
 /// Recall that a merged graph may be short of: this much,
 const MARGIN: f32 = 0.01;
@@ -24,20 +24,21 @@ pub struct Shortfall {
 /// of their misses and 0.01.
 #[must_use]
 pub fn shortfall(merged: &Calibration, inputs: &[(&Calibration, u32)]) -> Option<Shortfall> {
-    let measured = || inputs.iter().filter(|(input, _)| !input.points.is_empty());
+    let measured = || inputs.iter().filter(|(input, _)| !input.by_ef.points.is_empty());
     let rows: f64 = measured().map(|&(_, rows)| f64::from(rows)).sum();
     if rows == 0.0 {
         return None;
     }
-    let short = |point: &crate::EfPoint| {
+    let short = |point: &EffortPoint| {
         let sum: f64 = measured()
-            .map(|(input, rows)| f64::from(*rows) * f64::from(input.recall_at(point.ef)))
+            .map(|(input, rows)| f64::from(*rows) * f64::from(input.by_ef.recall_at(point.effort)))
             .sum();
         let expected = (sum / rows) as f32;
         let least = expected - (1.0 - expected) * MISSES_PART - MARGIN;
-        Shortfall { ef: point.ef, recall: point.recall, least }
+        Shortfall { ef: point.effort, recall: point.recall, least }
     };
     merged
+        .by_ef
         .points
         .iter()
         .map(short)
