@@ -4,6 +4,8 @@ use std::fmt;
 
 use vecstore_index::{Calibration, ClusterCalibration};
 
+use crate::LentChoice;
+
 /// What finds the nearest rows without looking at all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexKind {
@@ -55,8 +57,8 @@ pub enum IndexChoice {
     Asked,
     /// Both were built and measured, and this one costs less.
     Measured(MeasuredCosts),
-    /// The indexes of most rows were of this kind when segments were merged, by a measurement that
-    /// still holds.
+    /// The indexes of most rows were of this kind when segments were merged, by measurements that
+    /// still hold: their mean, and the most rows that one of them was over.
     TakenOver(MeasuredCosts),
 }
 
@@ -115,8 +117,14 @@ impl StepCosts {
 
 impl MeasuredCosts {
     /// Times that rows may grow before both kinds are measured again: a graph's cost grows more
-    /// slowly with them than that of clusters, but not on all data.
-    const ROWS_FACTOR: u32 = 4;
+    /// slowly with them than that of clusters, so it is sooner that clusters are to be doubted.
+    const fn rows_factor(kind: IndexKind) -> u32 {
+        match kind {
+            IndexKind::Graph => 16,
+            IndexKind::Clusters => 4,
+        }
+    }
+
     /// How many times cheaper a kind has to be to count as such: counts and costs are measured, and
     /// a few percent are noise.
     const RATIO_MIN: f32 = 1.25;
@@ -131,10 +139,37 @@ impl MeasuredCosts {
         }
     }
 
-    /// Whether the choice would still be the same over so many rows of the same data.
-    pub(crate) fn holds_for(&self, rows: u32) -> bool {
-        rows <= self.rows.saturating_mul(Self::ROWS_FACTOR)
-            && self.other_us >= self.us * Self::RATIO_MIN
+    /// The kind that most of the rows measured have, with the mean of what was measured, if that
+    /// still stands for `rows` rows: most of them were measured, they are not far more than were
+    /// measured at once, and by all measurements together it would be kept again.
+    pub(crate) fn taken_over(lent: &[LentChoice], rows: u32) -> Option<(IndexKind, MeasuredCosts)> {
+        let measured = || lent.iter().filter_map(|lent| Some((lent, lent.choice.measured()?)));
+        let rows_of = |kind: IndexKind| {
+            let same = measured().filter(|(lent, _)| lent.kind == kind);
+            same.map(|(lent, _)| u64::from(lent.rows)).sum::<u64>()
+        };
+        let (graphs, clusters) = (rows_of(IndexKind::Graph), rows_of(IndexKind::Clusters));
+        let kind = if clusters > graphs { IndexKind::Clusters } else { IndexKind::Graph };
+        let covered = graphs + clusters;
+        let largest = measured().map(|(_, costs)| costs.rows).max()?;
+        let too_many = rows > largest.saturating_mul(Self::rows_factor(kind));
+        if 2 * covered <= u64::from(rows) || too_many {
+            return None;
+        }
+        // Geometric, as for the recalls: what is averaged is how many times dearer one is.
+        let mean_us = |kind: IndexKind| {
+            let logs = measured().map(|(lent, costs)| {
+                let us = if lent.kind == kind { costs.us } else { costs.other_us };
+                f64::from(lent.rows) * f64::from(us.max(f32::MIN_POSITIVE)).ln()
+            });
+            (logs.sum::<f64>() / covered as f64).exp() as f32
+        };
+        let (us, other_us) = (mean_us(kind), mean_us(kind.other()));
+        let still = match kind {
+            IndexKind::Graph => Self::kind_kept(us, other_us),
+            IndexKind::Clusters => Self::kind_kept(other_us, us),
+        } == kind;
+        still.then_some((kind, MeasuredCosts { us, other_us, rows: largest }))
     }
 }
 
@@ -210,8 +245,40 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_holds_for_a_while() {
-        assert!(COSTS.holds_for(4_000) && !COSTS.holds_for(4_001));
-        assert!(!MeasuredCosts { other_us: 25.0, ..COSTS }.holds_for(1_000));
+    fn a_choice_is_taken_over_while_it_stands() {
+        use IndexKind::{Clusters, Graph};
+        let lent = |kind, rows, us, other_us| LentChoice {
+            rows,
+            kind,
+            choice: IndexChoice::Measured(MeasuredCosts { us, other_us, rows }),
+        };
+        let check = |lent: &[LentChoice], rows, expected: Option<(IndexKind, [f32; 2], u32)>| {
+            let taken = MeasuredCosts::taken_over(lent, rows).map(|(kind, costs)| {
+                (kind, [costs.us, costs.other_us].map(f32::round), costs.rows)
+            });
+            assert_eq!(taken, expected, "{lent:?}, {rows} rows");
+        };
+        check(&[], 1_000, None);
+        // Clusters are doubted sooner than a graph as rows become more.
+        let graphs = vec![lent(Graph, 100, 10.0, 11.0); 20];
+        check(&graphs[..16], 1_600, Some((Graph, [10.0, 11.0], 100)));
+        check(&graphs[..17], 1_700, None);
+        let clusters = vec![lent(Clusters, 100, 10.0, 20.0); 5];
+        check(&clusters[..4], 400, Some((Clusters, [10.0, 20.0], 100)));
+        check(&clusters, 500, None);
+        // A small input that differs changes nothing; most rows have to be measured.
+        let small = lent(Clusters, 40, 10.0, 40.0);
+        check(&[graphs[0], graphs[1], small], 240, Some((Graph, [13.0, 11.0], 100)));
+        check(&[graphs[0]], 200, None);
+        check(&[graphs[0]], 199, Some((Graph, [10.0, 11.0], 100)));
+        // As many of both: the graph, unless clusters are cheaper by all that was measured.
+        check(&[graphs[0], lent(Clusters, 100, 10.0, 13.0)], 200, Some((Graph, [11.0, 10.0], 100)));
+        check(&[graphs[0], lent(Clusters, 100, 10.0, 40.0)], 200, None);
+        // A kept graph may be dearer than clusters, but not by 1.25 times.
+        check(&[lent(Graph, 100, 12.0, 10.0)], 100, Some((Graph, [12.0, 10.0], 100)));
+        check(&[lent(Graph, 100, 13.0, 10.0)], 100, None);
+        // Clusters that are no better any more are doubted.
+        check(&[lent(Clusters, 100, 10.0, 13.0)], 100, Some((Clusters, [10.0, 13.0], 100)));
+        check(&[lent(Clusters, 100, 10.0, 12.0)], 100, None);
     }
 }
