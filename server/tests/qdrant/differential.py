@@ -181,8 +181,8 @@ def round_of(rng, clients, name, distance):
         diverse = [client.query_points(name, search_params=models.SearchParams(exact=True), **how).points for client in clients]
         same_numbers([p.score for p in diverse[0]], [p.score for p in diverse[1]], str(how))
         # The same vectors in the same order; points with one and the same vector stand for each other.
-        for ours, theirs in zip(*diverse):
-            same_numbers(ours.vector, theirs.vector, str(how))
+        for mine, twin in zip(*diverse):
+            same_numbers(mine.vector, twin.vector, str(how))
         COUNTS["queries for diverse points"] += 1
 
         key, chosen, limit = rng.choice(["word", "n", "mixed", "tags", "inner.more.n", "items[].of", "missing"]), of_all(), rng.choice([1, 3, 50])
