@@ -663,10 +663,12 @@ fn read_record(
 }
 
 fn read_patch(patch: &Bound<'_, PyAny>) -> Result<Value> {
-    Ok(Value::Object(value::read_object(Some(patch), Place::Root(&"patch"))?))
+    let patch = value::read_object(Some(patch), Place::Root(&"patch"));
+    Ok(Value::Object(patch.map_err(|e| e.about("patch"))?))
 }
 
 fn read_metadata(metadata: Option<&Bound<'_, PyAny>>, id: &vecstore::RecordId) -> Result<Value> {
     let place = format_args!("record `{id}`: metadata");
-    Ok(Value::Object(value::read_object(metadata, Place::Root(&place))?))
+    let metadata = value::read_object(metadata, Place::Root(&place));
+    Ok(Value::Object(metadata.map_err(|e| e.about("metadata"))?))
 }

@@ -120,19 +120,21 @@ fn durability(durability: &Bound<'_, PyAny>) -> Result<Durability> {
             "none" => Ok(Durability::None),
             other => Err(Failure::invalid(format!(
                 "durability is \"{other}\", expected \"sync\", \"none\" or a number of seconds"
-            ))),
+            ))
+            .about("durability")),
         };
     }
     let interval = seconds("durability", durability.extract::<f64>()?)?;
     if interval.is_zero() {
-        return Err(Failure::invalid("durability is 0 seconds, use \"sync\" or more than 0"));
+        let none = "durability is 0 seconds, use \"sync\" or more than 0";
+        return Err(Failure::invalid(none).about("durability"));
     }
     Ok(Durability::Periodic(interval))
 }
 
-fn seconds(name: &str, seconds: f64) -> Result<Duration> {
+fn seconds(name: &'static str, seconds: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(seconds)
-        .map_err(|e| Failure::invalid(format!("{name} is {seconds} seconds: {e}")))
+        .map_err(|e| Failure::invalid(format!("{name} is {seconds} seconds: {e}")).about(name))
 }
 
 /// An open database; see `vecstore.open`.

@@ -41,10 +41,10 @@ impl Failure {
         Failure::new(ErrorKind::InvalidArgument, message)
     }
 
-    /// Names the argument that is wrong.
+    /// Names the argument that is wrong, unless that is known more closely.
     pub(crate) fn about(mut self, argument: &'static str) -> Self {
         if let Failure::Vecstore { field, .. } = &mut self {
-            *field = Some(argument);
+            field.get_or_insert(argument);
         }
         self
     }

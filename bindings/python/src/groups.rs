@@ -6,7 +6,7 @@ use vecstore::{GroupedResult, QueryResult};
 
 use crate::hits::Hits;
 use crate::include::Included;
-use crate::value;
+use crate::{table, value};
 
 /// The records of one value of a field, as far as they were asked for.
 #[pyclass(frozen, get_all, module = "vecstore")]
@@ -80,6 +80,16 @@ impl Groups {
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(self.groups.bind(py).try_iter()?.into_any())
+    }
+
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let mut html = String::new();
+        for group in self.groups.bind(py) {
+            let Group { value, hits } = group.cast::<Group>()?.get();
+            html += &format!("<p>{}</p>", table::escape(&value.bind(py).repr()?.to_string()));
+            html += &hits.get()._repr_html_(py)?;
+        }
+        Ok(html)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

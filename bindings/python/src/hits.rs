@@ -145,7 +145,7 @@ impl Hits {
         Ok(format!("Hits({})", self.objects(py)?.repr()?))
     }
 
-    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+    pub(crate) fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
         table::to_html(py, &self.rows(), &self.include.read)
     }
 }

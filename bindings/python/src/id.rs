@@ -34,7 +34,7 @@ pub(crate) fn read_all(ids: &Bound<'_, PyAny>) -> Result<Vec<RecordId>> {
 /// Integers other than `int` count too if they can say which one they are, as those of numpy can.
 pub(crate) fn read(id: &Bound<'_, PyAny>) -> Result<RecordId> {
     if let Ok(text) = id.cast::<PyString>() {
-        let text = text.to_str().map_err(|e| Failure::invalid(format!("id: {e}")))?;
+        let text = text.to_str().map_err(|e| Failure::invalid(format!("id: {e}")).about("id"))?;
         return Ok(RecordId::from(text));
     }
     let integer =
@@ -42,6 +42,7 @@ pub(crate) fn read(id: &Bound<'_, PyAny>) -> Result<RecordId> {
     if integer && !id.is_instance_of::<PyBool>() {
         return id.extract::<u64>().map(RecordId::from).map_err(|_| {
             Failure::invalid(format!("id {id} is not within 0 to {}, use a str", u64::MAX))
+                .about("id")
         });
     }
     match id.extract::<Uuid>() {

@@ -31,6 +31,7 @@ impl Included {
                 "include: {} is not a list of \"metadata\", \"metadata.FIELD\" and \"vector\"",
                 what.repr().map_or_else(|_| "it".to_owned(), |text| text.to_string())
             ))
+            .about("include")
         };
         if list.is_instance_of::<PyString>() {
             return Err(wrong(list));

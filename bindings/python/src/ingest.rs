@@ -32,7 +32,8 @@ pub(crate) fn upsert(
         return Err(Failure::invalid(format!(
             "there are {all} ids and {} vectors",
             vectors.rows()
-        )));
+        ))
+        .about("vectors"));
     }
     let mut committed = 0;
     let written = upsert_parts(py, collection, ids, vectors, metadata, watch, &mut committed);
@@ -81,14 +82,16 @@ fn read_part(
     while part.len() < limits::BATCH_RECORDS_MAX && bytes < PART_BYTES {
         let Some((row, id)) = ids.next() else { break };
         let vector = vectors.row(row)?;
-        let Some(metadata) = metadata.next(&id)? else {
-            return Err(Failure::invalid(format!("there are {all} ids and {row} metadata")));
+        let Some(metadata) = metadata.next(&id).map_err(|e| e.about("metadata"))? else {
+            let few = format!("there are {all} ids and {row} metadata");
+            return Err(Failure::invalid(few).about("metadata"));
         };
         bytes += vector.len() * size_of::<f32>() + 64 + json_bytes_max(&metadata);
         part.push(Record { id, vector, metadata });
     }
     if ids.peek().is_none() && !metadata.is_at_end()? {
-        return Err(Failure::invalid(format!("there are {all} ids and more metadata")));
+        let many = format!("there are {all} ids and more metadata");
+        return Err(Failure::invalid(many).about("metadata"));
     }
     Ok(part)
 }

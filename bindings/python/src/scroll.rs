@@ -119,6 +119,21 @@ impl Scroll {
         }
     }
 
+    fn __repr__(&self) -> String {
+        let Asked { limit, order_by, descending, .. } = &self.asked;
+        let order = match order_by {
+            None => String::new(),
+            Some(field) if *descending => format!(", order_by={field:?}, descending=True"),
+            Some(field) => format!(", order_by={field:?}"),
+        };
+        let stands = match self.next() {
+            Next::Start => "at the start",
+            Next::After(_) | Next::Resume(_) => "between pages",
+            Next::End => "at the end",
+        };
+        format!("Scroll(limit={limit}{order}, {stands})")
+    }
+
     fn __iter__(this: Py<Self>) -> Py<Self> {
         this
     }

@@ -2,7 +2,6 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use serde_json::Value;
 use vecstore::Query;
 
 use crate::failure::{Failure, Result};
@@ -76,8 +75,8 @@ pub(crate) type Params = vecstore::Params;
 
 /// Reads `params`: a `dict` of names, without the `$`, and values.
 pub(crate) fn params(params: Option<&Bound<'_, PyAny>>) -> Result<Params> {
-    let read: serde_json::Map<String, Value> = value::read_object(params, Place::Root(&"params"))?;
-    Ok(read.into_iter().collect())
+    let read = value::read_object(params, Place::Root(&"params"));
+    Ok(read.map_err(|e| e.about("params"))?.into_iter().collect())
 }
 
 /// The text of a filter: a `str`, or what `vecstore.F` makes.
@@ -100,7 +99,8 @@ pub(crate) fn filter_text(filter: &Bound<'_, PyAny>) -> Result<String> {
             }
         },
     };
-    let text = text.to_str().map_err(|e| Failure::invalid(format!("filter: {e}")))?;
+    let text =
+        text.to_str().map_err(|e| Failure::invalid(format!("filter: {e}")).about("filter"))?;
     Ok(text.to_owned())
 }
 

@@ -222,6 +222,6 @@ pub(crate) fn to_html(py: Python<'_>, rows: &[Row<'_>], include: &Include) -> Py
     Ok(html)
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -98,8 +98,12 @@ pub(crate) fn read(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<Value> 
     {
         return Ok(scalar);
     }
+    let how = match value.hasattr("isoformat")? {
+        true => ", for example with `.isoformat()`",
+        false => "",
+    };
     Err(Failure::wrong_type(format!(
-        "{place}: {} is not one of bool, int, float, str, None, list and dict; convert it first",
+        "{place}: {} is not one of bool, int, float, str, None, list and dict; convert it first{how}",
         value.get_type().qualname()?
     )))
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use half::f16;
 use pyo3::buffer::{Element, PyBuffer, PyUntypedBuffer};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
@@ -22,9 +23,10 @@ pub(crate) fn read(vector: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result
         Some(buffer) => match buffer.shape() {
             [_] => Elements::new(buffer, what)?.to_vec(vector.py()),
             shape => Err(Failure::invalid(format!(
-                "{what}: the array has {} dimensions, expected one",
-                shape.len()
-            ))),
+                "{what}: the array has shape {}, expected (components,)",
+                tuple(shape)
+            ))
+            .about("vector")),
         },
     }
 }
@@ -62,6 +64,7 @@ pub(crate) fn read_many(vectors: &Bound<'_, PyAny>, dim: usize) -> Result<Vec<f3
     let rows = source.rows();
     let wrong = |found| {
         Failure::invalid(format!("{what}: a vector has {found} components, expected {dim}"))
+            .about("vector")
     };
     if let Vectors::Memory { elements, dim: found, .. } = &source {
         return match *found == dim {
@@ -113,9 +116,10 @@ impl<'py> Vectors<'py> {
         };
         let &[rows, dim] = buffer.shape() else {
             return Err(Failure::invalid(format!(
-                "{what}: the array has {} dimensions, expected two: (records, components)",
-                buffer.dimensions()
-            )));
+                "{what}: the array has shape {}, expected (records, components)",
+                tuple(buffer.shape())
+            ))
+            .about("vectors"));
         };
         let in_order = buffer.is_c_contiguous();
         let elements = Elements::new(buffer, what)?;
@@ -193,7 +197,8 @@ impl Elements {
                     "{what}: the array holds elements of format `{}`, expected float16, float32 or \
                      float64; convert it, for example with `.astype(\"float32\")`",
                     format.escape_ascii()
-                )));
+                ))
+                .about("vector"));
             }
         };
         Ok(Elements { buffer, float })
@@ -251,6 +256,14 @@ fn from_double(x: f64) -> f32 {
     x as f32
 }
 
+/// A shape as Python writes it.
+fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [only] => format!("({only},)"),
+        many => format!("({})", many.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 fn check_sequence(object: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result<()> {
     let no_vector = object.is_instance_of::<PyString>()
         || object.is_instance_of::<PyBytes>()
@@ -270,10 +283,18 @@ fn read_sequence(vector: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result<V
     check_sequence(vector, what)?;
     let mut numbers = Vec::new();
     for (at, number) in vector.try_iter()?.enumerate() {
-        let number = number?.extract::<f64>();
-        let number =
-            number.map_err(|e| Failure::wrong_type(format!("{what}: component {at}: {e}")))?;
-        numbers.push(number as f32);
+        let number = number?;
+        let component = match number.extract::<f64>() {
+            Ok(component) => component,
+            Err(error) if error.is_instance_of::<PyTypeError>(vector.py()) => {
+                let found = number.get_type().qualname()?;
+                return Err(Failure::wrong_type(format!(
+                    "{what}: component {at} is {found}, expected a number"
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        numbers.push(component as f32);
     }
     Ok(numbers)
 }

@@ -4,6 +4,7 @@ import array
 import asyncio
 import collections.abc
 import copy
+import datetime
 import doctest
 import errno
 import gzip
@@ -157,7 +158,7 @@ class TestRecords(InMemory):
         self.assertIsNone(caught.exception.field)
         with self.assertRaisesRegex(ValueError, "vector has 2 components, expected 3"):
             self.docs.upsert("a", [1, 2])
-        with self.assertRaisesRegex(TypeError, r"record `a`: vector: component 1: .*str"):
+        with self.assertRaisesRegex(TypeError, r"record `a`: vector: component 1 is str, expected a number"):
             self.docs.upsert("a", [1, "2", 3])
         with self.assertRaisesRegex(ValueError, r"batch position 1.*component 2.*finite"):
             self.docs.batch_upsert([1, 2], [[1, 2, 3], [1, 2, math.inf]])
@@ -165,6 +166,43 @@ class TestRecords(InMemory):
             self.docs.batch_upsert([1, 2], [[1, 2, 3], None])
         with self.assertRaisesRegex(ValueError, "float32 or\\s+float64|float32 or float64"):
             self.docs.upsert("a", memoryview(b"\0" * 6).cast("h"))
+
+    def test_a_message_names_the_argument(self):
+        a = [1, 2, 3]
+        for field, call in [
+            ("vector", lambda: self.docs.upsert("a", [1, 2])),
+            ("vector", lambda: self.docs.upsert("a", array.array("l", a))),
+            ("vector", lambda: self.docs.upsert("a", memoryview(bytes(24)).cast("d", (1, 3)))),
+            ("vectors", lambda: self.docs.batch_upsert(["a"], array.array("f", a))),
+            ("vectors", lambda: self.docs.batch_upsert(["a"], [a, a])),
+            ("metadata", lambda: self.docs.batch_upsert(["a", "b"], [a, a], [{}])),
+            ("metadata", lambda: self.docs.batch_upsert(["a"], [a], [{}, {}])),
+            ("metadata", lambda: self.docs.batch_upsert(["a"], [a], [{"x": math.nan}])),
+            ("metadata", lambda: self.docs.upsert("a", a, {"x": 2**63})),
+            ("patch", lambda: self.docs.update("a", {"x": math.inf})),
+            ("id", lambda: self.docs.upsert(-1, a)),
+            ("id", lambda: self.docs.get(["a", 2**64])),
+            ("vector", lambda: self.docs.query([1, 2])),
+            ("vector", lambda: self.docs.query_batch([[1, 2]])),
+            ("filter", lambda: self.docs.count("x =")),
+            ("params", lambda: self.docs.count("x = $p", {"p": math.nan})),
+            ("include", lambda: self.docs.query(a, include="vector")),
+            ("include", lambda: self.docs.query(a, include=["vectors"])),
+            ("k", lambda: self.docs.query(a, k=-1)),
+            ("durability", lambda: vecstore.open(":memory:", durability="fsync")),
+            ("durability", lambda: vecstore.open(":memory:", durability=-1)),
+            ("busy_timeout", lambda: vecstore.open(":memory:", busy_timeout=math.nan)),
+            ("threads", lambda: vecstore.open(":memory:", threads=-1)),
+        ]:
+            with self.assertRaises(vecstore.InvalidArgumentError) as caught:
+                call()
+            self.assertEqual(caught.exception.field, field, caught.exception)
+        with self.assertRaisesRegex(ValueError, r"shape \(3,\), expected \(records, components\)"):
+            self.docs.batch_upsert(["a"], array.array("f", a))
+        with self.assertRaisesRegex(TypeError, r"metadata\.x: date .*isoformat"):
+            self.docs.upsert("a", a, {"x": datetime.date(2024, 5, 1)})
+        with self.assertRaisesRegex(TypeError, r"expected a number$"):
+            self.docs.query([1, None, 3])
 
     def test_batch(self):
         numbers = array.array("f", range(1, 13))
@@ -410,6 +448,7 @@ class TestSearch(InMemory):
                 self.assertEqual([record.id for record in seen], expected, order)
             self.docs.flush()
         pages = self.docs.scroll("n > $n", params={"n": 2}, order_by="n", include=["vector"])
+        self.assertEqual(repr(pages), 'Scroll(limit=100, order_by="n", at the start)')
         self.assertEqual([(r.id, r.metadata) for r in next(pages)], [(1, None), (5, None)])
 
     def test_orders_that_are_refused(self):
@@ -449,6 +488,7 @@ class TestSearch(InMemory):
         self.assertEqual((len(groups), groups[-1].value, [g.value for g in groups[:1]]),
                          (2, True, ["n"]))
         self.assertEqual((groups.index(groups[1]), groups.count(groups[0])), (1, 1))
+        self.assertIn("<p>'n'</p><table>", groups._repr_html_())
         self.assertTrue(repr(groups).startswith("Groups([Group(value='n', hits=Hits([Hit("))
         some = self.docs.query_groups(
             [1, 0, 0], "pos", filter="year > $y", params={"y": 2021}, include=["metadata.pos"]
