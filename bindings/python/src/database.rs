@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBool, PyString};
 use serde_json::Value;
 use vecstore::{CollectionOptions, Durability, ErrorKind, IndexOption, Metric, Options};
 
@@ -124,7 +124,17 @@ fn durability(durability: &Bound<'_, PyAny>) -> Result<Durability> {
             .about("durability")),
         };
     }
-    let interval = seconds("durability", durability.extract::<f64>()?)?;
+    // A bool is a number to Python; here it would be a second.
+    let interval = match durability.extract::<f64>() {
+        Ok(interval) if !durability.is_instance_of::<PyBool>() => interval,
+        _ => {
+            return Err(Failure::wrong_type(format!(
+                "durability is {}, expected \"sync\", \"none\" or a number of seconds",
+                durability.get_type().qualname()?
+            )));
+        }
+    };
+    let interval = seconds("durability", interval)?;
     if interval.is_zero() {
         let none = "durability is 0 seconds, use \"sync\" or more than 0";
         return Err(Failure::invalid(none).about("durability"));

@@ -23,6 +23,11 @@ impl Group {
         let (value, hits) = (self.value.bind(py).repr()?, self.hits.bind(py).repr()?);
         Ok(format!("Group(value={value}, hits={hits})"))
     }
+
+    fn __eq__(&self, py: Python<'_>, value: &Bound<'_, Self>) -> PyResult<bool> {
+        let other = value.get();
+        Ok(self.value.bind(py).eq(&other.value)? && self.hits.bind(py).eq(&other.hits)?)
+    }
 }
 
 /// The groups with the nearest records, the one with the best hit first: a sequence of Group.
@@ -52,12 +57,12 @@ impl Groups {
 
 #[pymethods]
 impl Groups {
-    /// The place of the first Group that is this one; ValueError if there is none.
+    /// The place of the first Group that equals a value; ValueError if there is none.
     fn index(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<usize> {
         self.groups.bind(py).index(value)
     }
 
-    /// How often a Group is there.
+    /// How many groups equal a value.
     fn count<'py>(
         &self,
         py: Python<'py>,
@@ -90,6 +95,10 @@ impl Groups {
             html += &hits.get()._repr_html_(py)?;
         }
         Ok(html)
+    }
+
+    fn __eq__(&self, py: Python<'_>, value: &Bound<'_, Self>) -> PyResult<bool> {
+        self.groups.bind(py).eq(&value.get().groups)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

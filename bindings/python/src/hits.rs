@@ -141,6 +141,10 @@ impl Hits {
         Ok(self.objects(py)?.try_iter()?.into_any())
     }
 
+    fn __eq__(&self, py: Python<'_>, value: &Bound<'_, Self>) -> PyResult<bool> {
+        self.objects(py)?.eq(value.get().objects(py)?)
+    }
+
     fn __repr__<'py>(&self, py: Python<'py>) -> PyResult<String> {
         Ok(format!("Hits({})", self.objects(py)?.repr()?))
     }
@@ -308,6 +312,10 @@ impl BatchHits {
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(PyList::new(py, &self.rows)?.try_iter()?.into_any())
+    }
+
+    fn __eq__(&self, py: Python<'_>, value: &Bound<'_, Self>) -> PyResult<bool> {
+        PyList::new(py, &self.rows)?.eq(PyList::new(py, &value.get().rows)?)
     }
 
     fn __repr__(&self) -> String {

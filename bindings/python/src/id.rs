@@ -6,6 +6,7 @@ use uuid::Uuid;
 use vecstore::RecordId;
 
 use crate::failure::{Failure, Result};
+use crate::value;
 
 /// One id, or several.
 pub(crate) enum Ids {
@@ -25,10 +26,7 @@ impl Ids {
 
 /// Ids from anything that can be iterated, except a `str`, whose characters are no ids.
 pub(crate) fn read_all(ids: &Bound<'_, PyAny>) -> Result<Vec<RecordId>> {
-    if ids.is_instance_of::<PyString>() {
-        return Err(Failure::wrong_type("ids is a str, expected a list of ids"));
-    }
-    ids.try_iter()?.map(|id| read(&id?)).collect()
+    value::members(ids, "ids", "a list of ids")?.map(|id| read(&id?)).collect()
 }
 
 /// Integers other than `int` count too if they can say which one they are, as those of numpy can.

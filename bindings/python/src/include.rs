@@ -39,7 +39,7 @@ impl Included {
         let mut included = Included::NOTHING;
         let mut fields = Vec::new();
         let mut all = false;
-        for item in list.try_iter()? {
+        for item in list.try_iter().map_err(|_| wrong(list))? {
             match item?.cast::<PyString>().map_err(|_| wrong(list))?.to_str()? {
                 "metadata" => all = true,
                 "vector" => included.read.vector = true,

@@ -52,7 +52,8 @@ impl<'py> Source<'py> {
         if metadata.hasattr("to_dict")? && metadata.hasattr("columns")? {
             return Ok(Source::Dicts(frame(metadata)?.try_iter()?));
         }
-        Ok(Source::Dicts(metadata.try_iter()?))
+        let expected = "a list of dicts, a dict of columns or a table";
+        Ok(Source::Dicts(value::members(metadata, "metadata", expected)?))
     }
 
     fn columns(columns: &Bound<'py, PyDict>) -> Result<Self> {

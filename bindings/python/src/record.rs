@@ -56,6 +56,14 @@ fn included(
     Ok((metadata, vector))
 }
 
+/// Whether both are there and equal, or neither is there.
+fn equal(py: Python<'_>, a: &Option<Py<PyAny>>, b: &Option<Py<PyAny>>) -> PyResult<bool> {
+    match (a, b) {
+        (Some(a), Some(b)) => a.bind(py).eq(b),
+        (a, b) => Ok(a.is_none() && b.is_none()),
+    }
+}
+
 /// `, metadata={…}, vector=<384 floats>`, as far as they are there.
 fn describe(
     py: Python<'_>,
@@ -87,6 +95,14 @@ impl Record {
         Ok(format!("Record(id={}{rest})", self.id.bind(py).repr()?))
     }
 
+    fn __eq__(&self, py: Python<'_>, value: &Bound<'_, Self>) -> PyResult<bool> {
+        let Record { id, seq, metadata, vector } = value.get();
+        Ok(self.seq == *seq
+            && self.id.bind(py).eq(id)?
+            && equal(py, &self.metadata, metadata)?
+            && equal(py, &self.vector, vector)?)
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.metadata)
     }
@@ -112,6 +128,15 @@ impl Hit {
         let rest = describe(py, &self.metadata, &self.vector)?;
         let id = self.id.bind(py).repr()?;
         Ok(format!("Hit(id={id}, score={score:?}, distance={distance:?}{rest})"))
+    }
+
+    fn __eq__(&self, py: Python<'_>, value: &Bound<'_, Self>) -> PyResult<bool> {
+        let Hit { id, score, distance, metadata, vector } = value.get();
+        Ok(self.score == *score
+            && self.distance == *distance
+            && self.id.bind(py).eq(id)?
+            && equal(py, &self.metadata, metadata)?
+            && equal(py, &self.vector, vector)?)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use vecstore::{Cursor, RecordId};
 
 use crate::failure::{Failure, Result};
@@ -119,19 +120,21 @@ impl Scroll {
         }
     }
 
-    fn __repr__(&self) -> String {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let Asked { limit, order_by, descending, .. } = &self.asked;
-        let order = match order_by {
-            None => String::new(),
-            Some(field) if *descending => format!(", order_by={field:?}, descending=True"),
-            Some(field) => format!(", order_by={field:?}"),
-        };
+        let mut order = String::new();
+        if let Some(field) = order_by {
+            order = format!(", order_by={}", PyString::new(py, field).repr()?);
+        }
+        if *descending {
+            order += ", descending=True";
+        }
         let stands = match self.next() {
             Next::Start => "at the start",
             Next::After(_) | Next::Resume(_) => "between pages",
             Next::End => "at the end",
         };
-        format!("Scroll(limit={limit}{order}, {stands})")
+        Ok(format!("Scroll(limit={limit}{order}, {stands})"))
     }
 
     fn __iter__(this: Py<Self>) -> Py<Self> {

@@ -76,7 +76,13 @@ pub(crate) type Params = vecstore::Params;
 /// Reads `params`: a `dict` of names, without the `$`, and values.
 pub(crate) fn params(params: Option<&Bound<'_, PyAny>>) -> Result<Params> {
     let read = value::read_object(params, Place::Root(&"params"));
-    Ok(read.map_err(|e| e.about("params"))?.into_iter().collect())
+    let read = read.map_err(|e| e.about("params"))?;
+    if let Some(name) = read.keys().find(|name| name.starts_with('$')) {
+        let plain = name.trim_start_matches('$');
+        let message = format!("params: `{name}` must be named `{plain}`: the $ is the filter's");
+        return Err(Failure::invalid(message).about("params"));
+    }
+    Ok(read.into_iter().collect())
 }
 
 /// The text of a filter: a `str`, or what `vecstore.F` makes.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyIterator, PyList, PyString, PyTuple};
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 use vecstore::limits;
@@ -106,6 +107,22 @@ pub(crate) fn read(value: &Bound<'_, PyAny>, place: Place<'_>) -> Result<Value> 
         "{place}: {} is not one of bool, int, float, str, None, list and dict; convert it first{how}",
         value.get_type().qualname()?
     )))
+}
+
+/// Its members; `expected` says what an argument without any should have been.
+pub(crate) fn members<'py>(
+    argument: &Bound<'py, PyAny>,
+    name: &str,
+    expected: &str,
+) -> Result<Bound<'py, PyIterator>> {
+    let py = argument.py();
+    match argument.try_iter() {
+        Ok(_) if argument.is_instance_of::<PyString>() => {}
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => {}
+        members => return Ok(members?),
+    }
+    let found = argument.get_type().qualname()?;
+    Err(Failure::wrong_type(format!("{name} is {found}, expected {expected}")))
 }
 
 /// `None` if the value is not a scalar.

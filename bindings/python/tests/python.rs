@@ -1,4 +1,5 @@
-//! Runs `test_vecstore.py` and the example of the README in a Python with the module that was just built.
+//! Runs `test_vecstore.py`, the examples of the README and the check of what is generated in a Python
+//! with the module that was just built.
 //!
 //! Cargo builds the library before this test and leaves the module beside the test executable. A
 //! machine without Python 3.11 or newer has nothing to run it with; the test says so and passes.
@@ -36,7 +37,7 @@ fn built_module() -> PathBuf {
 }
 
 /// Runs a script in an empty folder, where the module can be imported.
-fn run(script: &Path) {
+fn run(script: &Path, arguments: &[&str]) {
     let Some(python) = interpreter() else {
         // Not `eprintln`, which is not seen of a test that passes.
         writeln!(std::io::stderr(), "skipped: no CPython 3.11 or newer was found")
@@ -56,6 +57,7 @@ fn run(script: &Path) {
     let output = Command::new(&python)
         .args(["-B", "-X", "dev", "-W", "error"])
         .arg(script)
+        .args(arguments)
         .env("PYTHONPATH", folder.path())
         .current_dir(folder.path())
         .output()
@@ -75,7 +77,12 @@ fn package() -> &'static Path {
 
 #[test]
 fn the_python_tests_pass() {
-    run(&package().join("tests").join("test_vecstore.py"));
+    run(&package().join("tests").join("test_vecstore.py"), &[]);
+}
+
+#[test]
+fn what_stubs_py_writes_is_up_to_date() {
+    run(&package().join("stubs.py"), &["--check"]);
 }
 
 #[test]
@@ -86,7 +93,7 @@ fn the_examples_of_the_readme_run() {
         let (example, _) = rest.split_once("```").unwrap();
         let mut script = tempfile::NamedTempFile::new().unwrap();
         script.write_all(example.as_bytes()).unwrap();
-        run(script.path());
+        run(script.path(), &[]);
         examples += 1;
     }
     assert_eq!(examples, 2);

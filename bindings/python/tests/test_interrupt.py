@@ -28,13 +28,14 @@ with vecstore.open(folder / "data", threads=1, background_merge=False, durabilit
     if call != "batch_upsert":
         for part in range(4):
             docs.batch_upsert(range(part * 10_000, (part + 1) * 10_000), vectors(10_000))
-            if call != "flush":
+            if not call.startswith("flush"):
                 docs.flush()
     many = vectors(300_000 if call == "batch_upsert" else 50_000)
     work = {
         "optimize": lambda: docs.optimize(),
         "optimize of the database": lambda: db.optimize(),
         "flush": lambda: docs.flush(),
+        "flush of the database": lambda: db.flush(),
         "batch_upsert": lambda: docs.batch_upsert(
             range(len(many)), many, [{"n": i, "text": "x" * 100} for i in range(len(many))]),
         "query_batch": lambda: docs.query_batch(many, exact=True),
@@ -103,6 +104,9 @@ class TestInterrupt(unittest.TestCase):
 
     def test_flush(self):
         self.check("flush")
+
+    def test_flush_of_the_database(self):
+        self.check("flush of the database")
 
     def test_batch_upsert(self):
         self.check("batch_upsert")

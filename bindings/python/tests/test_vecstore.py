@@ -3,10 +3,12 @@
 import array
 import asyncio
 import collections.abc
+import contextlib
 import copy
 import datetime
 import doctest
 import errno
+import gc
 import gzip
 import importlib.util
 import inspect
@@ -20,9 +22,12 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import unittest
+import unittest.mock
 import uuid
 import warnings
+import weakref
 
 import vecstore
 import vecstore.aio
@@ -100,8 +105,38 @@ class TestRecords(InMemory):
         assert_same(self.docs.get("a").metadata, metadata, "segment")
         assert_same(self.docs.query([1, 2, 3])[0].metadata, metadata, "hit")
         assert_same(next(self.docs.scroll())[0].metadata, metadata, "scroll")
-        self.docs.upsert("b", [1, 2, 3], {"tuple": (1, (2,))})
-        self.assertEqual(self.docs.get("b").metadata, {"tuple": [1, [2]]})
+        self.docs.upsert("b", [1, 2, 3], {"tuple": (1, (2,)), "a": {"d": 1, "c": 2}})
+        found = self.docs.get("b").metadata
+        self.assertEqual(found, {"tuple": [1, [2]], "a": {"c": 2, "d": 1}})
+        self.assertEqual((list(found), list(found["a"])), (["a", "tuple"], ["c", "d"]))
+
+    def test_records_are_equal_by_value(self):
+        self.docs.upsert("a", [1, 2, 3], {"x": 1})
+        first = self.docs.get("a")
+        self.assertEqual(first, self.docs.get("a"))
+        self.assertNotEqual(first, self.docs.get("a", include=["metadata"]))
+        self.assertNotEqual(first, self.docs.get("a", include=["vector"]))
+        self.assertNotEqual(first, "a")
+        for change in [lambda: self.docs.upsert("a", [1, 2, 3], {"x": 1}),
+                       lambda: self.docs.update("a", {"x": 2})]:
+            before = self.docs.get("a")
+            change()
+            self.assertNotEqual(before, self.docs.get("a"))
+        with self.assertRaises(TypeError):
+            hash(first)
+
+    def test_a_record_that_holds_itself_is_collected(self):
+        class Witness:
+            pass
+
+        self.docs.upsert("a", [1, 2, 3])
+        for find in [lambda: self.docs.get("a"), lambda: self.docs.query([1, 2, 3])[0]]:
+            found, witness = find(), Witness()
+            found.metadata.update(witness=witness, itself=found)
+            ended = weakref.ref(witness)
+            del witness, found
+            gc.collect()
+            self.assertIsNone(ended())
 
     def test_metadata_that_is_refused(self):
         itself = []
@@ -188,6 +223,8 @@ class TestRecords(InMemory):
             ("params", lambda: self.docs.count("x = $p", {"p": math.nan})),
             ("include", lambda: self.docs.query(a, include="vector")),
             ("include", lambda: self.docs.query(a, include=["vectors"])),
+            ("include", lambda: self.docs.query(a, include=5)),
+            ("params", lambda: self.docs.count("x = $p", {"$p": 1})),
             ("k", lambda: self.docs.query(a, k=-1)),
             ("durability", lambda: vecstore.open(":memory:", durability="fsync")),
             ("durability", lambda: vecstore.open(":memory:", durability=-1)),
@@ -201,8 +238,26 @@ class TestRecords(InMemory):
             self.docs.batch_upsert(["a"], array.array("f", a))
         with self.assertRaisesRegex(TypeError, r"metadata\.x: date .*isoformat"):
             self.docs.upsert("a", a, {"x": datetime.date(2024, 5, 1)})
-        with self.assertRaisesRegex(TypeError, r"expected a number$"):
-            self.docs.query([1, None, 3])
+        for message, call in [
+            ("expected a number$", lambda: self.docs.query([1, None, 3])),
+            ("^ids is int, expected a list of ids$", lambda: self.docs.batch_upsert(5, [a])),
+            ("^ids is str, expected a list of ids$", lambda: self.docs.batch_upsert("a", [a])),
+            ("^metadata is int, expected a list of dicts", lambda: self.docs.batch_upsert([1], [a], 5)),
+            ("^metadata is str, expected a list of dicts", lambda: self.docs.batch_upsert([1], [a], "x")),
+            ("^durability is bool", lambda: vecstore.open(":memory:", durability=True)),
+            ("^durability is list", lambda: vecstore.open(":memory:", durability=[])),
+            ("^the name of a field is int", lambda: F("a", 5)),
+        ]:
+            with self.assertRaisesRegex(TypeError, message):
+                call()
+
+    def test_an_iterator_that_fails_is_not_taken_for_a_wrong_type(self):
+        class Ids:
+            def __iter__(self):
+                raise OSError("the file is gone")
+
+        with self.assertRaisesRegex(OSError, "the file is gone"):
+            self.docs.batch_upsert(Ids(), [])
 
     def test_batch(self):
         numbers = array.array("f", range(1, 13))
@@ -448,8 +503,12 @@ class TestSearch(InMemory):
                 self.assertEqual([record.id for record in seen], expected, order)
             self.docs.flush()
         pages = self.docs.scroll("n > $n", params={"n": 2}, order_by="n", include=["vector"])
-        self.assertEqual(repr(pages), 'Scroll(limit=100, order_by="n", at the start)')
+        self.assertEqual(repr(pages), "Scroll(limit=100, order_by='n', at the start)")
         self.assertEqual([(r.id, r.metadata) for r in next(pages)], [(1, None), (5, None)])
+        self.assertEqual(repr(pages), "Scroll(limit=100, order_by='n', at the end)")
+        pages = self.docs.scroll(limit=1, order_by="n", descending=True)
+        next(pages)
+        self.assertEqual(repr(pages), "Scroll(limit=1, order_by='n', descending=True, between pages)")
 
     def test_orders_that_are_refused(self):
         pages = self.docs.scroll(limit=1, order_by="year")
@@ -488,6 +547,10 @@ class TestSearch(InMemory):
         self.assertEqual((len(groups), groups[-1].value, [g.value for g in groups[:1]]),
                          (2, True, ["n"]))
         self.assertEqual((groups.index(groups[1]), groups.count(groups[0])), (1, 1))
+        again = self.docs.query_groups([1, 0, 0], "pos", k=2, group_size=2)
+        self.assertEqual((again, groups.index(again[1])), (groups, 1))
+        self.assertNotEqual(groups[0], groups[1])
+        self.assertNotEqual(groups, self.docs.query_groups([1, 0, 0], "pos", k=1, group_size=2))
         self.assertIn("<p>'n'</p><table>", groups._repr_html_())
         self.assertTrue(repr(groups).startswith("Groups([Group(value='n', hits=Hits([Hit("))
         some = self.docs.query_groups(
@@ -659,6 +722,15 @@ class TestHits(InMemory):
         self.assertEqual([hit.id for hit in reversed(hits)], ["b", "c", "a"])
         self.assertIn(hits[1], hits)
         self.assertEqual((hits.index(hits[2]), hits.count(hits[2])), (2, 1))
+        again = self.docs.query([1, 0, 0])
+        self.assertEqual((again, hits.index(again[2])), (hits, 2))
+        for other in [self.docs.query([2, 1, 0]), self.docs.query([1, 0, 0], k=2),
+                      self.docs.query([1, 0, 0], include=[]), list(hits)]:
+            self.assertNotEqual(hits, other)
+        batch = self.docs.query([[1, 0, 0], [0, 1, 0]])
+        self.assertEqual((batch[0], batch.index(hits)), (hits, 0))
+        self.assertEqual(batch, self.docs.query([[1, 0, 0], [0, 1, 0]]))
+        self.assertNotEqual(batch, self.docs.query([[0, 1, 0], [1, 0, 0]]))
         with self.assertRaises(IndexError):
             hits[3]
         self.assertTrue(hits.complete)
@@ -677,6 +749,8 @@ class TestHits(InMemory):
         self.assertEqual(list(columns), ["id", "score", "distance", "metadata", "vector"])
         self.assertEqual(columns["id"], hits.ids)
         self.assertEqual(columns["metadata"], [hit.metadata for hit in hits])
+        self.assertEqual(columns["score"], [hit.score for hit in hits])
+        self.assertEqual(columns["distance"], [hit.distance for hit in hits])
         self.assertEqual(list(self.docs.query([1, 0, 0], include=[]).to_dict()),
                          ["id", "score", "distance"])
         html = hits._repr_html_()
@@ -806,6 +880,26 @@ class TestBatches(InMemory):
         docs.batch_upsert(range(100), [[1, 2, 3]] * 100, metadata)
         self.assertEqual(docs.count(), 100)
 
+    def test_a_bar_is_closed_when_the_work_is_over(self):
+        bars = []
+
+        class Bar:
+            def __init__(self, **options):
+                self.n, self.total, self.closed = 0, options["total"], False
+                bars.append(self)
+
+            def update(self, more):
+                self.n += more
+
+            def close(self):
+                self.closed = True
+
+        auto = types.ModuleType("tqdm.auto")
+        auto.tqdm = Bar
+        with unittest.mock.patch.dict(sys.modules, {"tqdm.auto": auto}):
+            self.docs.batch_upsert(range(20_000), [[1, 2, 3]] * 20_000, progress=True)
+        self.assertEqual([(bar.n, bar.total, bar.closed) for bar in bars], [(16_384, 20_000, True)])
+
     def test_progress_stops_what_raises(self):
         def stop(*now):
             raise KeyboardInterrupt
@@ -924,6 +1018,83 @@ class TestFolder(unittest.TestCase):
         for options in [{"durability": []}, {"nonsense": 1}]:
             with self.assertRaises(TypeError):
                 vecstore.open(self.path, **options)
+
+    def fill(self, rows=1000, **options):
+        """A folder's database, opened with these options, and batches for a collection of it."""
+        db = self.enterContext(vecstore.open(self.path, **options))
+        docs = db.create_collection("docs", 64)
+        vectors = memoryview(array.array("f", [1.0] * (64 * rows))).cast("B").cast("f", (rows, 64))
+        return docs, lambda batch: docs.batch_upsert(range(batch * rows, batch * rows + rows), vectors)
+
+    def test_a_small_memtable_becomes_a_segment(self):
+        docs, write = self.fill(memtable_bytes=1 << 16)
+        write(0)
+        deadline = time.monotonic() + 30
+        while not docs.stats()["segments"]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+    def test_a_write_waits_no_longer_than_the_busy_timeout(self):
+        docs, write = self.fill(memtable_bytes=1 << 16, busy_timeout=0.0)
+        with self.assertRaises(vecstore.BusyError):
+            for batch in range(200):
+                write(batch)
+
+    def test_segments_are_merged_in_the_background_unless_not(self):
+        for merge in [True, False]:
+            with vecstore.open(":memory:", background_merge=merge) as db:
+                docs = db.create_collection("docs", 2)
+                for i in range(20):
+                    docs.upsert(i, [i, 1])
+                    docs.flush()
+                deadline = time.monotonic() + 30
+                while merge and len(docs.stats()["segments"]) == 20:
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+                if not merge:
+                    time.sleep(0.5)
+                    self.assertEqual(len(docs.stats()["segments"]), 20)
+
+    @unittest.skipUnless(os.path.isdir("/proc/self/task"), "needs the threads in /proc")
+    def test_threads(self):
+        def names():
+            for task in os.listdir("/proc/self/task"):
+                with contextlib.suppress(OSError):
+                    yield pathlib.Path("/proc/self/task", task, "comm").read_text().strip()
+
+        def most(threads, enough=math.inf):
+            """The most threads that were there at once while queries were answered."""
+            seen, ended = [0], threading.Event()
+
+            def watch():
+                while not ended.is_set():
+                    seen.append(sum(1 for _ in names()))
+
+            with vecstore.open(":memory:", threads=threads) as db:
+                docs = db.create_collection("docs", 64)
+                flat = array.array("f", [1.0] * (64 * 4000))
+                vectors = memoryview(flat).cast("B").cast("f", (4000, 64))
+                docs.batch_upsert(range(4000), vectors)
+                watcher = threading.Thread(target=watch)
+                watcher.start()
+                for _ in range(10):
+                    docs.query_batch(vectors[:500], exact=True)
+                    if max(seen) >= enough:
+                        break
+                ended.set()
+                watcher.join()
+            return max(seen)
+
+        least = most(1) + 4
+        self.assertGreaterEqual(most(9, least), least)
+        with vecstore.open(self.path, durability=60):
+            # A thread names itself when it begins.
+            deadline = time.monotonic() + 30
+            while "vecstore-sync" not in names():
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+        with vecstore.open(self.path):
+            self.assertNotIn("vecstore-sync", list(names()))
 
     def test_the_reserve_of_the_volume_is_kept(self):
         with vecstore.open(self.path) as db:
@@ -1070,8 +1241,11 @@ class TestFolder(unittest.TestCase):
         segment.write_bytes(content)
         with vecstore.open(self.path) as db:
             self.assertNotEqual(db.verify()["problems"], [])
+            docs = db.collection("docs")
             with self.assertWarns(vecstore.IncompleteWarning):
-                db.collection("docs").query([1.0] * 64, exact=True)
+                self.assertFalse(docs.query([1.0] * 64, exact=True).complete)
+            with self.assertWarns(vecstore.IncompleteWarning):
+                self.assertFalse(docs.query([[1.0] * 64], exact=True).complete)
 
 
 class TestThreads(InMemory):
@@ -1099,6 +1273,53 @@ class TestThreads(InMemory):
         done.set()
         thread.join()
         self.assertGreater(sum(started < t < ended for t in ticks), 0)
+
+    def test_calls_of_every_kind_let_others_run(self):
+        """The other thread comes to its turn only if a call gives the interpreter lock away."""
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        db = self.enterContext(vecstore.open(f"{folder}/db"))
+        docs = db.create_collection("docs", 3)
+        vectors = memoryview(array.array("f", [1.0] * 9000)).cast("B").cast("f", (3000, 3))
+        docs.batch_upsert(range(3000), vectors)
+        numbers = itertools.count()
+        closing = [vecstore.open(":memory:") for _ in range(20)]
+        calls = {
+            "close": lambda: closing.pop().close(),
+            "open": lambda: vecstore.open(f"{folder}/{next(numbers)}"),
+            "flush": db.flush, "optimize": db.optimize, "verify": db.verify,
+            "snapshot": lambda: db.create_snapshot(f"s{next(numbers)}"),
+            "upsert": lambda: docs.upsert(1, [1, 2, 3]),
+            "batch_upsert": lambda: docs.batch_upsert([1, 2], [[1, 2, 3]] * 2),
+            "query": lambda: docs.query([1, 2, 3], k=3000, exact=True),
+            "scroll": lambda: next(docs.scroll(limit=3000)),
+            "export": lambda: docs.export(f"{folder}/x", overwrite=True),
+        }
+        switch = sys.getswitchinterval()
+        sys.setswitchinterval(1000)
+        self.addCleanup(sys.setswitchinterval, switch)
+
+        def runs_beside(call):
+            ran, ready, go = [], threading.Event(), threading.Event()
+
+            def other():
+                ready.set()
+                go.wait()
+                ran.append(True)
+
+            thread = threading.Thread(target=other)
+            thread.start()
+            ready.wait()
+            go.set()
+            result = call()
+            seen = bool(ran)
+            thread.join()
+            if isinstance(result, vecstore.Database):
+                result.close()
+            return seen
+
+        for name, call in calls.items():
+            # A short call can be over before the other thread wakes up.
+            self.assertTrue(any(runs_beside(call) for _ in range(500)), name)
 
     def test_many_threads(self):
         failures = []
@@ -1191,6 +1412,7 @@ class TestNumpy(InMemory):
         hits = batch[0].to_numpy()
         self.assertEqual((hits["id"].dtype, hits["id"].tolist()), ("uint64", [1, 2]))
         self.assertEqual(hits["score"].tolist(), [hit.score for hit in batch[0]])
+        self.assertEqual(hits["distance"].tolist(), [hit.distance for hit in batch[0]])
         self.docs.upsert("a", [1, 0, 0])
         self.assertEqual(self.docs.query([1, 0, 0]).to_numpy()["id"].dtype, "object")
         self.assertEqual(self.docs.query_batch(numpy.eye(3), k=4).ids.dtype, "object")
@@ -1248,10 +1470,14 @@ class TestTables(InMemory):
         table = pa.Table.from_pylist(self.ROWS)
         self.check_in(table)
         self.check_in(pa.RecordBatchReader.from_batches(table.schema, table.to_batches(1)))
-        self.check_in(pa.table({"s": pa.array(["a", "a"]).dictionary_encode(), "n": [None, 1]}),
-                      [{"s": "a", "n": None}, {"s": "a", "n": 1}])
-        for type in [pa.int8(), pa.uint16(), pa.int32(), pa.uint64()]:
+        self.check_in(pa.table({"s": pa.array(["b", "a"]).dictionary_encode(), "n": [None, 1]}),
+                      [{"s": "b", "n": None}, {"s": "a", "n": 1}])
+        for type in [pa.int8(), pa.int16(), pa.int32(), pa.int64(),
+                     pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]:
             self.check_in(pa.table({"n": pa.array([1, 2], type)}), [{"n": 1}, {"n": 2}])
+        for type in [pa.list_(pa.int8()), pa.large_list(pa.int8()), pa.list_(pa.int8(), 2)]:
+            self.check_in(pa.table({"l": pa.array([[1, 2], [3, 4]], type)}),
+                          [{"l": [1, 2]}, {"l": [3, 4]}])
         for type in [pa.float16(), pa.float32()]:
             self.check_in(pa.table({"n": pa.array([0.5, 2], type)}), [{"n": 0.5}, {"n": 2.0}])
         for type in [pa.large_string(), pa.string_view()]:
@@ -1294,6 +1520,7 @@ class TestTables(InMemory):
         self.assertEqual(table.column("id").to_pylist(), ["1", "a"])
         self.assertEqual(table.column("vector").to_pylist(), [[1, 0, 0], [0.5, 0.5, 0]])
         self.assertEqual(table.column("score").to_pylist(), [hit.score for hit in hits])
+        self.assertEqual(table.column("distance").to_pylist(), [hit.distance for hit in hits])
         hits.__arrow_c_stream__()  # And nobody reads it.
         self.assertEqual(pa.table(self.docs.query([1, 0, 0], filter="n = 2")).num_rows, 0)
 

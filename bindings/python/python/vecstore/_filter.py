@@ -86,6 +86,9 @@ class F:
     def __init__(self, *names: str) -> None:
         if not names:
             raise TypeError("F needs the name of a field")
+        for name in names:
+            if not isinstance(name, str):
+                raise TypeError(f"the name of a field is {type(name).__name__}, expected str")
         if len(names) == 1:
             names = tuple(names[0].split("."))
         self._path = ".".join('"' + name.replace('"', '""') + '"' for name in names)

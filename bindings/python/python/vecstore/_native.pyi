@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import (
     Any,
+    ClassVar,
     Final,
     Literal,
     Protocol,
@@ -645,6 +646,9 @@ class Record:
     def vector(self) -> array[float] | None:
         """array.array("f") of dim components, as they were given; None if it was not included."""
 
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 @final
 class Hit:
     """A record found by a query: `id`, `score`, `distance`, and `metadata` and `vector` as included."""
@@ -670,6 +674,9 @@ class Hit:
     @property
     def vector(self) -> array[float] | None:
         """array.array("f") of dim components, as they were given; None if it was not included."""
+
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
 @final
 class Hits(Sequence[Hit]):
@@ -726,6 +733,9 @@ class Hits(Sequence[Hit]):
     def count(self, value: Any) -> int:
         """How many hits equal a value."""
 
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 @final
 class BatchHits(Sequence[Hits]):
     """What a batch of queries gives: a sequence of Hits, one for each vector."""
@@ -778,6 +788,9 @@ class BatchHits(Sequence[Hits]):
     def count(self, value: Any) -> int:
         """How many Hits equal a value."""
 
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 @final
 class Group:
     """The records of one value of a field, as far as they were asked for."""
@@ -789,6 +802,9 @@ class Group:
     @property
     def hits(self) -> Hits:
         """Its nearest records, best first: Hits."""
+
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
 @final
 class Groups(Sequence[Group]):
@@ -809,10 +825,13 @@ class Groups(Sequence[Group]):
     def __iter__(self) -> Iterator[Group]: ...
     def __len__(self) -> int: ...
     def index(self, value: Any) -> int:  # type: ignore[override]
-        """The place of the first Group that is this one; ValueError if there is none."""
+        """The place of the first Group that equals a value; ValueError if there is none."""
 
     def count(self, value: Any) -> int:
-        """How often a Group is there."""
+        """How many groups equal a value."""
+
+    def __eq__(self, value: object, /) -> bool: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
 @final
 class Scroll:
