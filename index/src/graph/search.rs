@@ -1,6 +1,6 @@
 //! Searching a graph.
 
-use super::walk::{Cost, Walk};
+use super::walk::{Cost, Links, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Candidate, CodeQuery, Damaged, Rows};
@@ -71,53 +71,85 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
     let rows = graph.links.rows().min(codes.rows()).min(GRAPH_ROWS_MAX);
-    let nothing_accepted = matches!(accept, Accept::Only(set) if set.is_empty());
-    if rows == 0 || beam.ef == 0 || nothing_accepted {
-        return Ok(Found::default());
+    let walk = Walk {
+        codes,
+        links: graph.links,
+        measure: query.measure(),
+        query: query.code(),
+        rows,
+        hidden,
+    };
+    let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
+    match accept {
+        Accept::All => from.search(query, beam, ALL, distances_max, scratch),
+        Accept::Only(set) if set.is_empty() => Ok(Found::default()),
+        Accept::Only(set) => {
+            let accept = |row| set.contains(row);
+            from.search(query, beam, Some(accept), distances_max, scratch)
+        }
     }
-    if graph.upper.entry >= rows {
-        return Err(Damaged { array: "links", row: graph.upper.entry });
-    }
-    let cost = KernelChoice::detected().run(Search {
-        walk: Walk {
-            codes,
-            links: graph.links,
-            measure: query.measure(),
-            query: query.code(),
-            rows,
-            hidden: hidden.filter(|&row| row < rows && row != graph.upper.entry),
-        },
-        upper: graph.upper,
-        beam,
-        accept,
-        distances_max,
-        scratch,
-    })?;
-    let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
-    Ok(Found {
-        candidates: scratch.pool.iter().map(candidate).collect(),
-        distances: cost.distances,
-        hops: cost.hops,
-        over_budget: cost.over_budget,
-    })
 }
 
-struct Search<'a, C, L> {
-    walk: Walk<'a, C, L>,
-    upper: &'a UpperLayers,
+/// Every row is accepted.
+pub(super) const ALL: Option<fn(u32) -> bool> = None;
+
+/// A walk that begins in the layers above.
+pub(super) struct Descent<'a, C, L> {
+    /// Its hidden row may be the root, or wild: then it hides nothing.
+    pub(super) walk: Walk<'a, C, L>,
+    pub(super) upper: &'a UpperLayers,
+    /// The row from which every other can be reached.
+    pub(super) root: u32,
+}
+
+impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
+    /// What `beam` keeps of the rows that `accept` accepts, or of all.
+    pub(super) fn search(
+        mut self,
+        query: &CodeQuery,
+        beam: Beam,
+        accept: Option<impl Fn(u32) -> bool>,
+        distances_max: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Found, Damaged> {
+        let rows = self.walk.rows;
+        if rows == 0 || beam.ef == 0 {
+            return Ok(Found::default());
+        }
+        for start in [self.root, self.upper.entry] {
+            if start >= rows {
+                return Err(Damaged { array: "links", row: start });
+            }
+        }
+        self.walk.hidden = self.walk.hidden.filter(|&row| row < rows && row != self.root);
+        let search = Search { from: self, beam, accept, distances_max, scratch };
+        let cost = KernelChoice::detected().run(search)?;
+        let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
+        Ok(Found {
+            candidates: scratch.pool.iter().map(candidate).collect(),
+            distances: cost.distances,
+            hops: cost.hops,
+            over_budget: cost.over_budget,
+        })
+    }
+}
+
+struct Search<'a, 'b, C, L, A> {
+    from: Descent<'a, C, L>,
     beam: Beam,
-    accept: Accept<'a>,
+    accept: Option<A>,
     distances_max: usize,
-    scratch: &'a mut Scratch,
+    scratch: &'b mut Scratch,
 }
 
-impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
+impl<C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, '_, C, L, A> {
     type Output = Result<Cost, Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { walk, upper, beam, accept, distances_max, scratch } = self;
-        let mut cost = Cost::up_to(distances_max);
+        let Search { from: Descent { walk, upper, root }, beam, accept, .. } = self;
+        let scratch = self.scratch;
+        let mut cost = Cost::up_to(self.distances_max);
         scratch.pool.start(beam);
         let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
         let Some(down) = down.filter(|_| !cost.over_budget) else {
@@ -126,12 +158,12 @@ impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
         if down >= walk.rows {
             return Err(Damaged { array: "links", row: down });
         }
-        // The entry too, because it is from there that every row can be reached.
-        let seeds = [down, upper.entry];
+        // The root too, because it is from there that every row can be reached.
+        let seeds = [down, root];
         match accept {
-            Accept::All => walk.nearest(kernel, &seeds, beam, &mut cost, scratch)?,
-            Accept::Only(set) => {
-                walk.nearest_accepted(kernel, &seeds, beam, set, &mut cost, scratch)?;
+            None => walk.nearest(kernel, &seeds, beam, &mut cost, scratch)?,
+            Some(accept) => {
+                walk.nearest_accepted(kernel, &seeds, beam, accept, &mut cost, scratch)?;
             }
         }
         Ok(cost)
