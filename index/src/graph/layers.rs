@@ -54,7 +54,7 @@ impl UpperLayers {
         codes: &C,
         measure: Measure,
         query: &[u8],
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
     ) -> Result<Option<u32>, Damaged> {
         if !cost.spend(1) {
             return Ok(None);

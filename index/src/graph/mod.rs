@@ -31,6 +31,7 @@ pub use row_set::RowSet;
 pub use scratch::Scratch;
 pub(crate) use scratch::Scratches;
 pub use search::{Accept, Found, Graph, search};
+pub use walk::Budget;
 
 /// Rows a graph may have: a pool entry keeps a row in 31 bits.
 pub const GRAPH_ROWS_MAX: u32 = 1 << 31;

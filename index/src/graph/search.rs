@@ -1,6 +1,6 @@
 //! Searching a graph.
 
-use super::walk::{Cost, Walk};
+use super::walk::{Budget, Cost, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Candidate, CodeQuery, Damaged, Rows};
@@ -32,7 +32,7 @@ pub struct Found {
     pub distances: usize,
     /// Rows whose links were read.
     pub hops: usize,
-    /// The search stopped because it would have computed more than `distances_max` distances.
+    /// The search stopped because it would have cost more than its budget.
     pub over_budget: bool,
 }
 
@@ -40,21 +40,21 @@ pub struct Found {
 ///
 /// With `Accept::Only` every row is walked through but only members are collected; the walk ends
 /// when no row is left that the beam would keep if it were a member, or when the next hop would
-/// exceed `distances_max`. What was found until then is returned.
+/// exceed the `budget`. What was found until then is returned.
 ///
 /// The result does not depend on the instruction set: distances are exact integers, ties go by
 /// row. With an `ef` of at least the number of rows every row is found. A
 /// `gamma` is for distances: with an inner product, where there is no zero, it means nothing.
-pub fn search<C: Rows<u8>, L: Rows<u32>>(
+pub fn search<'a, C: Rows<u8>, L: Rows<u32>>(
     graph: &Graph<'_, L>,
     codes: &C,
     query: &CodeQuery,
     beam: Beam,
     accept: Accept<'_>,
-    distances_max: usize,
+    budget: impl Into<Budget<'a>>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
-    search_hiding(None, graph, codes, query, beam, accept, distances_max, scratch)
+    search_hiding(None, graph, codes, query, beam, accept, budget.into(), scratch)
 }
 
 /// [`search`] as if the row `hidden` had never been linked to (its links are not used either),
@@ -67,7 +67,7 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     query: &CodeQuery,
     beam: Beam,
     accept: Accept<'_>,
-    distances_max: usize,
+    budget: Budget<'_>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
     let rows = graph.links.rows().min(codes.rows()).min(GRAPH_ROWS_MAX);
@@ -90,7 +90,7 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
         upper: graph.upper,
         beam,
         accept,
-        distances_max,
+        budget,
         scratch,
     })?;
     let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
@@ -102,22 +102,22 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     })
 }
 
-struct Search<'a, C, L> {
+struct Search<'a, 'b, C, L> {
     walk: Walk<'a, C, L>,
     upper: &'a UpperLayers,
     beam: Beam,
     accept: Accept<'a>,
-    distances_max: usize,
+    budget: Budget<'b>,
     scratch: &'a mut Scratch,
 }
 
-impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
-    type Output = Result<Cost, Damaged>;
+impl<'b, C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, 'b, C, L> {
+    type Output = Result<Cost<'b>, Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { walk, upper, beam, accept, distances_max, scratch } = self;
-        let mut cost = Cost::up_to(distances_max);
+        let Search { walk, upper, beam, accept, budget, scratch } = self;
+        let mut cost = Cost::within(budget);
         scratch.pool.start(beam);
         let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
         let Some(down) = down.filter(|_| !cost.over_budget) else {

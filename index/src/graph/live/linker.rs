@@ -134,7 +134,7 @@ impl Linker {
                 Search { blocks: &blocks, upper: &upper, query, hidden: Some(row) }.run(
                     beam,
                     None,
-                    usize::MAX,
+                    usize::MAX.into(),
                     scratch,
                 )
             },

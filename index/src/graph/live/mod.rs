@@ -24,7 +24,7 @@ use stage::Stage;
 use walk::LiveWalk;
 
 use super::search::Found;
-use super::walk::Cost;
+use super::walk::{Budget, Cost};
 use super::{Beam, Calibration, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{AppendOnly, Candidate, CodeQuery, Damaged, Quantizer, Rows};
@@ -129,18 +129,18 @@ impl<'a> LiveReader<'a> {
     /// all.
     ///
     /// As [`search`](super::search): all rows are walked through, accepted ones are collected, and
-    /// what was found until `distances_max` were computed is returned.
-    pub fn search(
+    /// what was found until the `budget` was spent is returned.
+    pub fn search<'b>(
         &self,
         query: &CodeQuery,
         beam: Beam,
         accept: Option<&dyn Fn(u32) -> bool>,
-        distances_max: usize,
+        budget: impl Into<Budget<'b>>,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
         let upper = self.stage.upper();
         let search = Search { blocks: &self.blocks, upper, query, hidden: None };
-        search.run(beam, accept, distances_max, scratch)
+        search.run(beam, accept, budget.into(), scratch)
     }
 }
 
@@ -158,13 +158,13 @@ impl Search<'_> {
         &self,
         beam: Beam,
         accept: Option<&dyn Fn(u32) -> bool>,
-        distances_max: usize,
+        budget: Budget<'_>,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
         if self.blocks.rows() == 0 || beam.ef == 0 {
             return Ok(Found::default());
         }
-        let work = SearchWork { search: self, beam, accept, distances_max, scratch };
+        let work = SearchWork { search: self, beam, accept, budget, scratch };
         let cost = KernelChoice::detected().run(work)?;
         let candidate = |(key, row)| Candidate { distance: self.query.key_to_distance(key), row };
         Ok(Found {
@@ -177,25 +177,25 @@ impl Search<'_> {
 }
 
 struct SearchWork<'a, 'b> {
-    search: &'a Search<'b>,
+    search: &'a Search<'a>,
     beam: Beam,
     accept: Option<&'a dyn Fn(u32) -> bool>,
-    distances_max: usize,
+    budget: Budget<'b>,
     scratch: &'a mut Scratch,
 }
 
-impl WithKernel for SearchWork<'_, '_> {
-    type Output = Result<Cost, Damaged>;
+impl<'b> WithKernel for SearchWork<'_, 'b> {
+    type Output = Result<Cost<'b>, Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let SearchWork { search, beam, accept, distances_max, scratch } = self;
+        let SearchWork { search, beam, accept, budget, scratch } = self;
         let walk = LiveWalk {
             blocks: search.blocks,
             measure: search.query.measure(),
             query: search.query.code(),
         };
-        let mut cost = Cost::up_to(distances_max);
+        let mut cost = Cost::within(budget);
         scratch.pool.start(beam);
         let down =
             search.upper.descend(kernel, walk.blocks, walk.measure, walk.query, &mut cost)?;

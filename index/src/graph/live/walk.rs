@@ -32,7 +32,7 @@ impl LiveWalk<'_> {
         seeds: &[u32],
         hidden: Option<u32>,
         beam: Beam,
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         self.begin(beam, scratch);
@@ -68,7 +68,7 @@ impl LiveWalk<'_> {
         seeds: &[u32],
         beam: Beam,
         accept: &dyn Fn(u32) -> bool,
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         self.begin(beam, scratch);
