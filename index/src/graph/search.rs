@@ -1,6 +1,7 @@
 //! Searching a graph.
 
-use super::walk::{Cost, Links, Walk};
+use super::budget::{Budget, Cost};
+use super::walk::{Links, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Candidate, CodeQuery, Damaged, Rows};
@@ -32,7 +33,7 @@ pub struct Found {
     pub distances: usize,
     /// Rows whose links were read.
     pub hops: usize,
-    /// The search stopped because it would have computed more than `distances_max` distances.
+    /// The search stopped because it would have cost more than its budget.
     pub over_budget: bool,
 }
 
@@ -40,21 +41,21 @@ pub struct Found {
 ///
 /// With `Accept::Only` every row is walked through but only members are collected; the walk ends
 /// when no row is left that the beam would keep if it were a member, or when the next hop would
-/// exceed `distances_max`. What was found until then is returned.
+/// exceed the `budget`. What was found until then is returned.
 ///
 /// The result does not depend on the instruction set: distances are exact integers, ties go by
 /// row. With an `ef` of at least the number of rows every row is found. A
 /// `gamma` is for distances: with an inner product, where there is no zero, it means nothing.
-pub fn search<C: Rows<u8>, L: Rows<u32>>(
+pub fn search<'a, C: Rows<u8>, L: Rows<u32>>(
     graph: &Graph<'_, L>,
     codes: &C,
     query: &CodeQuery,
     beam: Beam,
     accept: Accept<'_>,
-    distances_max: usize,
+    budget: impl Into<Budget<'a>>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
-    search_hiding(None, graph, codes, query, beam, accept, distances_max, scratch)
+    search_hiding(None, graph, codes, query, beam, accept, budget.into(), scratch)
 }
 
 /// [`search`] as if the row `hidden` had never been linked to (its links are not used either),
@@ -67,7 +68,7 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     query: &CodeQuery,
     beam: Beam,
     accept: Accept<'_>,
-    distances_max: usize,
+    budget: Budget<'_>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
     let rows = graph.links.rows().min(codes.rows()).min(GRAPH_ROWS_MAX);
@@ -81,11 +82,11 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     };
     let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
     match accept {
-        Accept::All => from.search(query, beam, ALL, distances_max, scratch),
+        Accept::All => from.search(query, beam, ALL, budget, scratch),
         Accept::Only(set) if set.is_empty() => Ok(Found::default()),
         Accept::Only(set) => {
             let accept = |row| set.contains(row);
-            from.search(query, beam, Some(accept), distances_max, scratch)
+            from.search(query, beam, Some(accept), budget, scratch)
         }
     }
 }
@@ -109,7 +110,7 @@ impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
         query: &CodeQuery,
         beam: Beam,
         accept: Option<impl Fn(u32) -> bool>,
-        distances_max: usize,
+        budget: Budget<'_>,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
         let rows = self.walk.rows;
@@ -122,7 +123,7 @@ impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
             }
         }
         self.walk.hidden = self.walk.hidden.filter(|&row| row < rows && row != self.root);
-        let search = Search { from: self, beam, accept, distances_max, scratch };
+        let search = Search { from: self, beam, accept, budget, scratch };
         let cost = KernelChoice::detected().run(search)?;
         let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
         Ok(Found {
@@ -138,18 +139,18 @@ struct Search<'a, 'b, C, L, A> {
     from: Descent<'a, C, L>,
     beam: Beam,
     accept: Option<A>,
-    distances_max: usize,
-    scratch: &'b mut Scratch,
+    budget: Budget<'b>,
+    scratch: &'a mut Scratch,
 }
 
-impl<C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, '_, C, L, A> {
-    type Output = Result<Cost, Damaged>;
+impl<'b, C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b, C, L, A> {
+    type Output = Result<Cost<'b>, Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { from: Descent { walk, upper, root }, beam, accept, .. } = self;
-        let scratch = self.scratch;
-        let mut cost = Cost::up_to(self.distances_max);
+        let Search { from, beam, accept, budget, scratch } = self;
+        let Descent { walk, upper, root } = from;
+        let mut cost = Cost::within(budget);
         scratch.pool.start(beam);
         let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
         let Some(down) = down.filter(|_| !cost.over_budget) else {

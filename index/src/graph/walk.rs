@@ -8,6 +8,7 @@
 
 use std::cmp::Reverse;
 
+use super::budget::Cost;
 use super::pool::{Pool, key_of, pack, row_of};
 use super::scratch::Scratch;
 use super::{Beam, NO_LINK};
@@ -63,36 +64,6 @@ pub(super) struct Walk<'a, C, L> {
     pub(super) hidden: Option<u32>,
 }
 
-/// What a walk has cost, and what it may cost.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cost {
-    pub(super) distances: usize,
-    pub(super) hops: usize,
-    pub(super) distances_max: usize,
-    pub(super) over_budget: bool,
-}
-
-impl Cost {
-    pub(super) fn up_to(distances_max: usize) -> Self {
-        Cost { distances: 0, hops: 0, distances_max, over_budget: false }
-    }
-
-    pub(super) fn unbounded() -> Self {
-        Cost::up_to(usize::MAX)
-    }
-
-    /// Whether `distances` more may be computed; if so they are counted.
-    #[inline(always)]
-    pub(super) fn spend(&mut self, distances: usize) -> bool {
-        if self.distances_max - self.distances < distances {
-            self.over_budget = true;
-            return false;
-        }
-        self.distances += distances;
-        true
-    }
-}
-
 impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
     /// What `beam` keeps of the rows that can be reached from `seeds`, left in the pool.
     ///
@@ -103,7 +74,7 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         kernel: K,
         seeds: &[u32],
         beam: Beam,
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
@@ -119,7 +90,7 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         &self,
         kernel: K,
         seeds: &[u32],
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         self.begin(seeds, scratch);
@@ -152,7 +123,7 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         seeds: &[u32],
         beam: Beam,
         accept: impl Fn(u32) -> bool,
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
@@ -170,7 +141,7 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         kernel: K,
         seeds: &[u32],
         accept: impl Fn(u32) -> bool,
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         self.begin(seeds, scratch);

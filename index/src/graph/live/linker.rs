@@ -8,13 +8,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::super::budget::Cost;
 use super::super::build::{SLACK_PART, build_upper};
 use super::super::calibrate::{Probe, calibrate_with};
 use super::super::order::{Order, hash};
 use super::super::prune::prune;
 use super::super::scratch::Scratch;
 use super::super::search::ALL;
-use super::super::walk::{Cost, Walk};
+use super::super::walk::Walk;
 use super::super::{Beam, BuildError, GRAPH_ROWS_MAX, GraphOptions, NO_LINK};
 use super::block::{BLOCK_ROWS, Block, Blocks};
 use super::stage::Stage;
@@ -132,7 +133,7 @@ impl Linker {
             &OneThread,
             |row, query, beam, scratch| {
                 let from = descent(&blocks, &upper, query, Some(row));
-                from.search(query, beam, ALL, usize::MAX, scratch)
+                from.search(query, beam, ALL, usize::MAX.into(), scratch)
             },
         )?;
         graph.stages.push(Stage::new(rows, upper, calibration));

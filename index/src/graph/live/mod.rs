@@ -21,6 +21,7 @@ use block::{Block, Blocks};
 pub use linker::Linker;
 use stage::Stage;
 
+use super::budget::Budget;
 use super::search::{Descent, Found};
 use super::walk::Walk;
 use super::{Beam, Calibration, Scratch, UpperLayers};
@@ -126,17 +127,17 @@ impl<'a> LiveReader<'a> {
     /// all.
     ///
     /// As [`search`](super::search): all rows are walked through, accepted ones are collected, and
-    /// what was found until `distances_max` were computed is returned.
-    pub fn search(
+    /// what was found until the `budget` was spent is returned.
+    pub fn search<'b>(
         &self,
         query: &CodeQuery,
         beam: Beam,
         accept: Option<&dyn Fn(u32) -> bool>,
-        distances_max: usize,
+        budget: impl Into<Budget<'b>>,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
         let from = descent(&self.blocks, self.stage.upper(), query, None);
-        from.search(query, beam, accept, distances_max, scratch)
+        from.search(query, beam, accept, budget.into(), scratch)
     }
 }
 
