@@ -212,7 +212,7 @@ fn explain_tells_what_ran() {
 }
 
 #[test]
-fn a_query_nobody_waits_for_stops_between_segments() {
+fn a_query_nobody_waits_for_stops_between_segments_and_within_them() {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     let options = Options { background_merge: false, ..Options::default() };
@@ -228,12 +228,38 @@ fn a_query_nobody_waits_for_stops_between_segments() {
         let stop = || asked.fetch_add(1, Ordering::Relaxed) + 1 >= stop_at;
         docs.query(&[1.0, 1.0]).stop_when(&stop).run().map(|result| result.len())
     };
-    assert_eq!(run(usize::MAX).unwrap(), 4);
+    let check = |hits: usize, least: usize| {
+        assert_eq!(run(usize::MAX).unwrap(), hits);
+        let times = asked.load(Ordering::Relaxed);
+        assert!(times >= least, "asked {times} times");
+        for stop_at in 1..=times {
+            let error = run(stop_at).unwrap_err();
+            assert_eq!(error.kind(), vecstore::ErrorKind::Cancelled);
+            assert_eq!(asked.load(Ordering::Relaxed), stop_at);
+        }
+    };
+    check(4, 8);
+    // Many rows in memory, and then in one segment.
+    let many = (0..10_000u64).map(|id| {
+        let vector = [0.5, (id % 97) as f32 / 100.0];
+        Record::new(id + 10, vector).metadata(json!({"group": id % 3}))
+    });
+    docs.batch_upsert(many.collect::<Vec<_>>()).unwrap();
+    check(10, 18);
+    docs.flush().unwrap();
+    docs.optimize().unwrap();
+    check(10, 2);
+    // Groups may look at every record once more.
+    let group = |stop_at: usize| {
+        asked.store(0, Ordering::Relaxed);
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) + 1 >= stop_at;
+        docs.query(&[1.0, 1.0]).stop_when(&stop).group_by("group").run()
+    };
+    assert_eq!(group(usize::MAX).unwrap().groups.len(), 3);
     let times = asked.load(Ordering::Relaxed);
-    assert!(times >= 8, "asked {times} times");
+    assert!(times >= 12, "asked {times} times");
     for stop_at in 1..=times {
-        let error = run(stop_at).unwrap_err();
-        assert_eq!(error.kind(), vecstore::ErrorKind::Cancelled);
-        assert_eq!(asked.load(Ordering::Relaxed), stop_at);
+        let error = group(stop_at).unwrap_err();
+        assert_eq!(error.kind(), vecstore::ErrorKind::Cancelled, "{stop_at} of {times}");
     }
 }

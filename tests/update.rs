@@ -214,3 +214,44 @@ fn updates_beside_each_other_all_count() {
     }
     assert_eq!(docs.count(Some("EXISTS other")).unwrap(), 100);
 }
+
+/// A function of the record as it is: no count is lost to another writer, whether ids or a filter say
+/// which records are meant.
+#[test]
+fn changes_beside_each_other_all_count() {
+    const WRITERS: u64 = 4;
+    const ROUNDS: u64 = 50;
+    let (_db, docs) = in_memory(2, Metric::Euclidean);
+    docs.batch_upsert((1..=3).map(|id| record(id, json!({"n": 0, "id": id}))).collect()).unwrap();
+    docs.flush().unwrap();
+    let count = |metadata: &mut Map<String, Value>| {
+        let n = metadata["n"].as_u64().unwrap();
+        metadata.insert("n".to_owned(), (n + 1).into());
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    // One that is not there, and one that is named twice.
+                    let ids = [1.into(), 2.into(), 1.into(), 99.into()];
+                    assert_eq!(docs.change_many(&ids, count).unwrap(), 2);
+                    assert_eq!(docs.select(Some("id >= 2")).change(count).unwrap(), 2);
+                }
+            });
+        }
+    });
+    let n = |id: u64| docs.get(id).unwrap().unwrap().metadata["n"].clone();
+    assert_eq!([n(1), n(2), n(3)], [200, 400, 200].map(Value::from));
+    assert_eq!(docs.get(2).unwrap().unwrap().vector, [2.0, 1.0]);
+    // What changes nothing counts and is not written.
+    let before = docs.upsert(record(7, json!({}))).unwrap();
+    assert_eq!(docs.change_many(&[1.into()], |_| ()).unwrap(), 1);
+    assert_eq!(docs.upsert(record(8, json!({}))).unwrap(), before + 1);
+    // What is no metadata any more is refused, and everything stays.
+    let large = "x".repeat(vecstore::limits::METADATA_BYTES_MAX);
+    let error = docs.change_many(&[1.into(), 2.into()], |metadata| {
+        metadata.insert("large".to_owned(), large.clone().into());
+    });
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(n(1), 200);
+}

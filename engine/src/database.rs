@@ -12,6 +12,7 @@ use vecstore_segments::{FolderLock, LockError, MemVfs, OsVfs, Progress, Vfs, cre
 
 use crate::catalogue::{self, CollectionRecord};
 use crate::collection::Collection;
+use crate::commit::CommitTimes;
 use crate::flush::flush_all;
 use crate::kv::{Batch, FjallKv, Kv, MemoryKv, Space, purge};
 use crate::log::Position;
@@ -405,6 +406,11 @@ impl Database {
     /// Numbers about the database and each collection.
     pub fn stats(&self) -> Result<Stats> {
         stats::database(self.state()?)
+    }
+
+    /// How long commits took since the database was opened.
+    pub fn commit_times(&self) -> Result<CommitTimes> {
+        Ok(self.state()?.queue.times.read())
     }
 
     /// Keeps the database as it is now under a name: hard links to its segments and a copy of its

@@ -9,7 +9,7 @@ use vecstore_segments::{FieldPath, SegmentError};
 
 use crate::facet::json;
 use crate::options::limits;
-use crate::query::Query;
+use crate::query::{Query, stopped};
 use crate::record::{Hit, Include};
 use crate::state::CollectionState;
 use crate::version::Version;
@@ -195,7 +195,8 @@ impl Grouping<'_> {
     fn scan(&self, mut steps: Vec<String>) -> Result<GroupedResult> {
         let metric = self.shard.options.metric();
         let vector = self.query.vector;
-        let prepared = PreparedQuery { vector, exact: ExactQuery::new(metric, vector) };
+        let (exact, stop) = (ExactQuery::new(metric, vector), self.query.stop());
+        let prepared = PreparedQuery { vector, exact, stop: &stop };
         let parts = self.query.collection.views(self.version);
         let mut values = RowValues::default();
         let mut complete = true;
@@ -203,15 +204,17 @@ impl Grouping<'_> {
         for (at, part) in parts.iter().enumerate() {
             let mut rows = part.as_view().live();
             if let Some(filter) = &self.filter {
-                let matching = part.as_view().matching(filter)?;
+                let matching = part.as_view().matching(filter, &stop)?;
                 complete &= matching.unreadable.rows.is_empty();
                 rows = matching.rows;
             }
+            stop.go_on().map_err(stopped)?;
             let of_part = part.row_values(&self.path, &rows, &mut values)?;
             rows = of_part.iter().map(|(row, _)| *row).collect();
             complete &= scan_exact(part, &prepared, &rows, |distance, row| {
                 nearest.push((distance, at, row));
             })?;
+            stop.go_on().map_err(stopped)?;
             rows_values.push(of_part);
         }
         steps.push(format!("an exact scan of {} records", nearest.len()));

@@ -61,6 +61,7 @@ mod views;
 mod workers;
 
 pub use collection::Collection;
+pub use commit::CommitTimes;
 pub use database::Database;
 pub use error::{Error, ErrorKind, Result};
 pub use facet::{Facet, FacetCount, FacetCounts};

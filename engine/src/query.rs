@@ -6,7 +6,7 @@ use std::ops::Deref;
 use serde_json::Value;
 use vecstore_query::{
     ComparedSegment, Effort, ExecutedPlan, FILTER_BYTES_MAX, Filter, Params, Request, SegmentView,
-    compare, run, run_until,
+    Stop, compare, run_until,
 };
 use vecstore_segments::SegmentError;
 
@@ -142,9 +142,9 @@ impl<'a> Query<'a> {
         self
     }
 
-    /// Asked between the parts of the search, each a segment: once it says true the query ends
-    /// with [`Cancelled`](crate::ErrorKind::Cancelled). For deadlines, and for callers that may
-    /// go away.
+    /// Asked again and again while the query runs, between segments and every thousand rows or so of
+    /// what takes long: once it says true the query ends with
+    /// [`Cancelled`](crate::ErrorKind::Cancelled). For deadlines, and for callers that may go away.
     pub fn stop_when(mut self, stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
         self.stop = Some(stop);
         self
@@ -179,17 +179,8 @@ impl<'a> Query<'a> {
         let parts = self.collection.views(version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
         let costs = &shard.costs();
-        let answer = match self.stop {
-            None => run(&request, &refs, costs)?,
-            Some(stop) => {
-                run_until(&request, &refs, costs, &|| stop()).map_err(|error| match error {
-                    SegmentError::Cancelled => {
-                        Error::new(ErrorKind::Cancelled, "the query was stopped")
-                    }
-                    error => error.into(),
-                })?
-            }
-        };
+        let stop = self.stop();
+        let answer = run_until(&request, &refs, costs, &|| stop.asked()).map_err(stopped)?;
         let metric = shard.options.metric();
         for hit in &answer.hits {
             parts[hit.view].found(hit.row).prefetch_id();
@@ -238,6 +229,14 @@ impl<'a> Query<'a> {
         self.check(what)
     }
 
+    /// Whether the answer is still wanted.
+    pub(crate) fn stop(&self) -> Stop<'_> {
+        match self.stop {
+            None => Stop::never(),
+            Some(stop) => Stop::new(stop),
+        }
+    }
+
     fn request<'r>(&self, vector: &'r [f32], filter: Option<&'r Filter>) -> Request<'r> {
         Request {
             vector,
@@ -277,6 +276,14 @@ impl<'a> Query<'a> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// What is said of a query that was stopped.
+pub(crate) fn stopped(error: SegmentError) -> Error {
+    match error {
+        SegmentError::Cancelled => Error::new(ErrorKind::Cancelled, "the query was stopped"),
+        error => error.into(),
     }
 }
 

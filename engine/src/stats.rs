@@ -57,6 +57,18 @@ pub struct CollectionStats {
     pub trouble: Option<String>,
 }
 
+impl CollectionStats {
+    /// Bytes of the segments that `optimize` would write anew: all of them if they are several, or if
+    /// one has rows of records that were replaced or removed.
+    #[must_use]
+    pub fn merge_debt_bytes(&self) -> u64 {
+        match &self.segments[..] {
+            [only] if only.deleted == 0 => 0,
+            segments => segments.iter().map(|segment| segment.bytes).sum(),
+        }
+    }
+}
+
 /// Numbers about a segment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SegmentStats {

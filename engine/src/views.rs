@@ -1,7 +1,7 @@
 //! The parts of a namespace, and what is read from them.
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_query::{Filter, RowValues, SealedView, SegmentView, ValueCounts};
+use vecstore_query::{Filter, RowValues, SealedView, SegmentView, Stop, ValueCounts};
 use vecstore_segments::{FieldPath, Metadata, NamespaceRows, RecordId};
 
 use crate::memtable::{Asks, HotRow, HotView};
@@ -59,7 +59,7 @@ impl<'a> View<'a> {
         match filter {
             None => Ok(self.as_view().live()),
             Some(filter) => {
-                let matching = self.as_view().matching(filter)?;
+                let matching = self.as_view().matching(filter, &Stop::never())?;
                 match matching.unreadable.first_error {
                     None => Ok(matching.rows),
                     Some(error) => Err(Error::new(ErrorKind::Corrupt, error)),

@@ -26,7 +26,7 @@ pub use fields::{
     Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar, Timestamp,
 };
 pub use graph::{
-    Accept, Beam, BuildError, Calibration, Found, GRAPH_ROWS_MAX, Gamma, Graph, GraphBuf,
+    Accept, Beam, Budget, BuildError, Calibration, Found, GRAPH_ROWS_MAX, Gamma, Graph, GraphBuf,
     GraphOptions, Linker, LiveGraph, LiveReader, MeasuredEffort, MergeError, MergeInput, Merged,
     NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build, calibrate, merge, search,
     shortfall,

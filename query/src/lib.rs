@@ -10,6 +10,7 @@ mod order;
 mod plan;
 mod request;
 mod sealed;
+mod stop;
 mod stopwatch;
 mod values;
 mod view;
@@ -25,6 +26,7 @@ pub use order::{FieldOrder, OrderKey};
 pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};
 pub use request::{Effort, Request};
 pub use sealed::SealedView;
+pub use stop::Stop;
 pub use values::{RowValues, ValueCounts};
 pub use view::{
     ClusterStats, Matching, PreparedQuery, SegmentView, Unreadable, ViewKind, ViewStats,

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, Reach, RowSet,
-    Rows, Scratch,
+    Accept, Beam, Budget, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, Reach,
+    RowSet, Rows, Scratch,
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
@@ -13,7 +13,7 @@ use crate::nearest::Nearest;
 use crate::numbering::{Gaps, complement, renumber};
 use crate::{
     ClusterStats, FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView,
-    Unreadable, ValueCounts, ViewKind, ViewStats, compile,
+    Stop, Unreadable, ValueCounts, ViewKind, ViewStats, compile,
 };
 
 /// The rows of one namespace in a sealed segment, without the deleted ones.
@@ -169,6 +169,7 @@ impl<'a> SealedView<'a> {
         &self,
         filter: &Filter,
         rows: &RoaringBitmap,
+        stop: &Stop<'_>,
         found: &mut RoaringBitmap,
         unreadable: &mut Unreadable,
     ) -> Result<(), SegmentError> {
@@ -176,13 +177,14 @@ impl<'a> SealedView<'a> {
         loop {
             // The row after the last one that was shown: where a damaged block begins.
             let mut next = rest.clone();
-            let outcome = self.segment.visit_metadata(&mut rest, &mut |row, metadata| {
-                next.advance_to(row);
-                next.next();
-                if filter.matches(metadata) {
-                    found.insert(row);
-                }
-            });
+            let outcome =
+                self.segment.visit_metadata(&mut stop.rows(&mut rest), &mut |row, metadata| {
+                    next.advance_to(row);
+                    next.next();
+                    if filter.matches(metadata) {
+                        found.insert(row);
+                    }
+                });
             let error = match outcome {
                 Ok(()) => return Ok(()),
                 Err(error @ SegmentError::Corrupt { .. }) => error,
@@ -281,7 +283,7 @@ impl SegmentView for SealedView<'_> {
         complement(self.deleted, &self.namespace.rows)
     }
 
-    fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError> {
+    fn matching(&self, filter: &Filter, stop: &Stop<'_>) -> Result<Matching, SegmentError> {
         let mut live = RoaringBitmap::new();
         live.insert_range(self.namespace.rows.clone());
         live -= self.deleted;
@@ -301,7 +303,7 @@ impl SegmentView for SealedView<'_> {
         };
         let mut unreadable = Unreadable::default();
         if !unsure.is_empty() {
-            self.read_metadata(filter, &unsure, &mut rows, &mut unreadable)?;
+            self.read_metadata(filter, &unsure, stop, &mut rows, &mut unreadable)?;
         }
         Ok(Matching {
             rows: renumber(rows, &self.namespace.rows),
@@ -320,8 +322,8 @@ impl SegmentView for SealedView<'_> {
         let code_query = self.segment.quantizer()?.query(query.vector);
         let codes = self.segment.codes(self.namespace.rows.clone());
         let candidates = match rows {
-            Some(rows) => code_query.scan(&codes, rows.iter(), keep),
-            None => code_query.scan(&codes, self.live_runs().flatten(), keep),
+            Some(rows) => code_query.scan(&codes, query.stop.rows(rows.iter()), keep),
+            None => code_query.scan(&codes, query.stop.rows(self.live_runs().flatten()), keep),
         };
         let candidates = candidates.map_err(|damaged| self.segment.damaged(&damaged))?;
         let distances = rows.map_or(u64::from(self.live), RoaringBitmap::len) as usize;
@@ -344,7 +346,9 @@ impl SegmentView for SealedView<'_> {
         let codes = self.segment.codes(self.namespace.rows.clone());
         let accept = self.alive(accept);
         let links = Graph { links: &graph.links, upper: graph.upper };
-        vecstore_index::search(&links, &codes, &code_query, beam, accept, distances_max, scratch)
+        let stopped = || query.stop.asked();
+        let budget = Budget::asking(distances_max, &stopped);
+        vecstore_index::search(&links, &codes, &code_query, beam, accept, budget, scratch)
             .map_err(|damaged| self.segment.damaged(&damaged))
     }
 
@@ -407,7 +411,7 @@ fn scan_vectors(
     ahead.by_ref().take(AHEAD).for_each(|row| vectors.prefetch(row));
     let mut nearest = Nearest::new(keep);
     let mut distances = 0;
-    for row in rows {
+    for row in query.stop.rows(rows) {
         if let Some(next) = ahead.next() {
             vectors.prefetch(next);
         }

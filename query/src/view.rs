@@ -7,7 +7,7 @@ use vecstore_index::{
 };
 use vecstore_segments::SegmentError;
 
-use crate::Filter;
+use crate::{Filter, Stop};
 
 /// Which part of a collection a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub struct PreparedQuery<'a> {
     pub vector: &'a [f32],
     /// For full vectors.
     pub exact: ExactQuery,
+    /// Asked while views are searched.
+    pub stop: &'a Stop<'a>,
 }
 
 /// The rows of one namespace in one part of a collection, at one moment.
@@ -107,6 +109,9 @@ pub struct PreparedQuery<'a> {
 /// codes, it means that a derived structure is damaged, and the full vectors are scanned instead;
 /// from `scan_exact` it means that some row's vector is, and the rows are then asked for one by
 /// one with `distance`. Any other error ends the query.
+///
+/// Long work asks the query's [`Stop`] now and then; once that says yes, a method returns at once with
+/// any part of its answer, and whoever called it asks too before believing it.
 pub trait SegmentView: Sync {
     /// Numbers for the planner.
     fn stats(&self) -> ViewStats;
@@ -115,7 +120,7 @@ pub trait SegmentView: Sync {
     /// The live rows.
     fn live(&self) -> RoaringBitmap;
     /// The live rows that match. Damage is told in the answer, as far as rows can be read at all.
-    fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError>;
+    fn matching(&self, filter: &Filter, stop: &Stop<'_>) -> Result<Matching, SegmentError>;
     /// The `keep` nearest of `rows` (`None`: of all live rows) by code distance, or by exact
     /// distance where there are no codes.
     fn scan(

@@ -14,8 +14,8 @@ use support::{
 use vecstore_index::Metric;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_query::{
-    Answer, Comparison, Costs, Effort, Filter, Request, SealedView, SegmentView, Strategy, Value,
-    run,
+    Answer, Comparison, Costs, Effort, Filter, Request, SealedView, SegmentView, Stop, Strategy,
+    Value, run,
 };
 use vecstore_segments::{
     IndexKind, IndexOption, MemVfs, Metadata, NamespaceRows, Segment, WriteOptions,
@@ -415,7 +415,10 @@ fn a_view_shows_its_namespace_and_nothing_else() {
             Filter::Not(Box::new(Filter::Exists(path("nowhere")))),
         ];
         for filter in &filters {
-            let (fast, slow) = (view.matching(filter).unwrap(), naive.matching(filter).unwrap());
+            let (fast, slow) = (
+                view.matching(filter, &Stop::never()).unwrap(),
+                naive.matching(filter, &Stop::never()).unwrap(),
+            );
             assert_eq!(fast.rows, slow.rows, "{name:?}: {filter}");
             assert!(fast.degraded.is_empty());
             for k in [1, 20] {
@@ -455,8 +458,8 @@ fn a_field_beyond_the_limits_is_read_row_by_row() {
     for (filter, read) in
         [(ends_in_7.clone(), 550), (Filter::And(vec![odd, ends_in_7]), 275), (less("odd", 3), 0)]
     {
-        let found = view.matching(&filter).unwrap();
-        assert_eq!(found.rows, naive.matching(&filter).unwrap().rows, "{filter}");
+        let found = view.matching(&filter, &Stop::never()).unwrap();
+        assert_eq!(found.rows, naive.matching(&filter, &Stop::never()).unwrap().rows, "{filter}");
         assert_eq!(found.rows_read, read, "{filter}");
     }
 }
@@ -589,15 +592,15 @@ fn damaged_metadata_matters_only_where_it_has_to_be_read() {
     naive.deleted = deleted.iter().collect();
 
     let indexed = less("n", 2_900);
-    let found = view.matching(&indexed).unwrap();
-    assert_eq!(found.rows, naive.matching(&indexed).unwrap().rows);
+    let found = view.matching(&indexed, &Stop::never()).unwrap();
+    assert_eq!(found.rows, naive.matching(&indexed, &Stop::never()).unwrap().rows);
     assert!(found.unreadable.rows.is_empty() && found.rows_read == 0);
 
     let read = Filter::Like(path("name"), "%77%".to_owned());
-    let found = view.matching(&read).unwrap();
+    let found = view.matching(&read, &Stop::never()).unwrap();
     let damaged: RoaringBitmap = damaged.iter().copied().collect::<RoaringBitmap>() - &*deleted;
     assert_eq!(found.unreadable.rows, damaged);
-    assert_eq!(found.rows, naive.matching(&read).unwrap().rows - damaged);
+    assert_eq!(found.rows, naive.matching(&read, &Stop::never()).unwrap().rows - damaged);
     assert!(found.unreadable.first_error.unwrap().contains("metadata"));
 
     let request = Request { filter: Some(&read), ..request(&naive.vectors[9], 5, Effort::Auto) };

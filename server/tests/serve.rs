@@ -8,6 +8,7 @@ mod serve {
     pub mod http;
     pub mod process;
 
+    mod covered;
     mod example;
     mod interface;
     mod life;

@@ -32,6 +32,7 @@ NAMES = {
     "Database::optimize": "Database.optimize",
     "Database::optimize_with": "Database.optimize(progress)",
     "Database::stats": "Database.stats",
+    "Database::commit_times": "- the server's metrics tell it",
     "Database::create_snapshot": "Database.create_snapshot",
     "Database::list_snapshots": "Database.list_snapshots",
     "Database::restore_snapshot": "Database.restore_snapshot",
@@ -73,6 +74,7 @@ NAMES = {
     "Collection::optimize": "Collection.optimize",
     "Collection::optimize_with": "Collection.optimize(progress)",
     "Collection::stats": "Collection.stats",
+    "CollectionStats::merge_debt_bytes": "- the server's metrics tell it",
     "CollectionOptions::new": "Database.create_collection",
     "CollectionOptions::m": "Database.create_collection(m)",
     "CollectionOptions::ef_construction": "Database.create_collection(ef_construction)",
@@ -136,6 +138,7 @@ NAMES = {
 PUBLIC = {
     "AlternativeRun": "Comparison", "Collection": "Collection",
     "CollectionOptions": "Database.create_collection", "CollectionStats": "Collection.stats",
+    "CommitTimes": "- the server's metrics tell it",
     "ComparedSegment": "Comparison", "Database": "Database", "Durability": "open(durability)",
     "Error": "Error", "ErrorKind": "Error", "ExecutedPlan": "Plan", "Facet": "Collection.facet",
     "FacetCount": "Collection.facet", "FacetCounts": "Collection.facet",

@@ -7,6 +7,7 @@
 mod admit;
 mod change;
 mod queue;
+mod times;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use vecstore_segments::RecordId;
 pub(crate) use admit::{admit, check_volume};
 pub(crate) use change::seal;
 pub(crate) use queue::{Queue, commit};
+pub use times::CommitTimes;
 
 use crate::record::CheckedRecord;
 use crate::state::CollectionState;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::change::Change;
+use super::times::Times;
 use super::{Done, Operation, Write};
 use crate::kv::Batch;
 use crate::options::Durability;
@@ -18,6 +20,7 @@ use crate::{Error, Result, catalogue};
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
+    pub(crate) times: Times,
 }
 
 #[derive(Debug, Default)]
@@ -135,6 +138,7 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
         let message = error.to_string();
         return writes.iter().map(|_| Err(Error::new(error.kind(), message.clone()))).collect();
     }
+    let started = Instant::now();
     let before = commit.seq;
     // Under the commit lock: what is in a version has a smaller id.
     let next_segment = state.next_segment.load(Ordering::Acquire);
@@ -174,6 +178,7 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
     for (_, change) in changes {
         sealed |= change.publish(commit.seq, state.options.memtable_bytes_max);
     }
+    state.queue.times.note(started.elapsed());
     drop(commit);
     if sealed {
         state.background.request();

@@ -1,10 +1,10 @@
 //! The memtable as the planner and executor see it.
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Accept, Beam, Candidate, Found, LiveReader, Metric, Scratch};
+use vecstore_index::{Accept, Beam, Budget, Candidate, Found, LiveReader, Metric, Scratch};
 use vecstore_query::{
-    FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, ValueCounts,
-    ViewKind, ViewStats, compile,
+    FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, Stop,
+    ValueCounts, ViewKind, ViewStats, compile,
 };
 use vecstore_segments::{FieldPath, SegmentError};
 
@@ -145,7 +145,7 @@ impl<'a> HotView<'a> {
         let mut ahead = rows.clone();
         ahead.by_ref().take(AHEAD).for_each(|row| self.prefetch(row));
         let mut candidates: Vec<Candidate> = Vec::new();
-        for row in rows {
+        for row in query.stop.rows(rows) {
             if let Some(next) = ahead.next() {
                 self.prefetch(next);
             }
@@ -198,7 +198,7 @@ impl SegmentView for HotView<'_> {
         live
     }
 
-    fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError> {
+    fn matching(&self, filter: &Filter, stop: &Stop<'_>) -> Result<Matching, SegmentError> {
         if self.rows.fields.want(self.len) {
             self.ask();
         }
@@ -222,7 +222,7 @@ impl SegmentView for HotView<'_> {
             }
         }
         found.rows_read = unsure.len();
-        for row in &unsure {
+        for row in stop.rows(unsure.iter()) {
             match self.hot(row).metadata() {
                 Ok(metadata) if filter.matches(&metadata) => drop(found.rows.insert(row)),
                 Ok(_) => {}
@@ -248,8 +248,8 @@ impl SegmentView for HotView<'_> {
         let coded = 0..self.linked_rows();
         let tail = coded.end..self.len;
         let scanned = match rows {
-            Some(rows) => codes.scan(linked.codes(), rows.range(coded), keep),
-            None => codes.scan(linked.codes(), self.live_rows(coded), keep),
+            Some(rows) => codes.scan(linked.codes(), query.stop.rows(rows.range(coded)), keep),
+            None => codes.scan(linked.codes(), query.stop.rows(self.live_rows(coded)), keep),
         };
         let mut candidates = scanned.map_err(|damaged| in_memory(&damaged))?;
         let (near, _) = match rows {
@@ -284,8 +284,10 @@ impl SegmentView for HotView<'_> {
         };
         let needs_test = !(all_live && matches!(accept, Accept::All));
         let test = needs_test.then_some(&is_accepted as &dyn Fn(u32) -> bool);
+        let stopped = || query.stop.asked();
+        let budget = Budget::asking(distances_max, &stopped);
         let mut found = linked
-            .search(&codes, beam, test, distances_max, scratch)
+            .search(&codes, beam, test, budget, scratch)
             .map_err(|damaged| in_memory(&damaged))?;
         if !found.over_budget {
             // Of the tail only the nearest can be among the answers; how many that is the beam says.
@@ -373,7 +375,8 @@ mod tests {
         let (asks, _asked) = Asks::new();
         let vector = [3.0; DIM];
         let exact = ExactQuery::new(Metric::Euclidean, &vector);
-        let query = PreparedQuery { vector: &vector, exact };
+        let stop = Stop::never();
+        let query = PreparedQuery { vector: &vector, exact, stop: &stop };
         for seq in [1u64, 999, 1_500, 3_000, 4_100, 4_199, 4_200, 9_999] {
             let view = HotView::new(&part, "", seq, &options, &asks).expect("it has rows");
             let removed =

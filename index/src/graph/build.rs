@@ -8,13 +8,14 @@
 
 use std::ops::ControlFlow;
 
+use super::budget::Cost;
 use super::connect::connect;
 use super::layers::Layer;
 use super::order::Order;
 use super::prune::prune;
 use super::reverse::{Edge, add_sources};
 use super::scratch::Scratches;
-use super::walk::{Cost, Walk};
+use super::walk::Walk;
 use super::{Beam, GRAPH_ROWS_MAX, NO_LINK, UpperLayers, linked};
 use crate::codes::Measure;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};

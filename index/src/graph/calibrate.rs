@@ -71,7 +71,7 @@ pub fn calibrate<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>>(
     workers: &dyn Workers,
 ) -> Result<Calibration, Damaged> {
     let search = |row: u32, query: &CodeQuery, beam: Beam, scratch: &mut Scratch| {
-        search_hiding(Some(row), graph, codes, query, beam, Accept::All, usize::MAX, scratch)
+        search_hiding(Some(row), graph, codes, query, beam, Accept::All, usize::MAX.into(), scratch)
     };
     calibrate_with(codes.rows(), &EF_LADDER, quantizer, vectors, probes, workers, search)
 }

@@ -4,9 +4,10 @@
 //! vectors are equal). Such rows are linked in here, each from the nearest reached row that has
 //! room, without cutting off any other.
 
+use super::budget::Cost;
 use super::order::hash;
 use super::scratch::Scratch;
-use super::walk::{Cost, Walk};
+use super::walk::Walk;
 use super::{Beam, NO_LINK, linked};
 use crate::codes::Measure;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};

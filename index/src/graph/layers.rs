@@ -1,8 +1,8 @@
 //! The layers above the base, which bring a search near its target in a few hops.
 
 use super::NO_LINK;
+use super::budget::Cost;
 use super::order::LAYERS_MAX;
-use super::walk::Cost;
 use crate::codes::Measure;
 use crate::kernels::Kernel;
 use crate::{Damaged, FormatError, Rows};
@@ -54,7 +54,7 @@ impl UpperLayers {
         codes: &C,
         measure: Measure,
         query: &[u8],
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
     ) -> Result<Option<u32>, Damaged> {
         if !cost.spend(1) {
             return Ok(None);

@@ -3,6 +3,7 @@
 //! Start reading at [`search`] and [`build`]; both stand on `walk`, the best-first walk over codes.
 
 mod beam;
+mod budget;
 mod build;
 mod calibrate;
 mod calibration;
@@ -21,6 +22,7 @@ mod visited;
 mod walk;
 
 pub use beam::{Beam, Gamma};
+pub use budget::Budget;
 pub use build::{BuildError, GraphBuf, GraphOptions, build, build_with};
 pub use calibrate::{Probe, calibrate};
 pub use calibration::{Calibration, MeasuredEffort};

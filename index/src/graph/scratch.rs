@@ -15,6 +15,8 @@ use crate::clusters::LeafScratch;
 pub struct Scratch {
     pub(super) visited: Visited,
     pub(super) pool: Pool,
+    /// The links of the row of this hop, where they have to be copied.
+    pub(super) links: Vec<u32>,
     /// Rows seen for the first time in this hop.
     pub(super) fresh: Vec<u32>,
     /// Of those the pool entries that were near enough when the hop began.

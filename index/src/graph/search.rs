@@ -1,6 +1,7 @@
 //! Searching a graph.
 
-use super::walk::{Cost, Walk};
+use super::budget::{Budget, Cost};
+use super::walk::{Links, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Candidate, CodeQuery, Damaged, Rows};
@@ -32,7 +33,7 @@ pub struct Found {
     pub distances: usize,
     /// Rows whose links were read.
     pub hops: usize,
-    /// The search stopped because it would have computed more than `distances_max` distances.
+    /// The search stopped because it would have cost more than its budget.
     pub over_budget: bool,
 }
 
@@ -40,21 +41,21 @@ pub struct Found {
 ///
 /// With `Accept::Only` every row is walked through but only members are collected; the walk ends
 /// when no row is left that the beam would keep if it were a member, or when the next hop would
-/// exceed `distances_max`. What was found until then is returned.
+/// exceed the `budget`. What was found until then is returned.
 ///
 /// The result does not depend on the instruction set: distances are exact integers, ties go by
 /// row. With an `ef` of at least the number of rows every row is found. A
 /// `gamma` is for distances: with an inner product, where there is no zero, it means nothing.
-pub fn search<C: Rows<u8>, L: Rows<u32>>(
+pub fn search<'a, C: Rows<u8>, L: Rows<u32>>(
     graph: &Graph<'_, L>,
     codes: &C,
     query: &CodeQuery,
     beam: Beam,
     accept: Accept<'_>,
-    distances_max: usize,
+    budget: impl Into<Budget<'a>>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
-    search_hiding(None, graph, codes, query, beam, accept, distances_max, scratch)
+    search_hiding(None, graph, codes, query, beam, accept, budget.into(), scratch)
 }
 
 /// [`search`] as if the row `hidden` had never been linked to (its links are not used either),
@@ -67,57 +68,89 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     query: &CodeQuery,
     beam: Beam,
     accept: Accept<'_>,
-    distances_max: usize,
+    budget: Budget<'_>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
     let rows = graph.links.rows().min(codes.rows()).min(GRAPH_ROWS_MAX);
-    let nothing_accepted = matches!(accept, Accept::Only(set) if set.is_empty());
-    if rows == 0 || beam.ef == 0 || nothing_accepted {
-        return Ok(Found::default());
+    let walk = Walk {
+        codes,
+        links: graph.links,
+        measure: query.measure(),
+        query: query.code(),
+        rows,
+        hidden,
+    };
+    let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
+    match accept {
+        Accept::All => from.search(query, beam, ALL, budget, scratch),
+        Accept::Only(set) if set.is_empty() => Ok(Found::default()),
+        Accept::Only(set) => {
+            let accept = |row| set.contains(row);
+            from.search(query, beam, Some(accept), budget, scratch)
+        }
     }
-    if graph.upper.entry >= rows {
-        return Err(Damaged { array: "links", row: graph.upper.entry });
-    }
-    let cost = KernelChoice::detected().run(Search {
-        walk: Walk {
-            codes,
-            links: graph.links,
-            measure: query.measure(),
-            query: query.code(),
-            rows,
-            hidden: hidden.filter(|&row| row < rows && row != graph.upper.entry),
-        },
-        upper: graph.upper,
-        beam,
-        accept,
-        distances_max,
-        scratch,
-    })?;
-    let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
-    Ok(Found {
-        candidates: scratch.pool.iter().map(candidate).collect(),
-        distances: cost.distances,
-        hops: cost.hops,
-        over_budget: cost.over_budget,
-    })
 }
 
-struct Search<'a, C, L> {
-    walk: Walk<'a, C, L>,
-    upper: &'a UpperLayers,
+/// Every row is accepted.
+pub(super) const ALL: Option<fn(u32) -> bool> = None;
+
+/// A walk that begins in the layers above.
+pub(super) struct Descent<'a, C, L> {
+    /// Its hidden row may be the root, or wild: then it hides nothing.
+    pub(super) walk: Walk<'a, C, L>,
+    pub(super) upper: &'a UpperLayers,
+    /// The row from which every other can be reached.
+    pub(super) root: u32,
+}
+
+impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
+    /// What `beam` keeps of the rows that `accept` accepts, or of all.
+    pub(super) fn search(
+        mut self,
+        query: &CodeQuery,
+        beam: Beam,
+        accept: Option<impl Fn(u32) -> bool>,
+        budget: Budget<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Found, Damaged> {
+        let rows = self.walk.rows;
+        if rows == 0 || beam.ef == 0 {
+            return Ok(Found::default());
+        }
+        for start in [self.root, self.upper.entry] {
+            if start >= rows {
+                return Err(Damaged { array: "links", row: start });
+            }
+        }
+        self.walk.hidden = self.walk.hidden.filter(|&row| row < rows && row != self.root);
+        let search = Search { from: self, beam, accept, budget, scratch };
+        let cost = KernelChoice::detected().run(search)?;
+        let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
+        Ok(Found {
+            candidates: scratch.pool.iter().map(candidate).collect(),
+            distances: cost.distances,
+            hops: cost.hops,
+            over_budget: cost.over_budget,
+        })
+    }
+}
+
+struct Search<'a, 'b, C, L, A> {
+    from: Descent<'a, C, L>,
     beam: Beam,
-    accept: Accept<'a>,
-    distances_max: usize,
+    accept: Option<A>,
+    budget: Budget<'b>,
     scratch: &'a mut Scratch,
 }
 
-impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
-    type Output = Result<Cost, Damaged>;
+impl<'b, C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b, C, L, A> {
+    type Output = Result<Cost<'b>, Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { walk, upper, beam, accept, distances_max, scratch } = self;
-        let mut cost = Cost::up_to(distances_max);
+        let Search { from, beam, accept, budget, scratch } = self;
+        let Descent { walk, upper, root } = from;
+        let mut cost = Cost::within(budget);
         scratch.pool.start(beam);
         let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
         let Some(down) = down.filter(|_| !cost.over_budget) else {
@@ -126,12 +159,12 @@ impl<C: Rows<u8>, L: Rows<u32>> WithKernel for Search<'_, C, L> {
         if down >= walk.rows {
             return Err(Damaged { array: "links", row: down });
         }
-        // The entry too, because it is from there that every row can be reached.
-        let seeds = [down, upper.entry];
+        // The root too, because it is from there that every row can be reached.
+        let seeds = [down, root];
         match accept {
-            Accept::All => walk.nearest(kernel, &seeds, beam, &mut cost, scratch)?,
-            Accept::Only(set) => {
-                walk.nearest_accepted(kernel, &seeds, beam, set, &mut cost, scratch)?;
+            None => walk.nearest(kernel, &seeds, beam, &mut cost, scratch)?,
+            Some(accept) => {
+                walk.nearest_accepted(kernel, &seeds, beam, accept, &mut cost, scratch)?;
             }
         }
         Ok(cost)

@@ -8,15 +8,48 @@
 
 use std::cmp::Reverse;
 
+use super::budget::Cost;
 use super::pool::{Pool, key_of, pack, row_of};
 use super::scratch::Scratch;
-use super::{Beam, NO_LINK, RowSet};
+use super::{Beam, NO_LINK};
 use crate::codes::Measure;
 use crate::kernels::Kernel;
 use crate::{Damaged, Rows};
 
 /// Codes asked for ahead of the one that is compared.
 const AHEAD: usize = 16;
+
+/// Where a walk reads which rows a row links to.
+pub(super) trait Links: Sync {
+    /// The links of `row`, each below `rows`; in `buffer` where they can't be lent.
+    fn links<'a>(
+        &'a self,
+        row: u32,
+        rows: u32,
+        buffer: &'a mut Vec<u32>,
+    ) -> Result<&'a [u32], Damaged>;
+    /// Asks the processor to load the links of a row.
+    fn prefetch(&self, row: u32);
+}
+
+impl<L: Rows<u32>> Links for L {
+    #[inline(always)]
+    fn links<'a>(&'a self, row: u32, rows: u32, _: &'a mut Vec<u32>) -> Result<&'a [u32], Damaged> {
+        let links = self.row(row)?;
+        // The padding is at the end; were some of it among the links, it would be wild.
+        let links = &links[..links.partition_point(|&link| link != NO_LINK)];
+        // A wild link must not be followed, nor marked: the visited set ends at `rows`.
+        if links.iter().fold(0, |largest, &link| largest.max(link)) >= rows {
+            return Err(Damaged { array: "links", row });
+        }
+        Ok(links)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        Rows::prefetch(self, row);
+    }
+}
 
 /// A layer and what is looked for in it.
 #[derive(Debug)]
@@ -31,37 +64,7 @@ pub(super) struct Walk<'a, C, L> {
     pub(super) hidden: Option<u32>,
 }
 
-/// What a walk has cost, and what it may cost.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cost {
-    pub(super) distances: usize,
-    pub(super) hops: usize,
-    pub(super) distances_max: usize,
-    pub(super) over_budget: bool,
-}
-
-impl Cost {
-    pub(super) fn up_to(distances_max: usize) -> Self {
-        Cost { distances: 0, hops: 0, distances_max, over_budget: false }
-    }
-
-    pub(super) fn unbounded() -> Self {
-        Cost::up_to(usize::MAX)
-    }
-
-    /// Whether `distances` more may be computed; if so they are counted.
-    #[inline(always)]
-    pub(super) fn spend(&mut self, distances: usize) -> bool {
-        if self.distances_max - self.distances < distances {
-            self.over_budget = true;
-            return false;
-        }
-        self.distances += distances;
-        true
-    }
-}
-
-impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
+impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
     /// What `beam` keeps of the rows that can be reached from `seeds`, left in the pool.
     ///
     /// `seeds` and `hidden` must be less than `rows`. The visited set is empty before and after.
@@ -71,7 +74,7 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         kernel: K,
         seeds: &[u32],
         beam: Beam,
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
@@ -87,7 +90,7 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         &self,
         kernel: K,
         seeds: &[u32],
-        cost: &mut Cost,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         self.begin(seeds, scratch);
@@ -108,9 +111,9 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         }
     }
 
-    /// What `beam` keeps of the members of `accepted` on a walk through all rows, left in the pool.
+    /// What `beam` keeps of the rows that `accept` accepts on a walk through all, left in the pool.
     ///
-    /// The walk ends when no row that is still to be expanded would be kept if it were a member.
+    /// The walk ends when no row that is still to be expanded would be kept if it were accepted.
     /// `seeds` and `hidden` must be less than `rows`. The visited set is empty before and
     /// after.
     #[inline(always)]
@@ -119,15 +122,15 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         kernel: K,
         seeds: &[u32],
         beam: Beam,
-        accepted: &RowSet,
-        cost: &mut Cost,
+        accept: impl Fn(u32) -> bool,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
         scratch.visited.reserve(self.rows);
         scratch.pool.start(beam);
         scratch.frontier.clear();
-        let result = self.nearest_accepted_marking(kernel, seeds, accepted, cost, scratch);
+        let result = self.nearest_accepted_marking(kernel, seeds, accept, cost, scratch);
         scratch.visited.clear();
         result
     }
@@ -137,8 +140,8 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         &self,
         kernel: K,
         seeds: &[u32],
-        accepted: &RowSet,
-        cost: &mut Cost,
+        accept: impl Fn(u32) -> bool,
+        cost: &mut Cost<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
         self.begin(seeds, scratch);
@@ -152,7 +155,7 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
                 // What would not be kept now is never expanded, as the bound only falls.
                 if entry < pool.bound() {
                     frontier.push(Reverse(entry));
-                    if accepted.contains(row_of(entry)) {
+                    if accept(row_of(entry)) {
                         pool.insert(entry);
                     }
                 }
@@ -189,15 +192,8 @@ impl<C: Rows<u8>, L: Rows<u32>> Walk<'_, C, L> {
         scratch: &mut Scratch,
         next: impl Fn(&Pool) -> Option<u32>,
     ) -> Result<(), Damaged> {
-        let Scratch { visited, pool, fresh, .. } = scratch;
-        let links = self.links.row(row)?;
-        // The padding is at the end; were some of it among the links, it would be wild.
-        let links = &links[..links.partition_point(|&link| link != NO_LINK)];
-        // A wild link must not be followed, nor marked: the visited set ends at `rows`.
-        if links.iter().fold(0, |largest, &link| largest.max(link)) >= self.rows {
-            return Err(Damaged { array: "links", row });
-        }
-        visited.insert_all(links, fresh);
+        let Scratch { visited, pool, fresh, links, .. } = scratch;
+        visited.insert_all(self.links.links(row, self.rows, links)?, fresh);
         if let Some(next) = next(pool) {
             self.links.prefetch(next);
         }

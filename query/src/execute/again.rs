@@ -44,6 +44,7 @@ impl Again<'_> {
         let keep = search::bounded(keep, self.bound.matching);
         match self.view.scan(self.query, self.bound.rows.as_ref(), keep) {
             Ok(found) => {
+                self.query.stop.go_on()?;
                 searched.distances += found.distances as u64;
                 if let Some(rescanned) = self.rerank(&found, error, farthest, searched)? {
                     let reranked = rescanned.reranked;
@@ -73,6 +74,7 @@ impl Again<'_> {
         let mut nearest = Nearest::new(self.wanted);
         let mut reranked = 0;
         for (at, candidate) in candidates.iter().enumerate() {
+            self.query.stop.go_on_at(at)?;
             let last = nearest.farthest().map_or(farthest, |last| last.min(farthest));
             if candidate.distance - error >= last {
                 return Ok(Some(Rescanned { nearest: nearest.into_sorted(), reranked }));

@@ -4,7 +4,7 @@ use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::SegmentError;
 
 use crate::stopwatch::Stopwatch;
-use crate::{Filter, Matching, SegmentView, Unreadable, ViewStats};
+use crate::{Filter, Matching, SegmentView, Stop, Unreadable, ViewStats};
 
 pub(super) struct Bound {
     /// Rows of the view, dead ones included.
@@ -25,13 +25,15 @@ impl Bound {
         view: &dyn SegmentView,
         stats: &ViewStats,
         filter: Option<&Filter>,
+        stop: &Stop<'_>,
     ) -> Result<Self, SegmentError> {
         let live = u64::from(stats.live);
         let watch = filter.map(|_| Stopwatch::start());
         let found = match filter {
-            Some(filter) if live > 0 => view.matching(filter)?,
+            Some(filter) if live > 0 => view.matching(filter, stop)?,
             _ => Matching::default(),
         };
+        stop.go_on()?;
         // A filter that every row passes is no filter, and no bitmap has to be carried along.
         let all = filter.is_none() || found.rows.len() == live;
         Ok(Bound {

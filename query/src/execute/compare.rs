@@ -5,7 +5,9 @@ use vecstore_segments::SegmentError;
 
 use super::{bind_and_plan, search};
 use crate::stopwatch::Stopwatch;
-use crate::{Costs, Plan, PreparedQuery, Request, SegmentPlan, SegmentView, Strategy, ViewKind};
+use crate::{
+    Costs, Plan, PreparedQuery, Request, SegmentPlan, SegmentView, Stop, Strategy, ViewKind,
+};
 
 /// What one strategy took on one view.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,9 +116,9 @@ pub fn compare(
     costs: &Costs,
 ) -> Result<Vec<ComparedSegment>, SegmentError> {
     let metric = views.first().map_or(Metric::Cosine, |view| view.metric());
-    let query =
-        PreparedQuery { vector: request.vector, exact: ExactQuery::new(metric, request.vector) };
-    let (_, bound, plan) = bind_and_plan(request, views, costs, &|| Ok(()))?;
+    let (exact, stop) = (ExactQuery::new(metric, request.vector), Stop::never());
+    let query = PreparedQuery { vector: request.vector, exact, stop: &stop };
+    let (_, bound, plan) = bind_and_plan(request, views, costs, &stop)?;
 
     let mut compared = Vec::with_capacity(views.len());
     for &(index, ref segment) in &plan.segments {

@@ -69,6 +69,7 @@ pub(super) fn merge(
         .collect();
     let mut reranked = 0u64;
     for (i, &(place, ref hit)) in approximate.iter().enumerate() {
+        query.stop.go_on_at(i)?;
         // Rows that can't be read make room for the next ones.
         let enough = reranked >= plan.rerank as u64 && hits.len() >= wanted;
         if enough || nearest.farthest().is_some_and(|last| codes[place].is_beyond(hit, last)) {

@@ -12,7 +12,7 @@ use vecstore_segments::SegmentError;
 use crate::stopwatch::Stopwatch;
 use crate::{
     Costs, ExecutedPlan, ExecutedSegment, Plan, PreparedQuery, Request, SegmentPlan, SegmentView,
-    ViewStats, plan,
+    Stop, ViewStats, plan,
 };
 use bind::Bound;
 pub use compare::{AlternativeRun, ComparedSegment, compare};
@@ -54,27 +54,26 @@ pub fn run(
     run_until(request, views, costs, &|| false)
 }
 
-/// As [`run`], and asks `stop` before each view is filtered or searched: once it says true, the
-/// answer is [`SegmentError::Cancelled`].
+/// As [`run`], and asks `stop` before and while views are filtered and searched: once it says true,
+/// the answer is [`SegmentError::Cancelled`].
 pub fn run_until(
     request: &Request<'_>,
     views: &[&dyn SegmentView],
     costs: &Costs,
     stop: &dyn Fn() -> bool,
 ) -> Result<Answer, SegmentError> {
-    let go_on = || if stop() { Err(SegmentError::Cancelled) } else { Ok(()) };
+    let stop = Stop::new(stop);
     let started = Stopwatch::start();
     let metric = views.first().map_or(Metric::Cosine, |view| view.metric());
-    let query =
-        PreparedQuery { vector: request.vector, exact: ExactQuery::new(metric, request.vector) };
+    let exact = ExactQuery::new(metric, request.vector);
+    let query = PreparedQuery { vector: request.vector, exact, stop: &stop };
 
-    let (stats, bound, plan) = bind_and_plan(request, views, costs, &go_on)?;
+    let (stats, bound, plan) = bind_and_plan(request, views, costs, &stop)?;
 
     let mut watch = Stopwatch::start();
     let mut searched: Vec<Searched> = Vec::with_capacity(views.len());
     let mut search_us: Vec<f64> = Vec::with_capacity(views.len());
     for &(index, ref segment) in &plan.segments {
-        go_on()?;
         let (view, bound) = (views[index], &bound[index]);
         searched.push(search::search_view(view, bound, segment, &plan, &query)?);
         search_us.push(watch.lap_us());
@@ -118,11 +117,11 @@ fn bind_and_plan(
     request: &Request<'_>,
     views: &[&dyn SegmentView],
     costs: &Costs,
-    go_on: &dyn Fn() -> Result<(), SegmentError>,
+    stop: &Stop<'_>,
 ) -> Result<(Vec<ViewStats>, Vec<Bound>, Plan), SegmentError> {
     let stats: Vec<ViewStats> = views.iter().map(|view| view.stats()).collect();
     let bound: Vec<Bound> = (views.iter().zip(&stats))
-        .map(|(&view, stats)| go_on().and_then(|()| Bound::new(view, stats, request.filter)))
+        .map(|(&view, stats)| Bound::new(view, stats, request.filter, stop))
         .collect::<Result<_, _>>()?;
     let matching: Vec<u64> = bound.iter().map(|bound| bound.matching).collect();
     let plan = plan(request, &stats, &matching, costs);

@@ -89,7 +89,7 @@ pub(super) fn full_scan(
 ) -> Result<Found, SegmentError> {
     match view.scan_exact(query, bound.rows.as_ref(), keep) {
         Err(SegmentError::Corrupt { .. }) => {}
-        found => return found,
+        found => return query.stop.go_on().and(found),
     }
     let live;
     let rows = match &bound.rows {
@@ -100,13 +100,14 @@ pub(super) fn full_scan(
         }
     };
     let mut nearest = Nearest::new(keep);
-    for row in rows {
+    for row in query.stop.rows(rows.iter()) {
         match view.distance(query, row) {
             Ok(distance) => nearest.push(Candidate { distance, row }),
             Err(error @ SegmentError::Corrupt { .. }) => unreadable.note(row, &error),
             Err(error) => return Err(error),
         }
     }
+    query.stop.go_on()?;
     let distances = bounded(usize::MAX, rows.len());
     Ok(Found { candidates: nearest.into_sorted(), distances, ..Found::default() })
 }
@@ -150,6 +151,7 @@ impl Search<'_> {
                 }
             }
         };
+        self.query.stop.go_on()?;
         self.searched.distances += found.distances as u64;
         if strategy.uses_index()
             && let Some(why) = self.gives_up(&found)

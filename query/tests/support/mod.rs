@@ -15,7 +15,7 @@ use vecstore_index::{
 };
 use vecstore_query::{
     Answer, ClusterStats, Comparison, Costs, Effort, Filter, Matching, PreparedQuery, Request,
-    SegmentView, Unreadable, Value, ViewKind, ViewStats, run,
+    SegmentView, Stop, Unreadable, Value, ViewKind, ViewStats, run,
 };
 use vecstore_segments::{FieldPath, Metadata, SegmentError};
 
@@ -261,7 +261,7 @@ impl SegmentView for NaiveView {
         self.live_rows().collect()
     }
 
-    fn matching(&self, filter: &Filter) -> Result<Matching, SegmentError> {
+    fn matching(&self, filter: &Filter, _stop: &Stop<'_>) -> Result<Matching, SegmentError> {
         let mut matching = Matching::default();
         for row in self.live_rows() {
             matching.rows_read += 1;

@@ -78,7 +78,8 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
         bytes_per_s: 0,
     };
     let slow_query = slow_query.map(Duration::from_millis);
-    let service = Service::new(db, limits, clients, namespaces, slow_query);
+    let service =
+        Service::new(db, limits, clients, namespaces, slow_query, settings.recall_sample_every);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("vecstore-async")

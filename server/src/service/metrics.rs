@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use vecstore::Stats;
+use vecstore::{CommitTimes, Stats};
 
 use super::call::Protocol;
 use super::limits::Reason;
 use super::operation::Operation;
 use super::pool::LaneStats;
+use super::recall::ObservedRecall;
 
 /// Upper bounds of the buckets of a latency, in microseconds.
 const BOUNDS_US: [u64; 14] = [
@@ -29,6 +30,15 @@ pub(crate) struct Metrics {
     latencies: Mutex<BTreeMap<Labels, Latency>>,
     in_flight: [AtomicU64; Protocol::ALL.len()],
     connections: AtomicU64,
+}
+
+/// What others have counted.
+pub(super) struct Told<'a> {
+    pub(super) lanes: &'a [(&'static str, LaneStats)],
+    pub(super) limited: &'a [(&'static str, [(Reason, u64); Reason::ALL.len()])],
+    pub(super) recall: ObservedRecall,
+    pub(super) commits: &'a CommitTimes,
+    pub(super) stats: &'a Stats,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -86,12 +96,8 @@ impl Metrics {
     }
 
     /// Everything as text.
-    pub(crate) fn text(
-        &self,
-        lanes: &[(&'static str, LaneStats)],
-        limited: &[(&'static str, [(Reason, u64); Reason::ALL.len()])],
-        stats: &Stats,
-    ) -> String {
+    pub(super) fn text(&self, told: &Told<'_>) -> String {
+        let Told { lanes, limited, recall, commits, stats } = *told;
         let mut out = String::new();
         let seconds = |us: u64| us as f64 / 1e6;
         family(&mut out, "vecstore_build_info", "gauge", "The version that runs.");
@@ -121,16 +127,8 @@ impl Metrics {
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for ((protocol, operation), latency) in latencies {
             let labels = [("protocol", protocol.name()), ("operation", operation.name())];
-            let bounds = BOUNDS_US.iter().map(|&us| seconds(us).to_string());
-            let all = bounds
-                .chain(["+Inf".to_owned()])
-                .zip(latency.buckets.iter().chain([&latency.count]));
-            for (bound, count) in all {
-                let le = [labels[0], labels[1], ("le", bound.as_str())];
-                line(&mut out, &format!("{name}_bucket"), &le, count);
-            }
-            line(&mut out, &format!("{name}_sum"), &labels, seconds(latency.sum_us));
-            line(&mut out, &format!("{name}_count"), &labels, latency.count);
+            let buckets = BOUNDS_US.iter().map(|&us| seconds(us)).zip(latency.buckets);
+            histogram(&mut out, name, &labels, buckets, latency.count, seconds(latency.sum_us));
         }
         family(&mut out, "vecstore_requests_in_flight", "gauge", "Requests being answered.");
         for protocol in Protocol::ALL {
@@ -172,6 +170,20 @@ impl Metrics {
             }
         }
 
+        let name = "vecstore_recall_sampled_queries_total";
+        family(&mut out, name, "counter", "Queries that were answered again exactly.");
+        line(&mut out, name, &[], recall.sampled);
+        let name = "vecstore_recall_hits_total";
+        family(&mut out, name, "counter", "Hits of exact answers, and whether they were found.");
+        line(&mut out, name, &[("found", "true")], recall.found);
+        line(&mut out, name, &[("found", "false")], recall.missed);
+
+        let name = "vecstore_commit_duration_seconds";
+        let help = "Groups of writes, from their first look at the records until they are visible.";
+        family(&mut out, name, "histogram", help);
+        let buckets = commits.within.iter().map(|(bound, count)| (bound.as_secs_f64(), *count));
+        histogram(&mut out, name, &[], buckets, commits.count, commits.total.as_secs_f64());
+
         let collections = &stats.collections;
         let segments = || collections.iter().flat_map(|collection| &collection.segments);
         let count = collections.len() as u64;
@@ -190,6 +202,9 @@ impl Metrics {
         let degraded = segments().filter(|s| !s.degraded.is_empty()).count() as u64;
         let name = "vecstore_segments_degraded";
         gauge(&mut out, name, "Segments with damaged parts that are not used.", degraded);
+        let debt = collections.iter().map(|c| c.merge_debt_bytes()).sum();
+        let name = "vecstore_merge_debt_bytes";
+        gauge(&mut out, name, "Bytes of segments that optimize would write anew.", debt);
         gauge(&mut out, "vecstore_commit_seq", "The newest commit.", stats.seq);
         gauge(&mut out, "vecstore_snapshots", "Snapshots.", stats.snapshots as u64);
         family(&mut out, "vecstore_bytes", "gauge", "Bytes held, by what they are for.");
@@ -206,6 +221,24 @@ impl Metrics {
 fn family(out: &mut String, name: &str, kind: &str, help: &str) {
     // Writing to a `String` does not fail.
     let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+/// The lines of a histogram: how many values are within each bound, and all.
+fn histogram(
+    out: &mut String,
+    name: &str,
+    labels: &[(&str, &str)],
+    buckets: impl Iterator<Item = (f64, u64)>,
+    count: u64,
+    sum: f64,
+) {
+    let all = buckets.map(|(bound, count)| (bound.to_string(), count));
+    for (bound, count) in all.chain([("+Inf".to_owned(), count)]) {
+        let le = [labels, &[("le", bound.as_str())]].concat();
+        line(out, &format!("{name}_bucket"), &le, count);
+    }
+    line(out, &format!("{name}_sum"), labels, sum);
+    line(out, &format!("{name}_count"), labels, count);
 }
 
 fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {

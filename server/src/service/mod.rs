@@ -10,6 +10,7 @@ pub(crate) mod model;
 mod operation;
 mod pool;
 mod problem;
+mod recall;
 mod records;
 mod rights;
 mod search;
@@ -18,15 +19,17 @@ mod tasks;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vecstore::{Collection, Database, Stats};
+use vecstore::{Collection, CommitTimes, Database, Stats};
 
 pub(crate) use call::{Call, Protocol, RequestId};
 pub(crate) use limits::{Allowance, Limiter, Permit};
 pub(crate) use metrics::Metrics;
+use metrics::Told;
 pub(crate) use operation::{Operation, Right};
 pub(crate) use pool::{INSPECT_SLOTS, PoolLimits};
 use pool::{LaneKind, Pool, Stop};
 pub(crate) use problem::{Kind, Problem, Result};
+use recall::Observed;
 use rights::Reach;
 pub(crate) use rights::Rights;
 use tasks::{Job, TaskList};
@@ -44,6 +47,7 @@ pub(crate) struct Service {
     namespaces: Arc<Limiter>,
     /// Queries that take longer are logged with their plan.
     slow_query: Option<Duration>,
+    recall: Arc<Observed>,
 }
 
 impl Service {
@@ -53,6 +57,7 @@ impl Service {
         clients: Allowance,
         namespaces: Allowance,
         slow_query: Option<Duration>,
+        recall_sample_every: u64,
     ) -> Self {
         Service {
             db,
@@ -62,6 +67,7 @@ impl Service {
             clients: Limiter::new("client", clients),
             namespaces: Limiter::new("namespace", namespaces),
             slow_query,
+            recall: Arc::new(Observed::one_of(recall_sample_every)),
         }
     }
 
@@ -115,12 +121,22 @@ impl Service {
 
     /// The metrics as text.
     pub(crate) async fn metrics_text(&self, call: &Call) -> Result<String> {
-        let stats: Stats = self.inspect(call, |db| Ok(db.whole()?.stats()?)).await?;
-        Ok(self.metrics.text(
-            &self.pool.stats(),
-            &[("client", self.clients.refused()), ("namespace", self.namespaces.refused())],
-            &stats,
-        ))
+        let (stats, commits): (Stats, CommitTimes) = self
+            .inspect(call, |db| {
+                let db = db.whole()?;
+                Ok((db.stats()?, db.commit_times()?))
+            })
+            .await?;
+        Ok(self.metrics.text(&Told {
+            lanes: &self.pool.stats(),
+            limited: &[
+                ("client", self.clients.refused()),
+                ("namespace", self.namespaces.refused()),
+            ],
+            recall: self.recall.read(),
+            commits: &commits,
+            stats: &stats,
+        }))
     }
 
     /// Starts to optimize a collection, or all.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use vecstore::{Collection, ErrorKind, Query as EngineQuery, limits};
 
 use super::model::{Query, QueryAnswer, QueryAnswers, QueryBatch, QueryGroups, SearchOptions};
+use super::recall::Sample;
 use super::records::shown;
 use super::{Call, Kind, LaneKind, Problem, Result, Service, target};
 use crate::grouped::{self, Groups};
@@ -20,7 +21,10 @@ impl Service {
         let options = request.options();
         let shown = shown(options.include.as_deref())?;
         let slow_query = self.slow_query;
-        self.read(call, move |db, stop| {
+        // What is exact anyway, or cut off by a score, has no recall to be observed.
+        let approximate = options.exact != Some(true) && options.score_threshold.is_none();
+        let sampled = approximate && self.recall.wants_next();
+        let answered = self.read(call, move |db, stop| {
             let docs = target(db, &collection, &options.namespace)?;
             let like = request.like.map(|id| id.0);
             let k = options.k.unwrap_or(DEFAULT_K);
@@ -40,20 +44,29 @@ impl Service {
             let (result, plan) = query.explain()?;
             log_if_slow(slow_query, started.elapsed(), &collection, &plan);
             let complete = result.complete;
+            let distances = || result.iter().map(|hit| hit.distance).collect();
+            let sample = sampled.then(|| (distances(), asked));
             let hits = result
                 .into_iter()
                 .filter(|hit| like.as_ref() != Some(&hit.id))
                 .take(k)
                 .map(|hit| ShownRecord::hit(hit, &shown))
                 .collect();
-            Ok(QueryAnswer {
+            let answer = QueryAnswer {
                 hits,
                 complete,
                 plan: request.explain.then(|| plan.to_json()),
                 plan_text: request.explain.then(|| plan.to_string()),
-            })
-        })
-        .await
+            };
+            let sample =
+                sample.map(|(distances, k)| Sample { collection, vector, options, k, distances });
+            Ok((answer, sample))
+        });
+        let (answer, sample) = answered.await?;
+        if let Some(sample) = sample {
+            self.observe(call, sample);
+        }
+        Ok(answer)
     }
 
     pub(crate) async fn query_groups(
@@ -136,7 +149,10 @@ impl Service {
 
 const DEFAULT_K: usize = 10;
 
-fn prepare<'a>(mut query: EngineQuery<'a>, options: &'a SearchOptions) -> EngineQuery<'a> {
+pub(super) fn prepare<'a>(
+    mut query: EngineQuery<'a>,
+    options: &'a SearchOptions,
+) -> EngineQuery<'a> {
     if let Some(filter) = &options.filter {
         query = query.filter(filter);
     }

@@ -133,6 +133,8 @@ settings! {
     memtable_bytes_max: usize = "33554432";
     /// Queries that take longer are logged with their plan; 0: none
     slow_query_ms: u64 = "0";
+    /// Of so many queries one is answered again exactly, in the background, to observe recall; 0: none
+    recall_sample_every: u64 = "0";
     /// `text` or `json`
     log_format: LogFormat = "text";
     /// `error`, `warn`, `info`, `debug` or `trace`

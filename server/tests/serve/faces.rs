@@ -480,6 +480,7 @@ fn plain_field(field: &str) -> String {
 
 pub struct Grpc {
     runtime: tokio::runtime::Runtime,
+    pub channel: Channel,
     pub client: VecStoreClient<Channel>,
 }
 
@@ -488,7 +489,7 @@ impl Grpc {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let endpoint = Endpoint::from_shared(format!("http://{to}")).unwrap();
         let channel = runtime.block_on(endpoint.connect()).expect("a connection");
-        Grpc { runtime, client: VecStoreClient::new(channel) }
+        Grpc { runtime, client: VecStoreClient::new(channel.clone()), channel }
     }
 
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {

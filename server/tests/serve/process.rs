@@ -56,8 +56,12 @@ impl Server {
         server
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        let sent = Command::new("kill").args([name, &self.pid().to_string()]).status();
         assert!(sent.expect("kill runs").success());
     }
 

@@ -482,6 +482,14 @@ fn keys_that_make_no_sense_are_named() {
     let entry = |rest: &str| format!("[[keys]]\nname = \"k\"\nrights = \"read-only\"\n{rest}");
     for (config, why) in [
         (entry(""), "give either `key` or `key_sha256`"),
+        (
+            entry("key = \"long-enough-to-be-one\"\nkey_sha256 = \"00\""),
+            "give either `key` or `key_sha256`",
+        ),
+        (
+            entry("key = \"long-enough-to-be-one\"\n").repeat(2),
+            "[[keys]] `k`: there are two keys of this name",
+        ),
         (entry("key_sha256 = \"00\""), "`key_sha256` is not 64 hexadecimal digits"),
         (entry("key = \"short\""), "[[keys]] `k`: the key is shorter than 16"),
         (entry("key = \"long-enough-to-be-one\"\ncollections = []"), "`collections` is empty"),
@@ -489,6 +497,10 @@ fn keys_that_make_no_sense_are_named() {
         ("[[keys]]\nname = \"k\"\nrights = \"all\"".to_owned(), "unknown variant `all`"),
         ("keys = 1".to_owned(), "write each key under `[[keys]]`"),
         ("[[keys]]\nname = \"a b\"\nkey = \"x\"\nrights = \"read-only\"".to_owned(), "not `a b`"),
+        (
+            format!("[[keys]]\nname = \"{}\"\nkey = \"x\"\nrights = \"read-only\"", "a".repeat(65)),
+            "a name has 1 to 64",
+        ),
     ] {
         let message = refused(&config);
         assert!(message.contains(why), "{config}: {message}");

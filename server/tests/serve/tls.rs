@@ -209,5 +209,8 @@ fn what_makes_no_sense_is_named() {
     std::fs::write(&files.key, pem("PRIVATE KEY", &other.key)).unwrap();
     let flags = ["--tls-cert", cert, "--tls-key", key];
     let output = command(&dir.path().join("db"), &flags).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains(&format!("{cert} with {key}")), "{message}");
+    assert!(!dir.path().join("db").exists(), "nothing was begun");
 }

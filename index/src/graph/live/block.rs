@@ -15,6 +15,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::NO_LINK;
+use super::super::walk::Links;
 use crate::{AppendOnly, Damaged, Quantizer, Rows};
 
 /// Rows of a block.
@@ -101,12 +102,6 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Asks the processor to load a row's links.
-    #[inline(always)]
-    pub(super) fn prefetch_links(&self, row: u32) {
-        crate::prefetch(self.slots(row));
-    }
-
     /// Adds a link at the end of a list; false if it is full. Only the linker may write.
     pub(super) fn append_link(&self, row: u32, link: u32) -> bool {
         // No other thread writes, so these loads need no order.
@@ -133,6 +128,25 @@ fn load_order<T>(slots: &[T]) -> impl Iterator<Item = &T> {
 /// Each slot and what is stored there.
 fn store_order<'a, T>(slots: &'a [T], list: &'a [u32]) -> impl Iterator<Item = (&'a T, u32)> {
     slots.iter().zip(list.iter().copied().chain(std::iter::repeat(NO_LINK)))
+}
+
+impl Links for Blocks<'_> {
+    #[inline(always)]
+    fn links<'a>(
+        &'a self,
+        row: u32,
+        rows: u32,
+        buffer: &'a mut Vec<u32>,
+    ) -> Result<&'a [u32], Damaged> {
+        debug_assert!(self.rows <= rows, "a walk is over all of them");
+        self.load_links(row, buffer);
+        Ok(buffer)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        crate::prefetch(self.slots(row));
+    }
 }
 
 impl Rows<u8> for Blocks<'_> {

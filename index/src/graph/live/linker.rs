@@ -8,17 +8,18 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::super::budget::Cost;
 use super::super::build::{SLACK_PART, build_upper};
 use super::super::calibrate::{Probe, calibrate_with};
 use super::super::order::{Order, hash};
 use super::super::prune::prune;
 use super::super::scratch::Scratch;
-use super::super::walk::Cost;
+use super::super::search::ALL;
+use super::super::walk::Walk;
 use super::super::{Beam, BuildError, GRAPH_ROWS_MAX, GraphOptions, NO_LINK};
 use super::block::{BLOCK_ROWS, Block, Blocks};
 use super::stage::Stage;
-use super::walk::LiveWalk;
-use super::{LiveGraph, ROOT, Search};
+use super::{LiveGraph, ROOT, descent};
 use crate::codes::Measure;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{AppendOnly, Damaged, Metric, OneThread, Quantizer, Rows};
@@ -131,12 +132,8 @@ impl Linker {
             &probes,
             &OneThread,
             |row, query, beam, scratch| {
-                Search { blocks: &blocks, upper: &upper, query, hidden: Some(row) }.run(
-                    beam,
-                    None,
-                    usize::MAX,
-                    scratch,
-                )
+                let from = descent(&blocks, &upper, query, Some(row));
+                from.search(query, beam, ALL, usize::MAX.into(), scratch)
             },
         )?;
         graph.stages.push(Stage::new(rows, upper, calibration));
@@ -213,7 +210,14 @@ impl Linker {
     ) -> Result<Vec<(u32, u32)>, Damaged> {
         let Linker { graph, options, scratch, .. } = self;
         let measure = Measure::of(graph.quantizer.metric());
-        let walk = LiveWalk { blocks, measure, query: blocks.row(row)? };
+        let walk = Walk {
+            codes: blocks,
+            links: blocks,
+            measure,
+            query: blocks.row(row)?,
+            rows: blocks.rows(),
+            hidden: None,
+        };
         let mut cost = Cost::unbounded();
         let newest = graph.stages.len().checked_sub(1).and_then(|at| graph.stages.get(at));
         let down = match newest {
@@ -221,14 +225,8 @@ impl Linker {
             None => None,
         };
         let seeds = [down.unwrap_or(ROOT), ROOT];
-        walk.nearest(
-            kernel,
-            &seeds,
-            None,
-            Beam::fixed(options.ef_construction),
-            &mut cost,
-            scratch,
-        )?;
+        let beam = Beam::fixed(options.ef_construction);
+        walk.nearest(kernel, &seeds, beam, &mut cost, scratch)?;
         Ok(scratch.pool.iter().collect())
     }
 

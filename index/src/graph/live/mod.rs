@@ -14,20 +14,18 @@
 mod block;
 mod linker;
 mod stage;
-mod walk;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use block::{Block, Blocks};
 pub use linker::Linker;
 use stage::Stage;
-use walk::LiveWalk;
 
-use super::search::Found;
-use super::walk::Cost;
+use super::budget::Budget;
+use super::search::{Descent, Found};
+use super::walk::Walk;
 use super::{Beam, Calibration, Scratch, UpperLayers};
-use crate::kernels::{Kernel, KernelChoice, WithKernel};
-use crate::{AppendOnly, Candidate, CodeQuery, Damaged, Quantizer, Rows};
+use crate::{AppendOnly, CodeQuery, Damaged, Quantizer, Rows};
 
 /// A growing graph over 8-bit codes, as its readers see it; [`Linker`] makes it grow.
 #[derive(Debug)]
@@ -129,90 +127,31 @@ impl<'a> LiveReader<'a> {
     /// all.
     ///
     /// As [`search`](super::search): all rows are walked through, accepted ones are collected, and
-    /// what was found until `distances_max` were computed is returned.
-    pub fn search(
+    /// what was found until the `budget` was spent is returned.
+    pub fn search<'b>(
         &self,
         query: &CodeQuery,
         beam: Beam,
         accept: Option<&dyn Fn(u32) -> bool>,
-        distances_max: usize,
+        budget: impl Into<Budget<'b>>,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
-        let upper = self.stage.upper();
-        let search = Search { blocks: &self.blocks, upper, query, hidden: None };
-        search.run(beam, accept, distances_max, scratch)
+        let from = descent(&self.blocks, self.stage.upper(), query, None);
+        from.search(query, beam, accept, budget.into(), scratch)
     }
 }
 
-/// A search in some of a graph's rows.
-struct Search<'a> {
+/// A search in some of a graph's rows. `hidden` is passed over as if it were not linked, unless it is
+/// the root.
+fn descent<'a>(
     blocks: &'a Blocks<'a>,
     upper: &'a UpperLayers,
     query: &'a CodeQuery,
-    /// A row that is passed over as if it were not linked, unless it is the root.
     hidden: Option<u32>,
-}
-
-impl Search<'_> {
-    fn run(
-        &self,
-        beam: Beam,
-        accept: Option<&dyn Fn(u32) -> bool>,
-        distances_max: usize,
-        scratch: &mut Scratch,
-    ) -> Result<Found, Damaged> {
-        if self.blocks.rows() == 0 || beam.ef == 0 {
-            return Ok(Found::default());
-        }
-        let work = SearchWork { search: self, beam, accept, distances_max, scratch };
-        let cost = KernelChoice::detected().run(work)?;
-        let candidate = |(key, row)| Candidate { distance: self.query.key_to_distance(key), row };
-        Ok(Found {
-            candidates: scratch.pool.iter().map(candidate).collect(),
-            distances: cost.distances,
-            hops: cost.hops,
-            over_budget: cost.over_budget,
-        })
-    }
-}
-
-struct SearchWork<'a, 'b> {
-    search: &'a Search<'b>,
-    beam: Beam,
-    accept: Option<&'a dyn Fn(u32) -> bool>,
-    distances_max: usize,
-    scratch: &'a mut Scratch,
-}
-
-impl WithKernel for SearchWork<'_, '_> {
-    type Output = Result<Cost, Damaged>;
-
-    #[inline(always)]
-    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let SearchWork { search, beam, accept, distances_max, scratch } = self;
-        let walk = LiveWalk {
-            blocks: search.blocks,
-            measure: search.query.measure(),
-            query: search.query.code(),
-        };
-        let mut cost = Cost::up_to(distances_max);
-        scratch.pool.start(beam);
-        let down =
-            search.upper.descend(kernel, walk.blocks, walk.measure, walk.query, &mut cost)?;
-        let Some(down) = down.filter(|_| !cost.over_budget) else {
-            return Ok(cost);
-        };
-        // The root too, because it is from there that every row can be reached.
-        let seeds = [down, ROOT];
-        let hidden = search.hidden.filter(|&row| row != ROOT);
-        match accept {
-            None => walk.nearest(kernel, &seeds, hidden, beam, &mut cost, scratch)?,
-            Some(accept) => {
-                walk.nearest_accepted(kernel, &seeds, beam, accept, &mut cost, scratch)?;
-            }
-        }
-        Ok(cost)
-    }
+) -> Descent<'a, Blocks<'a>, Blocks<'a>> {
+    let (measure, rows) = (query.measure(), blocks.rows());
+    let walk = Walk { codes: blocks, links: blocks, measure, query: query.code(), rows, hidden };
+    Descent { walk, upper, root: ROOT }
 }
 
 /// The root of the tree that leads to every row.

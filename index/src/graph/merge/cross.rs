@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::super::budget::Cost;
 use super::super::build::LayerBuild;
 use super::super::prune::{CANDIDATES_MAX, prune};
 use super::super::scratch::Scratch;
-use super::super::walk::{Cost, Walk};
+use super::super::walk::Walk;
 use super::super::{Beam, NO_LINK, linked};
 use super::GROUPS_MAX;
 use super::tour::Tour;
