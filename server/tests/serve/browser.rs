@@ -117,6 +117,13 @@ impl Browser {
         self.call("Page.navigate", json!({"url": address}));
     }
 
+    /// Makes the page as large as this.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
     /// The value of a JavaScript expression.
     pub fn value(&mut self, expression: &str) -> Value {
         let request =

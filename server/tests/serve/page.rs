@@ -79,6 +79,59 @@ fn records_are_browsed_and_searched_and_the_plan_is_shown() {
 }
 
 #[test]
+fn a_record_is_seen_where_it_was_chosen_also_on_a_narrow_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (_folder, server) = serve(&[], &[]);
+    let wide = json!({"wide": "x".repeat(300), "other": "y".repeat(300), "third": "z".repeat(300)});
+    let upsert = json!({"records": [{"id": 7, "vector": [0.0, 1.0], "metadata": wide}]});
+    ask(server.http, "POST", "/v1/collections/docs/records", &upsert).success();
+    for (width, height) in [(1360, 900), (390, 800)] {
+        browser.resize(width, height);
+        for tab in ["overview", "records", "query?like=7"] {
+            browser.open(&format!("http://{}/ui#/c/docs/{tab}", server.http));
+            browser.wait_for("document.querySelectorAll('tbody tr, .empty').length");
+            let beyond = "document.documentElement.scrollWidth - innerWidth";
+            assert_eq!(browser.value(beyond), 0, "{tab} at {width}");
+        }
+        browser.open(&format!("http://{}/ui#/c/docs/records", server.http));
+        browser.wait_for("document.querySelectorAll('tbody tr').length === 50");
+        browser.value("document.querySelectorAll('tbody tr')[49].scrollIntoView()");
+        browser.click("tbody tr", "gloss 49");
+        browser
+            .wait_for("document.querySelector('tr[aria-current]').innerText.includes('gloss 49')");
+        let seen = "(() => { const at = document.querySelector('.detail').getBoundingClientRect(); \
+                    return at.top >= 0 && at.bottom <= innerHeight; })()";
+        browser.wait_for(seen);
+        browser.click("button", "Close");
+        browser.wait_for("!document.querySelector('.detail, tr[aria-current]')");
+    }
+    no_errors(&browser);
+}
+
+#[test]
+fn what_was_asked_for_stands_in_the_address() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (_folder, server) = serve(&[], &[]);
+    for (tab, button, shown) in
+        [("records", "Show", "1–50 of 250"), ("query?like=9", "Search", "10 hits in")]
+    {
+        browser.open(&format!("http://{}/ui#/c/docs/{tab}", server.http));
+        browser.wait_for("document.querySelectorAll('tbody tr').length");
+        browser.fill("input[name=filter]", "len >= 50");
+        browser.click("button", button);
+        browser.wait_for_text(shown);
+        let address = browser.value("location.href");
+        let address = address.as_str().unwrap();
+        assert!(address.contains("filter=len+%3E%3D+50"), "{address}");
+        browser.open("about:blank");
+        browser.open(address);
+        browser.wait_for("document.querySelector('input[name=filter]')?.value === 'len >= 50'");
+        browser.wait_for_text(shown);
+    }
+    no_errors(&browser);
+}
+
+#[test]
 fn optimize_runs_from_the_page() {
     let Some(mut browser) = Browser::start() else { return };
     let (_folder, server) = serve(&[], &[]);

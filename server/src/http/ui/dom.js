@@ -26,9 +26,14 @@ export function table(columns, rows, choose) {
       return el(column.right ? "td.right" : "td", { title }, text);
     });
     if (!choose) return el("tr", {}, cells);
-    const act = () => choose(row);
+    const act = () => {
+      for (const chosen of line.parentNode.querySelectorAll("[aria-current]")) chosen.removeAttribute("aria-current");
+      line.setAttribute("aria-current", "true");
+      choose(row);
+    };
     const onkeydown = (event) => event.key === "Enter" && act();
-    return el("tr.link", { tabIndex: 0, onclick: act, onkeydown }, cells);
+    const line = el("tr.link", { tabIndex: 0, onclick: act, onkeydown }, cells);
+    return line;
   });
   return el("div.scroll", {}, el("table", {}, el("thead", {}, head), el("tbody", {}, body)));
 }
@@ -36,6 +41,14 @@ export function table(columns, rows, choose) {
 /** A row of numbers with what they are. */
 export function numbers(pairs) {
   return el("div.numbers", {}, pairs.map(([value, name]) => el("div.number", {}, el("b", {}, value), el("span", {}, name))));
+}
+
+/** Keeps what a form asks for in the address, so that it can be opened again and sent to others. */
+export function remember(parameters) {
+  const [path] = location.hash.split("?");
+  const given = Object.entries(parameters).filter(([, value]) => value !== "");
+  const text = new URLSearchParams(given).toString();
+  history.replaceState(null, "", text ? `${path}?${text}` : path);
 }
 
 export function labelled(text, input, kind = "label") {

@@ -24,7 +24,7 @@ function bars(rows, show) {
   }));
 }
 
-function segment(part) {
+function segment(part, filtered) {
   const { planned, ran } = part;
   const where = part.kind === "memtable" ? "memtable" : `segment ${part.segment_id}`;
   const others = part.alternatives.filter((other) => other.strategy !== planned.strategy);
@@ -34,8 +34,8 @@ function segment(part) {
   return el("li", {},
     el("div", {}, el("span.strategy", {}, `${where}: `), withEf(ran)),
     el("div.quiet", {},
-      `${count(part.matching_rows)} of ${count(part.live_rows)} records match (${percent(part.selectivity)}), `
-      + `found in ${micros(part.filter.actual_us)}`
+      `${count(part.matching_rows)} of ${count(part.live_rows)} records match (${percent(part.selectivity)})`
+      + (filtered ? `, found in ${micros(part.filter.actual_us)}` : "")
       + (part.filter.metadata_rows_read ? `, metadata of ${count(part.filter.metadata_rows_read)} read` : "")),
     bars([["estimated", planned.estimated_us], ["actual", ran.actual_us]], micros),
     bars([["estimated", planned.estimated_distances], ["actual", ran.distances]], (n) => `${count(n ?? 0)} distances`),
@@ -54,7 +54,7 @@ export function planTree(plan, note) {
       plan.complete ? el("span.tag", {}, "complete") : el("span.tag.bad", {}, "incomplete"),
       note ? el("span.quiet", {}, ` ${note}`) : null),
     el("div.quiet", {}, plan.filter ? `where ${plan.filter}` : "no filter"),
-    el("ul", {}, plan.segments.map(segment),
+    el("ul", {}, plan.segments.map((part) => segment(part, plan.filter)),
       el("li", {}, el("span.strategy", {}, "rerank: "), `${count(plan.rerank.reranked)} candidates on full vectors`,
         el("span.quiet", {}, `, ${micros(plan.rerank.actual_us)}`))));
 }

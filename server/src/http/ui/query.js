@@ -1,9 +1,9 @@
 // The nearest records to a vector or to a record, with the plan that found them.
 
 import { api, parseId } from "/ui/api.js";
-import { count, el, labelled, micros, problem, table } from "/ui/dom.js";
+import { count, el, labelled, micros, problem, remember } from "/ui/dom.js";
 import { planTree } from "/ui/plan.js";
-import { columns, detail, namespaceChoice } from "/ui/records.js";
+import { browse, namespaceChoice } from "/ui/records.js";
 
 function parseVector(text, dim) {
   const parts = text.replace(/[[\]]/g, " ").split(/[\s,;]+/).filter(Boolean);
@@ -52,17 +52,14 @@ export async function query(main, name, parameters) {
     for (const input of form.elements) input.removeAttribute("aria-invalid");
     try {
       const body = asked();
+      // Not the vector, which is longer than an address may be.
+      remember({ like: like.value.trim(), filter: body.filter ?? "", namespace: body.namespace, k: k.value });
       const answer = await api.query(name, body);
-      const split = el("div.split");
       const score = { title: "score", right: true, value: (hit) => hit.score.toFixed(4) };
-      const list = el("div", {},
-        answer.hits.length
-          ? table(columns(answer.hits, [score]), answer.hits, (hit) => split.replaceChildren(list, detail(name, body.namespace, hit, () => split.replaceChildren(list))))
-          : el("div.empty.card", {}, "Nothing found."));
-      split.append(list);
+      const hits = answer.hits.length === 1 ? "1 hit" : `${count(answer.hits.length)} hits`;
       results.replaceChildren(
-        el("p.quiet", {}, `${count(answer.hits.length)} hits in ${micros(answer.plan.total_us)}`, answer.complete ? "" : ", incomplete"),
-        split, el("h2", {}, "Plan"), planTree(answer.plan, body.like === undefined ? "" : "one more than shown: the record itself is left out"));
+        el("p.quiet", {}, `${hits} in ${micros(answer.plan.total_us)}`, answer.complete ? "" : ", incomplete"),
+        browse(name, body.namespace, answer.hits, { more: [score], empty: "Nothing found." }), el("h2", {}, "Plan"), planTree(answer.plan, body.like === undefined ? "" : "one more than shown: the record itself is left out"));
     } catch (error) {
       form.elements.namedItem(error.field || "")?.setAttribute("aria-invalid", "true");
       results.replaceChildren(problem(error));

@@ -1,13 +1,13 @@
 // The records of a namespace, page by page, under a filter.
 
 import { api } from "/ui/api.js";
-import { cell, count, el, labelled, problem, table } from "/ui/dom.js";
+import { cell, count, el, labelled, problem, remember, table } from "/ui/dom.js";
 
 const PAGE = 50;
 const COLUMNS_MAX = 9;
 
 /** The columns of a table of records: the fields they have, those that most have first. */
-export function columns(records, more = []) {
+function columns(records, more = []) {
   const seen = new Map();
   for (const record of records) {
     for (const field of Object.keys(record.metadata || {})) seen.set(field, (seen.get(field) || 0) + 1);
@@ -24,8 +24,26 @@ export function columns(records, more = []) {
   ];
 }
 
+/** A table of records, and beside it the one that is chosen. */
+export function browse(name, namespace, records, { more, empty, below }) {
+  const split = el("div.split");
+  const list = el("div", {}, records.length ? table(columns(records, more), records, choose) : el("div.empty.card", {}, empty), below);
+  const close = () => {
+    split.replaceChildren(list);
+    list.querySelector("[aria-current]")?.removeAttribute("aria-current");
+  };
+  function choose(record) {
+    const shown = detail(name, namespace, record, close);
+    split.replaceChildren(list, shown);
+    // On a narrow page it stands below the table.
+    shown.scrollIntoView({ block: "nearest" });
+  }
+  split.append(list);
+  return split;
+}
+
 /** One record beside the table. */
-export function detail(name, namespace, record, close) {
+function detail(name, namespace, record, close) {
   const like = `#/c/${encodeURIComponent(name)}/query?like=${encodeURIComponent(String(record.id))}&namespace=${encodeURIComponent(namespace)}`;
   return el("div.card.detail", {},
     el("div.title", {}, el("b", {}, String(record.id)), el("span.spring"), el("button.plain", { onclick: close }, "Close")),
@@ -57,22 +75,18 @@ export async function records(main, name, parameters) {
     const namespace = choice ? choice.value : start;
     const asked = { namespace, limit: PAGE, include: ["metadata"] };
     if (filter.value.trim()) asked.filter = filter.value.trim();
+    remember({ filter: asked.filter ?? "", namespace });
     const after = trail[trail.length - 1];
     try {
       const counted = { namespace, filter: asked.filter };
       const [page, total] = await Promise.all([api.scroll(name, after === undefined ? asked : { ...asked, after }), api.count(name, counted)]);
       const first = (trail.length - 1) * PAGE;
-      const split = el("div.split");
-      const list = el("div", {},
-        page.records.length
-          ? table(columns(page.records), page.records, (record) => split.replaceChildren(list, detail(name, namespace, record, () => split.replaceChildren(list))))
-          : el("div.empty.card", {}, asked.filter ? "No record matches." : "No records here yet."),
-        el("div.paging", {},
-          el("button", { disabled: trail.length === 1, onclick: () => show(trail.slice(0, -1)) }, "Previous"),
-          el("button", { disabled: page.next === null || page.next === undefined, onclick: () => show([...trail, page.next]) }, "Next"),
-          el("span.quiet", {}, page.records.length ? `${count(first + 1)}–${count(first + page.records.length)} of ${count(total)}` : "")));
-      split.append(list);
-      results.replaceChildren(split);
+      const below = el("div.paging", {},
+        el("button", { disabled: trail.length === 1, onclick: () => show(trail.slice(0, -1)) }, "Previous"),
+        el("button", { disabled: page.next === null || page.next === undefined, onclick: () => show([...trail, page.next]) }, "Next"),
+        el("span.quiet", {}, page.records.length ? `${count(first + 1)}–${count(first + page.records.length)} of ${count(total)}` : ""));
+      const empty = asked.filter ? "No record matches." : "No records here yet.";
+      results.replaceChildren(browse(name, namespace, page.records, { empty, below }));
     } catch (error) {
       if (error.field === "filter") filter.setAttribute("aria-invalid", "true");
       results.replaceChildren(problem(error));
