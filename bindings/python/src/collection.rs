@@ -364,7 +364,7 @@ impl Collection {
         include: Option<&Bound<'_, PyAny>>,
     ) -> Result<Py<PyAny>> {
         let search = Search::read(k, filter, params, ef, recall, exact, score_threshold, include)?;
-        match Asked::read(vector, self.dim()?)? {
+        match Asked::read(vector, || self.dim())? {
             Asked::One(vector) => {
                 let found = self.call(py, |docs| search.on(docs.query(&vector)).run())?;
                 warn_incomplete(py, found.complete)?;

@@ -18,7 +18,15 @@ use crate::failure::{Failure, Result};
 
 /// One vector; `what` begins the error message.
 pub(crate) fn read(vector: &Bound<'_, PyAny>, what: &dyn fmt::Display) -> Result<Vec<f32>> {
-    match buffer(vector) {
+    read_from(buffer(vector), vector, what)
+}
+
+fn read_from(
+    buffer: Option<PyUntypedBuffer>,
+    vector: &Bound<'_, PyAny>,
+    what: &dyn fmt::Display,
+) -> Result<Vec<f32>> {
+    match buffer {
         None => read_sequence(vector, what),
         Some(buffer) => match buffer.shape() {
             [_] => Elements::new(buffer, what)?.to_vec(vector.py()),
@@ -40,9 +48,14 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
-    /// An array of two dimensions, or a list or tuple of lists, tuples and arrays, is many.
-    pub(crate) fn read(vectors: &Bound<'_, PyAny>, dim: usize) -> Result<Self> {
-        let many = match buffer(vectors) {
+    /// An array of two dimensions, or a list or tuple of lists, tuples and arrays, is many. `dim` is
+    /// asked for many only.
+    pub(crate) fn read(
+        vectors: &Bound<'_, PyAny>,
+        dim: impl FnOnce() -> Result<usize>,
+    ) -> Result<Self> {
+        let buffer = buffer(vectors);
+        let many = match &buffer {
             Some(buffer) => buffer.dimensions() == 2,
             None => match vectors.is_instance_of::<PyList>() || vectors.is_instance_of::<PyTuple>()
             {
@@ -51,8 +64,9 @@ impl Asked {
             },
         };
         match many {
-            true => Ok(Asked::Many(read_many(vectors, dim)?)),
-            false => Ok(Asked::One(read(vectors, &"query vector")?)),
+            true => Ok(Asked::Many(read_many(vectors, dim()?)?)),
+            // An array says what it is at some cost, so it is asked once.
+            false => Ok(Asked::One(read_from(buffer, vectors, &"query vector")?)),
         }
     }
 }
