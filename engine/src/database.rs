@@ -22,7 +22,7 @@ use crate::probe::Probe;
 use crate::record::check_name;
 use crate::repair::{self, RepairReport};
 use crate::snapshot::{self, SnapshotInfo};
-use crate::state::{CollectionState, CommitState, Head, Signals, State};
+use crate::state::{CollectionState, CommitLock, CommitState, Head, Signals, State};
 use crate::stats::{self, Stats, VerifyReport};
 use crate::store::SegmentStore;
 use crate::version::Version;
@@ -244,7 +244,7 @@ impl Database {
             segments,
             collections: RwLock::new(collections),
             queue: Default::default(),
-            commit: Mutex::new(CommitState {
+            commit: CommitLock::new(CommitState {
                 seq,
                 next_collection: catalogue.next_collection,
                 failed: None,

@@ -6,7 +6,9 @@
 
 mod admit;
 mod change;
+mod group;
 mod queue;
+mod sync;
 
 use std::sync::Arc;
 
@@ -14,7 +16,8 @@ use vecstore_segments::RecordId;
 
 pub(crate) use admit::{admit, check_volume};
 pub(crate) use change::seal;
-pub(crate) use queue::{Queue, commit};
+pub(crate) use group::commit;
+pub(crate) use queue::Queue;
 
 use crate::record::CheckedRecord;
 use crate::state::CollectionState;
