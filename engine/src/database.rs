@@ -22,8 +22,8 @@ use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
 use crate::record::check_name;
 use crate::repair::{self, RepairReport};
-use crate::snapshot::{self, SnapshotInfo};
-use crate::state::{CollectionState, CommitState, Head, Signals, State};
+use crate::snapshot::{self, Archive, ArchiveInfo, SnapshotInfo};
+use crate::state::{CollectionState, CommitLock, CommitState, Head, Signals, State};
 use crate::stats::{self, Stats, VerifyReport};
 use crate::store::SegmentStore;
 use crate::version::Version;
@@ -245,7 +245,8 @@ impl Database {
             segments,
             collections: RwLock::new(collections),
             queue: Default::default(),
-            commit: Mutex::new(CommitState {
+            commit_times: Default::default(),
+            commit: CommitLock::new(CommitState {
                 seq,
                 next_collection: catalogue.next_collection,
                 failed: None,
@@ -410,7 +411,7 @@ impl Database {
 
     /// How long commits took since the database was opened.
     pub fn commit_times(&self) -> Result<CommitTimes> {
-        Ok(self.state()?.queue.times.read())
+        Ok(self.state()?.commit_times.read())
     }
 
     /// Keeps the database as it is now under a name: hard links to its segments and a copy of its
@@ -437,6 +438,37 @@ impl Database {
     /// Removes a snapshot.
     pub fn remove_snapshot(&self, name: &str) -> Result<()> {
         snapshot::remove(self.state()?, name)
+    }
+
+    /// Writes the whole database, as it is now, to one new file, from which
+    /// [`unarchive`](Self::unarchive) makes a database again. Reads and writes go on meanwhile.
+    /// Snapshots are not in it. `file` has all of it or is not there; until then it is
+    /// `<file>.tmp`.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is such a file,
+    /// [`Corrupt`](ErrorKind::Corrupt) if a segment is damaged: an archive of it would be no backup.
+    pub fn archive(&self, file: impl AsRef<Path>) -> Result<ArchiveInfo> {
+        snapshot::archive(self.state()?, file.as_ref())
+    }
+
+    /// Makes a database in the folder `path` of an archive, with the same records, settings and
+    /// quotas. It exists when all of it is on disk; of an attempt that fails nothing stays but the
+    /// folder and its `LOCK`.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such file,
+    /// [`Conflict`](ErrorKind::Conflict) if the folder is not empty,
+    /// [`Corrupt`](ErrorKind::Corrupt), with the place, if the archive is damaged,
+    /// [`Unsupported`](ErrorKind::Unsupported) if a newer version wrote it.
+    pub fn unarchive(file: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<ArchiveInfo> {
+        let path = path.as_ref();
+        let vfs: Arc<dyn Vfs> = Arc::new(OsVfs);
+        // Before there is a folder: it may not be there.
+        let archive = Archive::open(&*vfs, file.as_ref())?;
+        create_folder(&*vfs, path).map_err(|e| Error::io(path.display(), e))?;
+        let _lock = lock(path)?;
+        archive.unpack(&vfs, path)
     }
 
     /// Reads every byte of every segment and checks it.

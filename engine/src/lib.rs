@@ -74,7 +74,7 @@ pub use record::{Hit, Include, Record, StoredRecord};
 pub use repair::RepairReport;
 pub use scroll::{Cursor, Page, Scroll};
 pub use selection::Selection;
-pub use snapshot::SnapshotInfo;
+pub use snapshot::{ArchiveInfo, SnapshotInfo};
 pub use stats::{CollectionStats, FieldStats, NamespaceInfo, SegmentStats, Stats, VerifyReport};
 pub use vecstore_index::{Metric, UnknownMetric};
 pub use vecstore_query::{AlternativeRun, ComparedSegment, ExecutedPlan, Filter, Params};

@@ -1,16 +1,17 @@
 //! What all parts of an open database share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use vecstore_query::Costs;
 use vecstore_segments::{FolderLock, Vfs, WriteOptions};
 
 use crate::catalogue::RemovedNamespace;
-use crate::commit::Queue;
+use crate::commit::{Done, Queue, Times, Write};
 use crate::kv::{Kv, Space, purge};
 use crate::memtable::Asks;
 use crate::options::{CollectionOptions, Durability, Options};
@@ -29,10 +30,11 @@ pub(crate) struct State {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) segments: SegmentStore,
     pub(crate) collections: RwLock<BTreeMap<String, Arc<CollectionState>>>,
-    pub(crate) queue: Queue,
+    pub(crate) queue: Queue<Write, Result<Done>>,
+    pub(crate) commit_times: Times,
     /// Held by whoever changes what is committed: the commit leader, and the last step of flush,
     /// optimize, snapshot and restore.
-    pub(crate) commit: Mutex<CommitState>,
+    pub(crate) commit: CommitLock,
     pub(crate) next_segment: AtomicU64,
     /// One compaction of the log at a time.
     pub(crate) compacting: Mutex<()>,
@@ -56,6 +58,50 @@ pub(crate) struct CommitState {
     /// Why nothing can be committed any more: what is on disk after a failed write is not known
     /// until the database is opened again.
     pub(crate) failed: Option<String>,
+}
+
+/// The lock of [`CommitState`]. Whoever panics while he holds it may have left memory and disk apart,
+/// so nothing is committed after that.
+#[derive(Debug)]
+pub(crate) struct CommitLock(Mutex<CommitState>);
+
+/// Holds [`CommitLock`].
+pub(crate) struct CommitGuard<'a> {
+    state: MutexGuard<'a, CommitState>,
+    /// Whether a panic was under way already, which is none of this guard.
+    panicking: bool,
+}
+
+impl CommitLock {
+    pub(crate) fn new(state: CommitState) -> Self {
+        CommitLock(Mutex::new(state))
+    }
+
+    pub(crate) fn lock(&self) -> CommitGuard<'_> {
+        CommitGuard { state: self.0.lock(), panicking: std::thread::panicking() }
+    }
+}
+
+impl Drop for CommitGuard<'_> {
+    fn drop(&mut self) {
+        if !self.panicking && std::thread::panicking() {
+            self.state.failed.get_or_insert_with(|| "a thread panicked in the middle".to_owned());
+        }
+    }
+}
+
+impl Deref for CommitGuard<'_> {
+    type Target = CommitState;
+
+    fn deref(&self) -> &CommitState {
+        &self.state
+    }
+}
+
+impl DerefMut for CommitGuard<'_> {
+    fn deref_mut(&mut self) -> &mut CommitState {
+        &mut self.state
+    }
 }
 
 /// Wakes the background threads, and those who wait for them.

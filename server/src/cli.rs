@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Optimize(commands::optimize::Optimize),
     #[command(subcommand)]
     Snapshot(commands::snapshot::Snapshot),
+    Archive(commands::archive::Archive),
+    Unarchive(commands::unarchive::Unarchive),
     Verify(commands::verify::Verify),
     Repair(commands::repair::Repair),
     Export(commands::export::Export),

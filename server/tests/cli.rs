@@ -223,10 +223,9 @@ fn wrong_usage_is_exit_code_2() {
 fn help_and_version_succeed() {
     let place = Place::new();
     assert!(place.run("--version").success().starts_with("vecstore "));
-    for command in [
-        "demo", "create", "import", "query", "get", "remove", "count", "scroll", "stats",
-        "optimize", "snapshot", "verify", "repair", "export",
-    ] {
+    let commands = "demo create import query get remove count scroll stats optimize snapshot archive \
+                    unarchive verify repair export";
+    for command in commands.split(' ') {
         assert!(place.run("--help").success().contains(command));
         let help = place.run(&format!("{command} --help")).success();
         assert!(help.contains("Usage: vecstore"), "{help}");
@@ -487,6 +486,22 @@ fn a_round_trip_of_lines() {
     assert_eq!(place.json("count db docs"), json!({"count": 5}));
     assert_eq!(place.json("snapshot remove db before"), json!({"removed": "before"}));
     assert_eq!(place.run("snapshot list db").success(), "no snapshots\n");
+
+    // Archive and back.
+    let archived = place.json("archive db db.archive");
+    assert_eq!((&archived["collections"], &archived["records"]), (&json!(1), &json!(5)));
+    let taken = place.run("archive db db.archive");
+    assert_eq!(taken.code, 1);
+    assert!(taken.err.contains("db.archive exists already"), "{}", taken.err);
+    assert_eq!(place.json("unarchive db.archive copy"), archived);
+    assert_eq!(place.json("count copy docs"), json!({"count": 5}));
+    let full = place.run("unarchive db.archive copy");
+    assert_eq!(full.code, 1);
+    assert!(full.err.contains("copy is not empty"), "{}", full.err);
+    assert!(
+        place.run("unarchive db.archive copy2").success().starts_with("unpacked 5 records in 1")
+    );
+    assert!(place.run("archive db 2.archive").success().starts_with("archived 5 records in 1"));
 
     // Verify and stats.
     let checked = place.json("verify db");

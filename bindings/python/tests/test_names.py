@@ -37,6 +37,8 @@ NAMES = {
     "Database::list_snapshots": "Database.list_snapshots",
     "Database::restore_snapshot": "Database.restore_snapshot",
     "Database::remove_snapshot": "Database.remove_snapshot",
+    "Database::archive": "- not in Python yet",
+    "Database::unarchive": "- not in Python yet",
     "Database::verify": "Database.verify",
     "Database::close": "Database.close",
     "Collection::options": "Database.create_collection",
@@ -136,7 +138,8 @@ NAMES = {
 
 #: Names that `lib.rs` makes public besides the classes above.
 PUBLIC = {
-    "AlternativeRun": "Comparison", "Collection": "Collection",
+    "AlternativeRun": "Comparison", "ArchiveInfo": "- not in Python yet",
+    "Collection": "Collection",
     "CollectionOptions": "Database.create_collection", "CollectionStats": "Collection.stats",
     "CommitTimes": "- the server's metrics tell it",
     "ComparedSegment": "Comparison", "Database": "Database", "Durability": "open(durability)",

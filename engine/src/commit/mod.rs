@@ -6,7 +6,9 @@
 
 mod admit;
 mod change;
+mod group;
 mod queue;
+mod sync;
 mod times;
 
 use std::sync::Arc;
@@ -15,8 +17,10 @@ use vecstore_segments::RecordId;
 
 pub(crate) use admit::{admit, check_volume};
 pub(crate) use change::seal;
-pub(crate) use queue::{Queue, commit};
+pub(crate) use group::commit;
+pub(crate) use queue::Queue;
 pub use times::CommitTimes;
+pub(crate) use times::Times;
 
 use crate::record::CheckedRecord;
 use crate::state::CollectionState;

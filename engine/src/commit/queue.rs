@@ -1,126 +1,142 @@
-//! Who leads, and what a group is.
+//! Who leads. One writer at a time commits, for itself and for others that wait; then the next in
+//! line leads.
+//!
+//! Knows nothing of what a write is: `tests/commit_queue/` compiles this very file against locks
+//! whose order a scheduler decides.
 
-use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use super::sync::{Condvar, Mutex};
 
-use super::change::Change;
-use super::times::Times;
-use super::{Done, Operation, Write};
-use crate::kv::Batch;
-use crate::options::Durability;
-use crate::record::CheckedRecord;
-use crate::state::State;
-use crate::{Error, Result, catalogue};
-
-/// Writers that wait.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    waiting: Mutex<Waiting>,
-    pub(crate) times: Times,
+/// Writers that wait, each with its write `W`, for what becomes of it, `R`.
+#[derive(Debug)]
+pub(crate) struct Queue<W, R> {
+    waiting: Mutex<Waiting<W, R>>,
 }
 
-#[derive(Debug, Default)]
-struct Waiting {
-    tickets: Vec<Arc<Ticket>>,
+#[derive(Debug)]
+struct Waiting<W, R> {
+    tickets: Vec<Arc<Ticket<W, R>>>,
     leading: bool,
 }
 
 #[derive(Debug)]
-struct Ticket {
+struct Ticket<W, R> {
     bytes: usize,
-    state: Mutex<TicketState>,
+    state: Mutex<TicketState<W, R>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-enum TicketState {
-    Waiting(Write),
+enum TicketState<W, R> {
+    Waiting(W),
     /// This writer is to lead the next group.
-    Leader(Write),
+    Leader(W),
     /// The leader has taken the write.
     Taken,
-    Done(Result<Done>),
+    Done(R),
 }
 
 /// A group takes no more writes once it has this many bytes.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
-/// Commits a write together with others that wait, and returns when it is durable and visible.
-pub(crate) fn commit(state: &State, write: Write) -> Result<Done> {
-    let bytes = match &write.operation {
-        Operation::Upsert(records) => records.iter().map(CheckedRecord::bytes).sum(),
-        Operation::Remove(ids) => ids.len() * 64,
-        Operation::RemoveVersions(ids) => ids.len() * 64,
-        Operation::RemoveNamespace => 64,
-        Operation::ReplaceVersions(records) => records.iter().map(|(r, _)| r.bytes()).sum(),
-    };
-    let ticket = Arc::new(Ticket {
-        bytes,
-        state: Mutex::new(TicketState::Waiting(write)),
-        changed: Condvar::new(),
-    });
-    let leads = {
-        let mut waiting = state.queue.waiting.lock();
-        waiting.tickets.push(Arc::clone(&ticket));
-        !std::mem::replace(&mut waiting.leading, true)
-    };
-    if !leads {
-        let mut mine = ticket.state.lock();
-        loop {
-            match &*mine {
-                TicketState::Waiting(_) | TicketState::Taken => ticket.changed.wait(&mut mine),
-                TicketState::Leader(_) => break,
-                TicketState::Done(_) => return take_result(&mut mine),
+impl<W, R> Default for Queue<W, R> {
+    fn default() -> Self {
+        Queue { waiting: Mutex::new(Waiting { tickets: Vec::new(), leading: false }) }
+    }
+}
+
+impl<W, R> Queue<W, R> {
+    /// Waits until the write is done, by another writer or by this one, and returns what became of
+    /// it. The writer that leads calls `commit` with the writes of a group, in the order in which they
+    /// came, and gets the outcome of each. If `commit` panics, each of the group gets `lost()`, the
+    /// panic goes on in the thread that led, and the next in line leads.
+    pub(crate) fn submit(
+        &self,
+        write: W,
+        bytes: usize,
+        commit: impl FnOnce(Vec<W>) -> Vec<R>,
+        lost: impl Fn() -> R,
+    ) -> R {
+        let ticket = Arc::new(Ticket {
+            bytes,
+            state: Mutex::new(TicketState::Waiting(write)),
+            changed: Condvar::new(),
+        });
+        let leads = {
+            let mut waiting = self.waiting.lock();
+            waiting.tickets.push(Arc::clone(&ticket));
+            !std::mem::replace(&mut waiting.leading, true)
+        };
+        if !leads {
+            let mut mine = ticket.state.lock();
+            loop {
+                match &*mine {
+                    TicketState::Waiting(_) | TicketState::Taken => ticket.changed.wait(&mut mine),
+                    TicketState::Leader(_) => break,
+                    TicketState::Done(_) => return take_outcome(&mut mine),
+                }
+            }
+        }
+        self.lead(commit, lost);
+        take_outcome(&mut ticket.state.lock())
+    }
+
+    /// Commits the writes that wait and hands the lead on.
+    fn lead(&self, commit: impl FnOnce(Vec<W>) -> Vec<R>, lost: impl Fn() -> R) {
+        let group = take_group(&mut self.waiting.lock().tickets);
+        let writes: Vec<W> = group
+            .iter()
+            .map(|ticket| match std::mem::replace(&mut *ticket.state.lock(), TicketState::Taken) {
+                TicketState::Waiting(write) | TicketState::Leader(write) => write,
+                _ => unreachable!("a queued write has not been taken"),
+            })
+            .collect();
+        // Whatever happens, the others must be told: they would wait for ever.
+        let (outcomes, panic) = match catch_unwind(AssertUnwindSafe(|| commit(writes))) {
+            Ok(outcomes) => (outcomes, None),
+            Err(panic) => (Vec::new(), Some(panic)),
+        };
+        let mut outcomes = outcomes.into_iter();
+        for ticket in group {
+            let outcome = outcomes.next().unwrap_or_else(&lost);
+            *ticket.state.lock() = TicketState::Done(outcome);
+            ticket.changed.notify_one();
+        }
+        self.hand_over();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    fn hand_over(&self) {
+        // Held to the end: a writer that comes between must find either the next leader or no one.
+        let mut waiting = self.waiting.lock();
+        match waiting.tickets.first() {
+            None => waiting.leading = false,
+            Some(next) => {
+                let mut state = next.state.lock();
+                if let TicketState::Waiting(write) =
+                    std::mem::replace(&mut *state, TicketState::Taken)
+                {
+                    *state = TicketState::Leader(write);
+                }
+                next.changed.notify_one();
             }
         }
     }
-    lead(state);
-    take_result(&mut ticket.state.lock())
 }
 
-fn take_result(state: &mut TicketState) -> Result<Done> {
+fn take_outcome<W, R>(state: &mut TicketState<W, R>) -> R {
     match std::mem::replace(state, TicketState::Taken) {
-        TicketState::Done(result) => result,
+        TicketState::Done(outcome) => outcome,
         _ => unreachable!("a leader finishes every write of its group, its own first"),
     }
 }
 
-/// Commits the writes that wait and hands the lead on.
-fn lead(state: &State) {
-    let group = take_group(&mut state.queue.waiting.lock().tickets);
-    let writes: Vec<Write> = group
-        .iter()
-        .map(|ticket| match std::mem::replace(&mut *ticket.state.lock(), TicketState::Taken) {
-            TicketState::Waiting(write) | TicketState::Leader(write) => write,
-            _ => unreachable!("a queued write has not been taken"),
-        })
-        .collect();
-    let results = commit_group(state, writes);
-    for (ticket, result) in group.iter().zip(results) {
-        *ticket.state.lock() = TicketState::Done(result);
-        ticket.changed.notify_one();
-    }
-    let mut waiting = state.queue.waiting.lock();
-    match waiting.tickets.first() {
-        None => waiting.leading = false,
-        Some(next) => {
-            let mut next_state = next.state.lock();
-            if let TicketState::Waiting(write) =
-                std::mem::replace(&mut *next_state, TicketState::Taken)
-            {
-                *next_state = TicketState::Leader(write);
-            }
-            next.changed.notify_one();
-        }
-    }
-}
-
 /// The first writes that wait, up to the size limit and at least one.
-fn take_group(tickets: &mut Vec<Arc<Ticket>>) -> Vec<Arc<Ticket>> {
+fn take_group<W, R>(tickets: &mut Vec<Arc<Ticket<W, R>>>) -> Vec<Arc<Ticket<W, R>>> {
     let mut bytes = 0;
     let fit = tickets
         .iter()
@@ -130,58 +146,4 @@ fn take_group(tickets: &mut Vec<Arc<Ticket>>) -> Vec<Arc<Ticket>> {
         })
         .count();
     tickets.drain(..fit.max(1).min(tickets.len())).collect()
-}
-
-fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
-    let mut commit = state.commit.lock();
-    if let Err(error) = commit.check() {
-        let message = error.to_string();
-        return writes.iter().map(|_| Err(Error::new(error.kind(), message.clone()))).collect();
-    }
-    let started = Instant::now();
-    let before = commit.seq;
-    // Under the commit lock: what is in a version has a smaller id.
-    let next_segment = state.next_segment.load(Ordering::Acquire);
-    let mut batch = Batch::default();
-    let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
-    let results: Vec<Result<Done>> = writes
-        .into_iter()
-        .map(|write| {
-            write.collection.check()?;
-            let change = changes
-                .entry(write.collection.id)
-                .or_insert_with(|| Change::new(&write.collection, next_segment));
-            let seq = commit.seq + 1;
-            let done = change.apply(&mut batch, seq, &write.namespace, write.operation)?;
-            commit.seq = seq;
-            Ok(done)
-        })
-        .collect();
-    if batch.len() == 0 {
-        // Nothing changed: no number is used up that the log does not have.
-        commit.seq = before;
-        let unchanged = |done| Done { seq: before, ..done };
-        return results.into_iter().map(|result| result.map(unchanged)).collect();
-    }
-    for change in changes.values() {
-        change.log_deletions(&mut batch, commit.seq);
-    }
-    catalogue::put_seq(&mut batch, commit.seq);
-    let durable = state.options.durability == Durability::Sync;
-    let committed = state.kv.commit(batch, durable);
-    if let Err(error) = commit.fail(committed) {
-        let message = error.to_string();
-        let refuse = |_| Err(Error::new(error.kind(), message.clone()));
-        return results.into_iter().map(|result| result.and_then(refuse)).collect();
-    }
-    let mut sealed = false;
-    for (_, change) in changes {
-        sealed |= change.publish(commit.seq, state.options.memtable_bytes_max);
-    }
-    state.queue.times.note(started.elapsed());
-    drop(commit);
-    if sealed {
-        state.background.request();
-    }
-    results
 }

@@ -29,10 +29,6 @@ pub(crate) fn create(state: &State, name: &str) -> Result<SnapshotInfo> {
             format!("snapshot `{name}` exists already"),
         ));
     }
-    // Not for consistency, only so that little is left to write below.
-    for shard in state.all_collections() {
-        flush_all(state, &shard, &mut |_| ControlFlow::Continue(()))?;
-    }
     let made = make(state, name, &dir);
     if made.is_err() {
         // The first failure is the one to report; a leftover is removed at the next open.
@@ -42,6 +38,23 @@ pub(crate) fn create(state: &State, name: &str) -> Result<SnapshotInfo> {
 }
 
 fn make(state: &State, name: &str, dir: &Path) -> Result<SnapshotInfo> {
+    let vfs = &*state.vfs;
+    let (info, batch) = gather(state, name, dir)?;
+    state.probe.reached("snapshot: linked");
+    write_file(vfs, &dir.join(manifest::FILE), &manifest::encode(&info, &batch)?)?;
+    state.probe.reached("snapshot: manifest written");
+    let parent = snapshots_dir(state);
+    vfs.sync_dir(&parent).map_err(|e| Error::io(parent.display(), e))?;
+    Ok(info)
+}
+
+/// Links the segments of this moment into the new folder `dir`, and says what belongs to them. The
+/// folder has no manifest yet: after a crash the next open removes it.
+pub(super) fn gather(state: &State, name: &str, dir: &Path) -> Result<(SnapshotInfo, Batch)> {
+    // Not for consistency, only so that little is left to write below.
+    for shard in state.all_collections() {
+        flush_all(state, &shard, &mut |_| ControlFlow::Continue(()))?;
+    }
     let vfs = &*state.vfs;
     vfs.create_dir_all(dir).map_err(|e| Error::io(dir.display(), e))?;
     // Pins one moment: segment files stay while a version has them.
@@ -86,12 +99,7 @@ fn make(state: &State, name: &str, dir: &Path) -> Result<SnapshotInfo> {
     catalogue::put_next_collection(&mut batch, next_collection);
     catalogue::put_next_segment(&mut batch, state.next_segment.load(Ordering::Relaxed));
     vfs.sync_dir(dir).map_err(|e| Error::io(dir.display(), e))?;
-    state.probe.reached("snapshot: linked");
-    write_file(vfs, &dir.join(manifest::FILE), &manifest::encode(&info, &batch)?)?;
-    state.probe.reached("snapshot: manifest written");
-    let parent = snapshots_dir(state);
-    vfs.sync_dir(&parent).map_err(|e| Error::io(parent.display(), e))?;
-    Ok(info)
+    Ok((info, batch))
 }
 
 impl SnapshotInfo {

@@ -49,16 +49,24 @@ pub(super) fn read(vfs: &dyn Vfs, dir: &Path) -> Result<(SnapshotInfo, Catalogue
         Ok(bytes)
     };
     let bytes = load().map_err(|e| Error::io(path.display(), e))?;
-    let (info, kv) = decode(&bytes).ok_or_else(|| {
+    let (info, entries) = decode(&bytes).ok_or_else(|| {
         Error::new(
             ErrorKind::Corrupt,
             format!("{} is damaged; this snapshot cannot be used", path.display()),
         )
     })?;
-    Ok((info, catalogue::load(&kv)?))
+    Ok((info, catalogue_of(entries)?))
 }
 
-fn decode(bytes: &[u8]) -> Option<(SnapshotInfo, MemoryKv)> {
+/// The catalogue that `entries` make.
+pub(super) fn catalogue_of(entries: Batch) -> Result<Catalogue> {
+    let kv = MemoryKv::default();
+    kv.commit(entries, true)?;
+    catalogue::load(&kv)
+}
+
+/// What the bytes of a manifest say; `None` if they are damaged.
+pub(super) fn decode(bytes: &[u8]) -> Option<(SnapshotInfo, Batch)> {
     let (body, crc) = bytes.split_last_chunk::<4>()?;
     if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
         return None;
@@ -68,7 +76,6 @@ fn decode(bytes: &[u8]) -> Option<(SnapshotInfo, MemoryKv)> {
         return None;
     }
     let info = serde_json::from_slice(take_bytes(&mut rest)?).ok()?;
-    let kv = MemoryKv::default();
     let mut batch = Batch::default();
     for _ in 0..take_u32(&mut rest)? {
         let (&space, tail) = rest.split_first()?;
@@ -77,8 +84,7 @@ fn decode(bytes: &[u8]) -> Option<(SnapshotInfo, MemoryKv)> {
         let key = take_bytes(&mut rest)?.to_vec();
         batch.put(space, key, take_bytes(&mut rest)?.to_vec());
     }
-    kv.commit(batch, true).ok()?;
-    rest.is_empty().then_some((info, kv))
+    rest.is_empty().then_some((info, batch))
 }
 
 fn take_u32(bytes: &mut &[u8]) -> Option<u32> {

@@ -4,18 +4,26 @@
 //! a `MANIFEST` with the catalogue. A folder without a manifest is an unfinished one and is removed
 //! at the next open. Restoring links the segments back under new file names (somebody may still
 //! read the files that bear the old ones) and replaces the catalogue in one commit.
+//!
+//! An archive is the same as one file that can be taken elsewhere: `archive` writes it, `unarchive`
+//! makes a database of it.
 
+mod archive;
 mod create;
 mod manifest;
 mod restore;
+mod unarchive;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use vecstore_segments::Vfs;
 
+pub use archive::ArchiveInfo;
+pub(crate) use archive::archive;
 pub(crate) use create::create;
 pub(crate) use restore::restore;
+pub(crate) use unarchive::Archive;
 
 use crate::record::check_name;
 use crate::state::State;

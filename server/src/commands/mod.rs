@@ -1,5 +1,6 @@
 //! One file a command: its arguments, what it does, what it prints.
 
+pub(crate) mod archive;
 pub(crate) mod config;
 pub(crate) mod count;
 pub(crate) mod create;
@@ -19,6 +20,7 @@ pub(crate) mod scroll;
 pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod stats;
+pub(crate) mod unarchive;
 pub(crate) mod update;
 pub(crate) mod verify;
 
@@ -43,6 +45,8 @@ pub(crate) fn run(command: Command, out: &mut Output) -> Result {
         Command::Stats(stats) => stats.run(out),
         Command::Optimize(optimize) => optimize.run(out),
         Command::Snapshot(snapshot) => snapshot.run(out),
+        Command::Archive(archive) => archive.run(out),
+        Command::Unarchive(unarchive) => unarchive.run(out),
         Command::Verify(verify) => verify.run(out),
         Command::Repair(repair) => repair.run(out),
         Command::Export(export) => export.run(out),

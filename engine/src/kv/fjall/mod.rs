@@ -71,36 +71,52 @@ impl FjallKv {
 
     /// Opens the store in `dir`, or creates it. The caller holds the folder's lock.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, dir: &Path) -> Result<Self> {
-        let found = if Self::exists(&*vfs, dir)? { Some(Current::read(&*vfs, dir)?) } else { None };
-        remove_all_but(&*vfs, dir, found.as_ref().map(|current| current.generation))?;
-        let (said, recovery, generation) = match found {
-            Some(said) => {
-                let audit = Audit::read(&*vfs, &dir.join(folder(said.generation)))?;
-                let recovery = audit.mend(&*vfs, said.relaxed, said.commit)?;
-                let generation = Generation::open(dir, said.generation)?;
-                generation.check_id(dir, said.id)?;
-                (said, recovery, generation)
-            }
-            None => {
-                let said = Current { generation: 1, id: new_id(), commit: 0, relaxed: false };
-                let first = Generation::open(dir, said.generation)?;
-                let mut batch = Batch::default();
-                batch.put(Space::Meta, ID_KEY.to_vec(), said.id.to_le_bytes().to_vec());
-                first.commit(dir, batch, true)?;
-                // The folder that it names, before the file that names it.
-                vfs.sync_dir(dir).map_err(|e| Error::io(dir.display(), e))?;
-                said.write(&*vfs, dir)?;
-                (said, None, first)
-            }
-        };
-        Ok(FjallKv {
+        if !Self::exists(&*vfs, dir)? {
+            return Self::create(vfs, dir, Batch::default(), 0);
+        }
+        let said = Current::read(&*vfs, dir)?;
+        remove_all_but(&*vfs, dir, Some(said.generation))?;
+        let audit = Audit::read(&*vfs, &dir.join(folder(said.generation)))?;
+        let recovery = audit.mend(&*vfs, said.relaxed, said.commit)?;
+        let generation = Generation::open(dir, said.generation)?;
+        generation.check_id(dir, said.id)?;
+        Ok(Self::over(vfs, dir, said, recovery, generation))
+    }
+
+    /// Creates the store in `dir`, which has none, with `contents`, whose last commit is `commit`.
+    /// It exists when all of that is on disk. The caller holds the folder's lock.
+    pub(crate) fn create(
+        vfs: Arc<dyn Vfs>,
+        dir: &Path,
+        mut contents: Batch,
+        commit: u64,
+    ) -> Result<Self> {
+        remove_all_but(&*vfs, dir, None)?;
+        let said = Current { generation: 1, id: new_id(), commit, relaxed: false };
+        let first = Generation::open(dir, said.generation)?;
+        contents.put(Space::Meta, ID_KEY.to_vec(), said.id.to_le_bytes().to_vec());
+        first.commit(dir, contents, true)?;
+        // The folder that it names, before the file that names it.
+        vfs.sync_dir(dir).map_err(|e| Error::io(dir.display(), e))?;
+        said.write(&*vfs, dir)?;
+        Ok(Self::over(vfs, dir, said, None, first))
+    }
+
+    fn over(
+        vfs: Arc<dyn Vfs>,
+        dir: &Path,
+        said: Current,
+        recovery: Option<String>,
+        generation: Generation,
+    ) -> Self {
+        FjallKv {
             dir: dir.to_owned(),
             vfs,
             said: Mutex::new(said),
             recovery,
             current: RwLock::new(Arc::new(generation)),
             next: Mutex::new(None),
-        })
+        }
     }
 
     /// Drops from the store in `dir` what lies behind damage, so that it opens again with what
