@@ -42,6 +42,7 @@ mod tokens;
 
 pub use ast::{Comparison, Filter, Value};
 pub use build::{Field, Orderable, field};
+pub(crate) use compile::compile_beyond;
 pub use compile::{Compiled, compile};
 pub use error::{FilterError, FilterErrorKind, FilterFieldError, FilterJsonError};
 pub use parse::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Params};
