@@ -13,8 +13,8 @@ use crate::filter::compile_beyond;
 use crate::nearest::Nearest;
 use crate::numbering::{Blocks, Gaps, complement, renumber, without};
 use crate::{
-    ClusterStats, Compiled, FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues,
-    SegmentView, Unreadable, ValueCounts, ViewKind, ViewStats,
+    ClusterStats, Compiled, FieldOrder, Filter, Matcher, Matching, OrderKey, PreparedQuery,
+    RowValues, SegmentView, Unreadable, ValueCounts, ViewKind, ViewStats,
 };
 
 /// The rows of one namespace in a sealed segment, without the deleted ones.
@@ -173,6 +173,7 @@ impl<'a> SealedView<'a> {
         found: &mut RoaringBitmap,
         unreadable: &mut Unreadable,
     ) -> Result<(), SegmentError> {
+        let matcher = Matcher::new(filter);
         let mut rest = rows.iter();
         loop {
             // The row after the last one that was shown: where a damaged block begins.
@@ -180,7 +181,7 @@ impl<'a> SealedView<'a> {
             let outcome = self.segment.visit_metadata(&mut rest, &mut |row, metadata| {
                 next.advance_to(row);
                 next.next();
-                if filter.matches(metadata) {
+                if matcher.matches(metadata) {
                     found.insert(row);
                 }
             });

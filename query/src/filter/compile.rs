@@ -129,21 +129,16 @@ struct Compile<'a> {
 
 impl Compile<'_> {
     fn bounds(&self, filter: &Filter) -> Result<Bounds, FormatError> {
-        match filter {
-            Filter::And(parts) => self.all(parts),
-            Filter::Or(parts) => self.any(parts),
-            Filter::Not(_) | Filter::Compare(_, Comparison::NotEqual, _) => {
-                Ok(self.everything().and_not(self.affirmative(filter)?))
-            }
-            test => self.affirmative(test),
-        }
+        let (negated, part) = split(filter);
+        let found = self.affirmative(part)?;
+        Ok(if negated { self.everything().and_not(found) } else { found })
     }
 
-    /// Bounds of what a negation negates, and of anything else as it is.
-    fn affirmative(&self, filter: &Filter) -> Result<Bounds, FormatError> {
-        match filter {
-            Filter::Not(part) => self.bounds(part),
-            Filter::And(_) | Filter::Or(_) => self.bounds(filter),
+    /// Bounds of what [`split`] leaves.
+    fn affirmative(&self, part: &Filter) -> Result<Bounds, FormatError> {
+        match part {
+            Filter::And(parts) => self.all(parts),
+            Filter::Or(parts) => self.any(parts),
             Filter::Contains(path, value) => self.contains(&path.key(), value),
             Filter::In(path, values) => {
                 let values = values.iter().map(Value::scalar);
@@ -173,8 +168,11 @@ impl Compile<'_> {
             all = Some(match all {
                 None => self.bounds(part)?,
                 Some(all) if all.possible().is_empty() => return Ok(all),
-                Some(all) if is_negation(part) => all.and_not(self.affirmative(part)?),
-                Some(all) => all.and(self.bounds(part)?),
+                Some(all) => {
+                    let (negated, part) = split(part);
+                    let found = self.affirmative(part)?;
+                    if negated { all.and_not(found) } else { all.and(found) }
+                }
             });
         }
         Ok(all.unwrap_or_else(|| self.everything()))
@@ -182,14 +180,28 @@ impl Compile<'_> {
 
     fn any(&self, parts: &[Filter]) -> Result<Bounds, FormatError> {
         let (mut certain, mut possible) = (Union::default(), Union::default());
-        for part in cheapest_first(parts) {
-            match self.bounds(part)? {
-                Bounds::Exact(rows) => certain.add_bitmap(&rows),
-                Bounds::Between { certain: rows, possible: more } => {
-                    certain.add_bitmap(&rows);
-                    possible.add_bitmap(&more);
-                }
+        let mut add = |found: &Bounds| {
+            certain.add_bitmap(found.certain());
+            if let Bounds::Between { possible: rows, .. } = found {
+                possible.add_bitmap(rows);
             }
+        };
+        // What all negated parts negate: one of them holds unless that does.
+        let mut denied: Option<Bounds> = None;
+        for part in parts {
+            let (negated, part) = split(part);
+            let found = self.affirmative(part)?;
+            if negated {
+                denied = Some(match denied {
+                    Some(denied) => denied.and(found),
+                    None => found,
+                });
+            } else {
+                add(&found);
+            }
+        }
+        if let Some(denied) = denied {
+            add(&self.everything().and_not(denied));
         }
         let certain = certain.finish();
         if possible.is_empty() {
@@ -262,7 +274,7 @@ fn posting(test: &Filter, index: &FieldIndex<'_>) -> Result<Posting, FormatError
         Filter::Exists(path) => index.exists(&path.key()),
         Filter::IsNull(path) => index.equal(&path.key(), Scalar::Null),
         Filter::And(_) | Filter::Or(_) | Filter::Not(_) | Filter::In(..) | Filter::Contains(..) => {
-            unreachable!("`affirmative` takes these apart")
+            unreachable!("`split` and `affirmative` take these apart")
         }
     }
 }
@@ -307,14 +319,20 @@ fn bound<'s, T>(
     })
 }
 
-fn is_negation(filter: &Filter) -> bool {
-    matches!(filter, Filter::Not(_) | Filter::Compare(_, Comparison::NotEqual, _))
+/// Whether a part is negated in all, and what of it is then asked for: of a `!=` that is whether
+/// they are equal.
+fn split(filter: &Filter) -> (bool, &Filter) {
+    let (mut negated, mut part) = (false, filter);
+    while let Filter::Not(inner) = part {
+        (negated, part) = (!negated, inner);
+    }
+    (negated ^ matches!(part, Filter::Compare(_, Comparison::NotEqual, _)), part)
 }
 
 /// What selects rows before what leaves some out, which then needs no look at all the others.
 fn cheapest_first(parts: &[Filter]) -> Vec<&Filter> {
     let mut order: Vec<&Filter> = parts.iter().collect();
-    order.sort_by_cached_key(|part| (is_negation(part), cost(part)));
+    order.sort_by_cached_key(|part| (split(part).0, cost(part)));
     order
 }
 
