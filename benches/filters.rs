@@ -4,13 +4,14 @@
 //! ```text
 //! cargo run --release -p vecstore-benches --bin filters -- DATA DB
 //! cargo run --release -p vecstore-benches --bin filters -- DATA memtable
+//! cargo run --release -p vecstore-benches --bin filters -- DATA DB latency
 //! ```
 //!
 //! `DATA` holds `base.f16.npy`, `records.jsonl.gz` and `queries.f16.npy`. `DB` is filled at the
 //! first run: the records, each with its place in the order of nearness to a few of the queries
 //! (`near_0` …). `near_0 < n` is then a filter whose matches lie where query 0 looks, `near_0 >= n`
 //! one whose matches lie elsewhere. With `memtable`, filters are timed over one full memtable
-//! instead.
+//! instead. With `latency`, the time of real filters over `DB` is shown part by part.
 
 #![allow(clippy::print_stdout)]
 
@@ -33,8 +34,10 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [data, path] = &arguments[..] else {
-        return Err("usage: filters DATA DB | filters DATA memtable".into());
+    let (data, path, only_latency) = match &arguments[..] {
+        [data, path] => (data, path, false),
+        [data, path, word] if word.as_os_str() == "latency" => (data, path, true),
+        _ => return Err("usage: filters DATA DB [latency] | filters DATA memtable".into()),
     };
     let base = read_vectors(&data.join("base.f16.npy"))?;
     let records = read_records(&data.join("records.jsonl.gz"))?;
@@ -55,6 +58,9 @@ fn main() -> Result<(), Failure> {
         }
     };
     let docs = db.collection("docs")?;
+    if only_latency {
+        return latency(&docs, queries);
+    }
     let stats = docs.stats()?;
     println!(
         "{} records, {} segments; {} queries a cell; kernels: {}\n",
@@ -265,6 +271,65 @@ fn with_nearness(
         record.insert("shuffled".into(), shuffled(row, rows).into());
     }
     records
+}
+
+/// Real filters, from half of the rows to one in a thousand: the whole query, and of it the filter and
+/// the search; the median of the rounds' medians over the queries.
+fn latency(docs: &Collection, queries: &[Vec<f32>]) -> Result<(), Failure> {
+    const FILTERS: [&str; 12] = [
+        "gloss_len <= 51",
+        "pos = 'v'",
+        "pos != 'n'",
+        "pos = 'n' AND gloss_len <= 28",
+        "domain IN ['noun.food', 'noun.plant', 'noun.animal'] AND gloss_len > 90",
+        "domain = 'noun.food'",
+        "domain = 'verb.motion'",
+        "domain IN ['noun.motive', 'verb.weather']",
+        "shuffled < 6000",
+        "domain LIKE '%motion%'",
+        "pos = 'v' AND NOT (domain = 'verb.motion' OR gloss_len > 60)",
+        "pos = 'v' OR domain = 'noun.food' OR gloss_len > 120",
+    ];
+    const ROUNDS: usize = 15;
+    let median = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    for filter in FILTERS {
+        let (mut whole, mut filter_us, mut search_us) = (Vec::new(), Vec::new(), Vec::new());
+        let mut matching = 0;
+        let mut ran = Vec::new();
+        for _ in 0..ROUNDS {
+            let mut took = [Vec::new(), Vec::new(), Vec::new()];
+            for query in queries {
+                let started = Instant::now();
+                let (_, plan) =
+                    docs.query(query).filter(filter).include(Include::NOTHING).explain()?;
+                took[0].push(started.elapsed().as_secs_f64() * 1e6);
+                took[1].push(plan.segments.iter().map(|segment| segment.filter_us).sum());
+                took[2].push(plan.segments.iter().map(|segment| segment.search_us).sum());
+                matching = plan.segments.iter().map(|segment| segment.plan.matching).sum::<u64>();
+                for segment in &plan.segments {
+                    let name = segment.ran.name();
+                    if !ran.contains(&name) {
+                        ran.push(name);
+                    }
+                }
+            }
+            let [a, b, c] = &mut took;
+            whole.push(median(a));
+            filter_us.push(median(b));
+            search_us.push(median(c));
+        }
+        println!(
+            "{matching:>7} match: {:>7.1} us, of which the filter {:>6.1}, the search {:>6.1}  {}  {filter}",
+            median(&mut whole),
+            median(&mut filter_us),
+            median(&mut search_us),
+            ran.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// Filters over one full memtable of 32 MiB.

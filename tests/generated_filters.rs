@@ -12,16 +12,18 @@ use records::{record, valid_filter};
 use serde_json::{Map, Value, json};
 use vecstore::{Collection, Hit, Include, Metric, Record};
 use vecstore_query::Filter;
-use vecstore_tests::in_memory;
+use vecstore_tests::{in_memory, is_long};
 
-/// Filters for each generated set of records.
-const FILTERS: u32 = 20;
+/// Filters for each generated set of records. Of a long run most would else go into databases.
+fn filters_each() -> u32 {
+    if is_long() { 100 } else { 20 }
+}
 
-/// 5,000 filters; `PROPTEST_CASES` sets a larger number, as for the tests of `query`:
-/// `PROPTEST_CASES=100000 cargo test --release -p vecstore-tests --test generated_filters`.
+/// 5,000 filters, or 100,000 with `VECSTORE_LONG=1`; `PROPTEST_CASES` sets a larger number, as for
+/// the tests of `query`.
 fn config() -> ProptestConfig {
-    let filters = ProptestConfig::default().cases.max(5_000);
-    ProptestConfig { cases: filters.div_ceil(FILTERS), ..ProptestConfig::default() }
+    let filters = ProptestConfig::default().cases.max(if is_long() { 100_000 } else { 5_000 });
+    ProptestConfig { cases: filters.div_ceil(filters_each()), ..ProptestConfig::default() }
 }
 
 /// The field that tells the rows apart; no generated field has its name.
@@ -69,7 +71,7 @@ proptest! {
     #[test]
     fn everywhere_the_same_rows(
         rows in prop::collection::vec(record(), 1..24),
-        filters in prop::collection::vec(valid_filter(), FILTERS as usize),
+        filters in prop::collection::vec(valid_filter(), filters_each() as usize),
         turns in any::<u32>(),
     ) {
         let (_db, docs) = in_memory(2, Metric::Euclidean);

@@ -23,7 +23,8 @@ pub use clusters::{
 pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
 pub use curve::{Curve, EffortPoint};
 pub use fields::{
-    Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar, Timestamp,
+    AnyOf, Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar,
+    Timestamp, Union,
 };
 pub use graph::{
     Accept, Beam, Budget, BuildError, Calibration, Found, GRAPH_ROWS_MAX, Gamma, Graph, GraphBuf,

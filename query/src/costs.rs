@@ -8,6 +8,7 @@ use vecstore_index::{
     RowSet, Rows, Scratch, build_clusters,
 };
 
+use crate::numbering::Blocks;
 use crate::stopwatch::Stopwatch;
 
 /// Nanoseconds of the basic steps, from which plans are priced.
@@ -236,7 +237,7 @@ impl Bench {
     fn bitmap(&self) -> f64 {
         let bitmap: RoaringBitmap = (0..Self::STEPS).map(|i| 7 * i).collect();
         self.fastest_ns(|_| {
-            black_box(bitmap.iter().fold(0u32, |sum, row| sum.wrapping_add(row)));
+            black_box(Blocks::new(&bitmap).fold(0u32, |sum, row| sum.wrapping_add(row)));
         })
     }
 

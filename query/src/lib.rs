@@ -20,7 +20,8 @@ pub use execute::{AlternativeRun, Answer, ComparedSegment, Hit, compare, run, ru
 pub use explain::{ExecutedPlan, ExecutedSegment};
 pub use filter::{
     Comparison, Compiled, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Field, Filter, FilterError,
-    FilterErrorKind, FilterFieldError, FilterJsonError, Orderable, Params, Value, compile, field,
+    FilterErrorKind, FilterFieldError, FilterJsonError, Matcher, Orderable, Params, Value, compile,
+    field,
 };
 pub use order::{FieldOrder, OrderKey};
 pub use plan::{Alternative, Plan, SegmentPlan, Strategy, plan};

@@ -18,12 +18,55 @@ pub(crate) fn renumber(mut bitmap: RoaringBitmap, within: &Range<u32>) -> Roarin
     RowSet::from_bitmap(&bitmap, within.clone()).to_bitmap()
 }
 
+/// The rows of `within` that are not in `bitmap`.
+pub(crate) fn without(within: &Range<u32>, bitmap: &RoaringBitmap) -> RoaringBitmap {
+    let mut rows = RoaringBitmap::new();
+    rows.insert_range(within.clone());
+    if bitmap.range_cardinality(within.clone()) > 0 {
+        // To take thousands of single rows out of one run moves the rest of its list each time.
+        rows.remove_run_compression();
+        rows -= bitmap;
+    }
+    rows
+}
+
 /// The rows of `within` that are not in `bitmap`, renumbered to begin at 0.
 pub(crate) fn complement(bitmap: &RoaringBitmap, within: &Range<u32>) -> RoaringBitmap {
-    let mut out = RoaringBitmap::new();
-    out.insert_range(within.clone());
-    out -= bitmap;
-    renumber(out, within)
+    renumber(without(within, bitmap), within)
+}
+
+/// Rows taken out of a bitmap at a time.
+const BLOCK: usize = 256;
+
+/// The rows of a bitmap, taken out of it in blocks: a third of the time of one after the other.
+#[derive(Clone)]
+pub(crate) struct Blocks<'a> {
+    rest: Iter<'a>,
+    block: [u32; BLOCK],
+    at: usize,
+    len: usize,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) fn new(bitmap: &'a RoaringBitmap) -> Self {
+        Blocks { rest: bitmap.iter(), block: [0; BLOCK], at: 0, len: 0 }
+    }
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = u32;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<u32> {
+        if self.at == self.len {
+            (self.at, self.len) = (0, self.rest.next_many(&mut self.block).len());
+            if self.len == 0 {
+                return None;
+            }
+        }
+        self.at += 1;
+        self.block.get(self.at - 1).copied()
+    }
 }
 
 /// Runs of rows of a range that are not in a bitmap, ascending, renumbered to begin at 0.

@@ -9,11 +9,12 @@ use vecstore_index::{
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
+use crate::filter::compile_beyond;
 use crate::nearest::Nearest;
-use crate::numbering::{Gaps, complement, renumber};
+use crate::numbering::{Blocks, Gaps, complement, renumber, without};
 use crate::{
-    ClusterStats, FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView,
-    Stop, Unreadable, ValueCounts, ViewKind, ViewStats, compile,
+    ClusterStats, Compiled, FieldOrder, Filter, Matcher, Matching, OrderKey, PreparedQuery,
+    RowValues, SegmentView, Stop, Unreadable, ValueCounts, ViewKind, ViewStats,
 };
 
 /// The rows of one namespace in a sealed segment, without the deleted ones.
@@ -173,6 +174,7 @@ impl<'a> SealedView<'a> {
         found: &mut RoaringBitmap,
         unreadable: &mut Unreadable,
     ) -> Result<(), SegmentError> {
+        let matcher = Matcher::new(filter);
         let mut rest = rows.iter();
         loop {
             // The row after the last one that was shown: where a damaged block begins.
@@ -181,7 +183,7 @@ impl<'a> SealedView<'a> {
                 self.segment.visit_metadata(&mut stop.rows(&mut rest), &mut |row, metadata| {
                     next.advance_to(row);
                     next.next();
-                    if filter.matches(metadata) {
+                    if matcher.matches(metadata) {
                         found.insert(row);
                     }
                 });
@@ -284,19 +286,23 @@ impl SegmentView for SealedView<'_> {
     }
 
     fn matching(&self, filter: &Filter, stop: &Stop<'_>) -> Result<Matching, SegmentError> {
-        let mut live = RoaringBitmap::new();
-        live.insert_range(self.namespace.rows.clone());
-        live -= self.deleted;
+        let live = without(&self.namespace.rows, self.deleted);
         let (mut rows, unsure, degraded) = if self.is_tiny() {
             (RoaringBitmap::new(), live, Vec::new())
         } else {
             let compiled = match self.segment.fields() {
-                Ok(fields) => compile(filter, &fields, &live).map_err(|error| error.to_string()),
+                Ok(fields) => {
+                    compile_beyond(filter, &fields, &live).map_err(|error| error.to_string())
+                }
                 Err(error @ SegmentError::Corrupt { .. }) => Err(error.to_string()),
                 Err(error) => return Err(error),
             };
             match compiled {
-                Ok(compiled) => (compiled.rows, compiled.unsure, Vec::new()),
+                Ok(Compiled { rows, unsure }) => {
+                    // Of other namespaces' rows `renumber` leaves none.
+                    let unsure = if unsure.is_empty() { unsure } else { unsure & live };
+                    (rows - self.deleted, unsure, Vec::new())
+                }
                 // Without its index the filter is evaluated on every row.
                 Err(damage) => (RoaringBitmap::new(), live, vec![damage]),
             }
@@ -322,7 +328,7 @@ impl SegmentView for SealedView<'_> {
         let code_query = self.segment.quantizer()?.query(query.vector);
         let codes = self.segment.codes(self.namespace.rows.clone());
         let candidates = match rows {
-            Some(rows) => code_query.scan(&codes, query.stop.rows(rows.iter()), keep),
+            Some(rows) => code_query.scan(&codes, query.stop.rows(Blocks::new(rows)), keep),
             None => code_query.scan(&codes, query.stop.rows(self.live_runs().flatten()), keep),
         };
         let candidates = candidates.map_err(|damaged| self.segment.damaged(&damaged))?;
@@ -390,7 +396,7 @@ impl SegmentView for SealedView<'_> {
     ) -> Result<Found, SegmentError> {
         let vectors = &self.vectors;
         let found = match rows {
-            Some(rows) => scan_vectors(vectors, query, rows.iter(), keep),
+            Some(rows) => scan_vectors(vectors, query, Blocks::new(rows), keep),
             None => scan_vectors(vectors, query, self.live_runs().flatten(), keep),
         };
         found.map_err(|damaged| self.segment.damaged(&damaged))

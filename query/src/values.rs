@@ -17,7 +17,7 @@ pub struct ValueCounts {
 
 /// A value in its one form, to look it up by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+pub(crate) enum Key {
     Null,
     Bool(bool),
     Int(i64),
@@ -28,7 +28,7 @@ enum Key {
 
 impl Key {
     /// `None` for what metadata has no value of.
-    fn new(value: Scalar<'_>) -> Option<Key> {
+    pub(crate) fn new(value: Scalar<'_>) -> Option<Key> {
         match value.canonical() {
             Scalar::Null => Some(Key::Null),
             Scalar::Bool(value) => Some(Key::Bool(value)),

@@ -9,7 +9,7 @@ use records::{build_index, filter, path, record, valid_filter};
 use serde_json::{Value as Json, json};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{FieldIndex, FieldLimits};
-use vecstore_query::{Compiled, Filter, Params, compile};
+use vecstore_query::{Compiled, Filter, Matcher, Params, compile};
 use vecstore_segments::{FieldPath, Metadata};
 
 /// Whether `text` holds for `metadata`, by the plain reading and through an index, with and without
@@ -347,6 +347,10 @@ proptest! {
         let universe: RoaringBitmap =
             (0..records.len() as u32).filter(|row| missing >> row & 1 == 0 || *row == 0).collect();
 
+        let matcher = Matcher::new(&filter);
+        for record in &records {
+            prop_assert_eq!(matcher.matches(record), filter.matches(record), "{}", filter);
+        }
         let Compiled { mut rows, unsure } = compile(&filter, &index, &universe).unwrap();
         prop_assert!(rows.is_disjoint(&unsure));
         rows.extend(unsure.iter().filter(|row| filter.matches(&records[*row as usize])));

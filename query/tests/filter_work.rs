@@ -1,14 +1,23 @@
-//! What reading a filter takes: no input as long as is read needs a deep stack, and twice the input
-//! never needs much more than twice the work.
+//! What reading a filter and finding its rows takes: no input as long as is read needs a deep stack,
+//! and twice the input never needs much more than twice the work.
 
 #![allow(clippy::unwrap_used)]
+
+mod long_texts;
+#[allow(dead_code, reason = "what other tests need besides")]
+mod records;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use long_texts::{params, texts, used};
+use records::build_index;
 use serde_json::json;
-use vecstore_query::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Filter, Params};
+use vecstore_index::roaring::RoaringBitmap;
+use vecstore_index::{FieldIndex, FieldLimits};
+use vecstore_query::{FILTER_BYTES_MAX, Filter, Matcher, Params, compile};
+use vecstore_segments::Metadata;
 
 /// The system's allocator, which counts what each thread asks for.
 struct Counting;
@@ -46,90 +55,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// `piece` as often as it fits, between `head` and `tail`.
-fn filled(head: &str, piece: &str, tail: &str, bytes: usize) -> String {
-    let room = bytes.saturating_sub(head.len() + tail.len());
-    format!("{head}{}{tail}", piece.repeat(room / piece.len()))
-}
-
-/// Texts of about so many bytes, each long in another way; some are filters, some are not.
-fn texts(bytes: usize) -> Vec<(&'static str, String)> {
-    let fill = |head, piece, tail| filled(head, piece, tail, bytes);
-    let depth = FILTER_DEPTH_MAX - 1;
-    let nested = |open: &str, close: &str| {
-        let level = format!("{}a = 1{} OR ", open.repeat(depth), close.repeat(depth));
-        filled("", &level, "a = 1", bytes)
-    };
-    vec![
-        ("parentheses", fill("", "(", "")),
-        ("closed parentheses", {
-            let half = bytes / 2 - 4;
-            format!("{}a = 1{}", "(".repeat(half), ")".repeat(half))
-        }),
-        ("NOT", fill("", "NOT ", "a = 1")),
-        ("NOT (", fill("", "NOT(", "a = 1")),
-        ("nests as deep as may be", nested("(", ")")),
-        ("NOT as deep as may be", nested("NOT ", "")),
-        ("a nest in each level", nested("(b = 1 AND ", ")")),
-        ("AND", fill("a = 1", " AND a = 1", "")),
-        ("OR", fill("a = 1", " OR a = 1", "")),
-        ("AND and OR", fill("a = 1", " OR a = 1 AND b != 2", "")),
-        ("pairs", fill("a = 1", " AND (b = 1 OR c = 1)", "")),
-        ("IN with integers", fill("a IN [1", ",1", "]")),
-        ("IN with floats", fill("a IN [1.5", ", 1.5e-3", "]")),
-        ("IN with strings", fill("a IN ['x'", ", 'it''s'", "]")),
-        ("IN with dates", fill("a IN [1", ", DATE '2024-05-01T10:00:00.123456+02:00'", "]")),
-        ("IN with parameters", fill("a IN [$p", ",$p", "]")),
-        ("IN without an end", fill("a IN [1", ",1", "")),
-        ("lists in lists", fill("a IN ", "[", "")),
-        ("IN a list that is bound", fill("a IN $list", " OR a IN $list", "")),
-        ("a string", fill("a = '", "x", "'")),
-        ("a string of quotes", fill("a = '", "''", "'")),
-        ("a string of other letters", fill("a = '", "漢", "'")),
-        ("a string without an end", fill("a = '", "x", "")),
-        ("quotes", fill("a = ", "'", "")),
-        ("a name of quotes", fill("\"", "\"\"", "\" = 1")),
-        ("a name without an end", fill("", "\"", "\"")),
-        ("a long name", fill("", "a", " = 1")),
-        ("a long path", fill("a", ".a", " = 1")),
-        ("a path of quoted names", fill("\"a\"", ".\"b.c\"", " = 1")),
-        ("points", fill("a", ".", "")),
-        ("digits", fill("a = 1", "0", "")),
-        ("digits behind a point", fill("a = 1.", "1", "")),
-        ("an exponent", fill("a = 1e", "0", "1")),
-        ("digits and names", fill("a = 1", "x", "")),
-        ("signs", fill("a ", "<", " 1")),
-        ("a misspelt operator", fill("a ", "LIKEE", " 'x'")),
-        ("a misspelt connective", fill("a = 1 ", "AND", " b = 1")),
-        ("names in a row", fill("a", " a", "")),
-        ("blanks", fill("a", " ", "= 1")),
-        ("other blanks", fill("a", "\u{2003}", "= 1")),
-        ("a pattern of wildcards", fill("a LIKE '", "%", "'")),
-        ("a pattern of letters", fill("a LIKE '", "%a_", "'")),
-        ("a pattern of backslashes", fill("a LIKE '", "\\\\", "'")),
-        ("parameters", fill("a = $p", " OR b = $p", "")),
-        ("a parameter's name", fill("a = $", "p", "")),
-        ("comparisons of many kinds", {
-            let all = " OR a.b < 1 AND c CONTAINS 'x' AND d BETWEEN 1 AND 2 OR e IS NOT NULL \
-                       OR NOT EXISTS f AND g STARTSWITH 'y' AND h NOT IN (1, null, true)";
-            filled("a = 1", all, "", bytes)
-        }),
-        ("a long name before NOT EXISTS", fill("a", "a", " NOT EXISTS")),
-        ("a value without quotes", fill("a = ", "a", "")),
-        ("a parameter of the wrong kind", fill("a STARTSWITH $list OR ", "a", "= 1")),
-        ("zeros", fill("", "\0", "")),
-        ("commas", fill("a IN [", ",", "]")),
-    ]
-}
-
-fn params() -> Params {
-    Params::from([
-        ("p".to_owned(), json!("x")),
-        ("list".to_owned(), json!([1, "a", null])),
-        ("unused".to_owned(), json!(1)),
-    ])
-}
-
 /// Everything that is done with the text of a filter before a record is looked at.
 fn read(text: &str, params: &Params) -> bool {
     let is_date = |_: &_| true;
@@ -148,13 +73,6 @@ fn read(text: &str, params: &Params) -> bool {
             false
         }
     }
-}
-
-/// The parameters that a text uses, so that it is not refused for one left over.
-fn used(text: &str) -> Params {
-    let mut params = params();
-    params.retain(|name, _| text.contains(&format!("${name}")));
-    params
 }
 
 #[test]
@@ -194,6 +112,56 @@ fn twice_the_text_asks_for_no_more_than_twice_the_memory() {
         // Not only in proportion but little, with all the copies that are made here.
         assert!(whole.1 < 400 * FILTER_BYTES_MAX as u64, "{what}: {whole:?}");
     }
+}
+
+/// Records that the long texts speak of.
+fn records() -> Vec<Metadata> {
+    let record = |i: usize| match i % 4 {
+        0 => json!({"a": i, "b": 1}),
+        1 => json!({"a": format!("x{i}"), "c": "x"}),
+        2 => json!({"a": [i, format!("x{i}")], "b": "x", "d": 2}),
+        _ => json!({"a": "2024-05-01T10:00:00.123456+02:00", "e": null}),
+    };
+    (0..2_000).map(|i| record(i).as_object().unwrap().clone()).collect()
+}
+
+#[test]
+fn rows_of_long_filters_are_found_with_little_work() {
+    // As for reading.
+    const STACK: usize = 192 << 10;
+    let run = || {
+        let records = records();
+        let bytes = build_index(&records, FieldLimits::default(), &[]);
+        let index = FieldIndex::open(&bytes).unwrap();
+        let universe: RoaringBitmap = (0..records.len() as u32).collect();
+        let mut filters = 0;
+        for ((what, half), (_, whole)) in
+            texts(FILTER_BYTES_MAX / 2).iter().zip(&texts(FILTER_BYTES_MAX))
+        {
+            let asked = |text: &str| {
+                let filter = Filter::parse(text, &used(text)).ok()?;
+                let (_, before) = ALLOCATED.get();
+                let found = compile(&filter, &index, &universe).unwrap();
+                let (_, compiled) = ALLOCATED.get();
+                let matcher = Matcher::new(&filter);
+                for row in (0..records.len()).step_by(97) {
+                    let is_found = found.rows.contains(row as u32);
+                    assert_eq!(is_found, matcher.matches(&records[row]), "{what}, row {row}");
+                }
+                let (_, matched) = ALLOCATED.get();
+                assert!(found.unsure.is_empty(), "{what}");
+                Some((compiled - before, matched - compiled))
+            };
+            let (Some(half), Some(whole)) = (asked(half), asked(whole)) else { continue };
+            filters += 1;
+            // Some texts have 6,000 conditions; each asks for its rows and little else.
+            assert!(whole.0 < (6_000 * 10) << 10, "{what}: {whole:?}");
+            assert!(whole.0 * 2 <= half.0 * 5 + (128 << 10), "{what}: {half:?} then {whole:?}");
+            assert!(whole.1 * 2 <= half.1 * 5 + (256 << 10), "{what}: {half:?} then {whole:?}");
+        }
+        assert!(filters >= 24, "only {filters} are filters");
+    };
+    std::thread::Builder::new().stack_size(STACK).spawn(run).unwrap().join().unwrap();
 }
 
 /// Scanning a text again for each of its words asks for no memory. It shows in the time, which is a

@@ -3,7 +3,7 @@
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{Accept, Beam, Budget, Candidate, Found, LiveReader, Metric, Scratch};
 use vecstore_query::{
-    FieldOrder, Filter, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, Stop,
+    FieldOrder, Filter, Matcher, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, Stop,
     ValueCounts, ViewKind, ViewStats, compile,
 };
 use vecstore_segments::{FieldPath, SegmentError};
@@ -222,9 +222,13 @@ impl SegmentView for HotView<'_> {
             }
         }
         found.rows_read = unsure.len();
+        if unsure.is_empty() {
+            return Ok(found);
+        }
+        let matcher = Matcher::new(filter);
         for row in stop.rows(unsure.iter()) {
             match self.hot(row).metadata() {
-                Ok(metadata) if filter.matches(&metadata) => drop(found.rows.insert(row)),
+                Ok(metadata) if matcher.matches(&metadata) => drop(found.rows.insert(row)),
                 Ok(_) => {}
                 Err(error) => {
                     found.unreadable.rows.insert(row);

@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use roaring::RoaringBitmap;
 
-use super::layout::{
-    FLAG_STRINGS_OVER, FLAG_UNINDEXED, MAGIC, VERSION, VERSION_UNINDEXED, above, write_bitmap,
-};
+use super::layout::{FLAG_STRINGS_OVER, FLAG_UNINDEXED, MAGIC, VERSION, VERSION_UNINDEXED, above};
 use super::numbers::NumbersBuilder;
+use super::serialized::write_bitmap;
 use super::strings::StringsBuilder;
 use super::{Scalar, Timestamp};
 

@@ -38,8 +38,6 @@
 //! "elements" has the rows with a value that is an array's element, "elements and plain" those of them that also have one
 //! that is not (by way of an array of objects). "dropped rows" have a path that was one field too many.
 
-use roaring::RoaringBitmap;
-
 use super::number::Number;
 use crate::FormatError;
 
@@ -149,31 +147,6 @@ pub(super) fn join_number(bits: u64, kind: u8) -> Result<Number, FormatError> {
             _ => Err(damaged("a float that should be an integer, or NaN")),
         },
         _ => Err(damaged(format!("number of unknown kind {kind}"))),
-    }
-}
-
-/// Appends `rows` and returns the number of bytes.
-pub(super) fn write_bitmap(out: &mut Vec<u8>, mut rows: RoaringBitmap) -> u64 {
-    if rows.is_empty() {
-        return 0;
-    }
-    rows.optimize();
-    let start = out.len();
-    rows.serialize_into(&mut *out).expect("writing to memory does not fail");
-    (out.len() - start) as u64
-}
-
-/// Reads all of `bytes` as one bitmap.
-pub(super) fn read_bitmap(mut bytes: &[u8], what: &str) -> Result<RoaringBitmap, FormatError> {
-    if bytes.is_empty() {
-        return Ok(RoaringBitmap::new());
-    }
-    let rows = RoaringBitmap::deserialize_from(&mut bytes)
-        .map_err(|error| damaged(format!("{what}: {error}")))?;
-    if bytes.is_empty() {
-        Ok(rows)
-    } else {
-        Err(damaged(format!("{what}: {} bytes too many", bytes.len())))
     }
 }
 

@@ -14,11 +14,13 @@ mod number;
 mod numbers;
 mod reader;
 mod scalar;
+mod serialized;
 mod strings;
 mod timestamp;
 mod union;
 
 pub use builder::{FieldIndexBuilder, FieldLimits};
-pub use reader::{Elements, FieldIndex, FieldSummary, Posting};
+pub use reader::{AnyOf, Elements, FieldIndex, FieldSummary, Posting};
 pub use scalar::Scalar;
 pub use timestamp::Timestamp;
+pub use union::Union;

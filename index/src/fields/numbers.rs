@@ -7,16 +7,17 @@
 //! bitmaps and some seventy large ones, one with ten ratings has ten.
 
 use std::cmp::Ordering;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use roaring::RoaringBitmap;
 
 use super::Scalar;
 use super::layout::{
     BUCKET_ENTRY_LEN, MERGED, NUMBERS_HEAD_LEN, PAIR_LEN, Parts, Reader, damaged, join_number,
-    merged_levels, read_bitmap, slice, split_number, write_bitmap,
+    merged_levels, slice, split_number,
 };
 use super::number::Number;
+use super::serialized::{read_bitmap, write_bitmap};
 use super::union::Union;
 use crate::FormatError;
 
@@ -322,24 +323,68 @@ impl<'a> Numbers<'a> {
             Some(last) if !below(high, self.ends(last)?.1) => last,
             _ => end,
         };
-        let mut union = Union::default();
+        // Most often a range is one bitmap, as that of a number with a bucket of its own.
+        let (mut whole, mut union) = (None, Union::default());
         let mut at = start;
         while at < end {
             let bucket = self.bucket(at)?;
             if above(low, bucket.min) && below(high, bucket.max) {
-                at = self.add_run(at, whole_end, &mut union)?;
+                let run;
+                (run, at) = self.run(at, whole_end)?;
+                if let Some(before) = whole.replace(run) {
+                    union.add_serialized(before, "bitmap of buckets")?;
+                }
             } else {
-                let rows = read_bitmap(bucket.bitmap, "bucket bitmap")?;
-                union.add(&bucket.rows_within(&rows, low, high)?);
+                let from = bucket.partition(|number| !above(low, number))?;
+                let to = bucket.partition(|number| below(high, number))?;
+                bucket.add_rows(from..to, &bucket.all_rows()?, &mut union)?;
                 at += 1;
             }
         }
-        Ok(union.finish())
+        match whole {
+            Some(only) if union.is_empty() => read_bitmap(only, "bitmap of buckets"),
+            last => {
+                union.add_serialized(last.unwrap_or_default(), "bitmap of buckets")?;
+                Ok(union.finish())
+            }
+        }
     }
 
-    /// Adds the rows of bucket `at` and as many after it, before `end`, as there is one bitmap
-    /// for; returns the bucket after them.
-    fn add_run(&self, at: usize, end: usize, union: &mut Union) -> Result<usize, FormatError> {
+    /// Adds the rows with one of `numbers`, which ascend, so that no bucket is read twice.
+    pub(super) fn add_equal(
+        &self,
+        numbers: &[Number],
+        union: &mut Union,
+    ) -> Result<(), FormatError> {
+        let mut read: Option<(usize, Vec<u32>)> = None;
+        for &number in numbers {
+            let at = self.partition(|_, max| max < number)?;
+            if at == self.len() {
+                break;
+            }
+            let bucket = self.bucket(at)?;
+            if number < bucket.min {
+                continue;
+            }
+            if bucket.pairs.is_empty() {
+                union.add_serialized(bucket.bitmap, "bucket bitmap")?;
+                continue;
+            }
+            let rows = match read.take() {
+                Some((before, rows)) if before == at => rows,
+                _ => bucket.all_rows()?,
+            };
+            let from = bucket.partition(|other| other < number)?;
+            let to = bucket.partition(|other| other <= number)?;
+            bucket.add_rows(from..to, &rows, union)?;
+            read = Some((at, rows));
+        }
+        Ok(())
+    }
+
+    /// The bitmap of bucket `at` and as many after it, before `end`, as there is one for; and the
+    /// bucket after them.
+    fn run(&self, at: usize, end: usize) -> Result<(&'a [u8], usize), FormatError> {
         // A run of 16^level buckets begins at a multiple of that; the last one of a level may have
         // fewer.
         let (mut run, mut buckets, mut first) = (None, 1usize, 0usize);
@@ -352,22 +397,13 @@ impl<'a> Numbers<'a> {
             run = Some((first + at / longer, next));
             (buckets, first) = (longer, first + runs);
         }
-        match run {
-            None => {
-                union.add_bitmap(&read_bitmap(self.bucket(at)?.bitmap, "bucket bitmap")?);
-                Ok(at + 1)
-            }
-            Some((run, next)) => {
-                let end_of = |run: usize| Reader(slice(self.ends, run as u64 * 8, 8, "end")?).u64();
-                let start = if run == 0 { 0 } else { end_of(run - 1)? };
-                let len = end_of(run)?
-                    .checked_sub(start)
-                    .ok_or_else(|| damaged("merged bitmaps: ends descend"))?;
-                let bytes = slice(self.merged, start, len, "merged bitmap")?;
-                union.add_large(read_bitmap(bytes, "merged bitmap")?);
-                Ok(next)
-            }
-        }
+        let Some((run, next)) = run else { return Ok((self.bucket(at)?.bitmap, at + 1)) };
+        let end_of = |run: usize| Reader(slice(self.ends, run as u64 * 8, 8, "end")?).u64();
+        let start = if run == 0 { 0 } else { end_of(run - 1)? };
+        let len = end_of(run)?
+            .checked_sub(start)
+            .ok_or_else(|| damaged("merged bitmaps: ends descend"))?;
+        Ok((slice(self.merged, start, len, "merged bitmap")?, next))
     }
 
     /// Calls `found` with every number, ascending, and its rows.
@@ -377,13 +413,14 @@ impl<'a> Numbers<'a> {
     ) -> Result<(), FormatError> {
         for at in 0..self.len() {
             let bucket = self.bucket(at)?;
-            let rows = read_bitmap(bucket.bitmap, "bucket bitmap")?;
             if bucket.pairs.is_empty() {
-                found(bucket.min, &rows);
+                found(bucket.min, &read_bitmap(bucket.bitmap, "bucket bitmap")?);
                 continue;
             }
-            let mut pairs = Vec::new();
-            bucket.visit_pairs(&rows, &mut |number, row| pairs.push((number, row)))?;
+            let rows = bucket.all_rows()?;
+            let pairs: Vec<(Number, u32)> = (0..bucket.len())
+                .map(|at| Ok((bucket.number(at)?, bucket.row(at, &rows)?)))
+                .collect::<Result<_, FormatError>>()?;
             for same in pairs.chunk_by(|a, b| a.0 == b.0) {
                 found(same[0].0, &same.iter().map(|pair| pair.1).collect());
             }
@@ -393,41 +430,55 @@ impl<'a> Numbers<'a> {
 }
 
 impl Bucket<'_> {
-    /// The rows of those pairs that are within the bounds.
-    fn rows_within(
-        &self,
-        rows: &RoaringBitmap,
-        low: Bound<Number>,
-        high: Bound<Number>,
-    ) -> Result<Vec<u32>, FormatError> {
-        let mut within = Vec::new();
-        self.visit_pairs(rows, &mut |number, row| {
-            if above(low, number) && below(high, number) {
-                within.push(row);
-            }
-        })?;
-        Ok(within)
+    /// Number of pairs.
+    fn len(&self) -> usize {
+        self.pairs.len() / PAIR_LEN
     }
 
-    /// Calls `found` with each pair of number and row; `rows` are those of the bucket's bitmap.
-    fn visit_pairs(
-        &self,
-        rows: &RoaringBitmap,
-        found: &mut dyn FnMut(Number, u32),
-    ) -> Result<(), FormatError> {
-        let rows: Vec<u32> = rows.iter().collect();
-        let count = self.pairs.len() / PAIR_LEN;
-        let (numbers, rest) = self.pairs.split_at(count * 8);
-        let (kinds, indices) = rest.split_at(count);
-        let (mut numbers, mut kinds, mut indices) =
-            (Reader(numbers), Reader(kinds), Reader(indices));
-        for _ in 0..count {
-            let number = join_number(numbers.u64()?, kinds.u8()?)?;
-            let row = rows
-                .get(usize::from(indices.u16()?))
-                .ok_or_else(|| damaged("bucket: a pair names no row"))?;
-            found(number, *row);
+    /// The rows that the pairs name by their places.
+    fn all_rows(&self) -> Result<Vec<u32>, FormatError> {
+        Ok(read_bitmap(self.bitmap, "bucket bitmap")?.iter().collect())
+    }
+
+    fn number(&self, at: usize) -> Result<Number, FormatError> {
+        let (bits, kind) = (8 * at, 8 * self.len() + at);
+        join_number(self.field(bits, 8)?.u64()?, self.field(kind, 1)?.u8()?)
+    }
+
+    /// The row of a pair; `rows` are all of the bucket.
+    fn row(&self, at: usize, rows: &[u32]) -> Result<u32, FormatError> {
+        let place = usize::from(self.field(9 * self.len() + 2 * at, 2)?.u16()?);
+        rows.get(place).copied().ok_or_else(|| damaged("bucket: a pair names no row"))
+    }
+
+    fn field(&self, start: usize, len: u64) -> Result<Reader<'_>, FormatError> {
+        slice(self.pairs, start as u64, len, "pair").map(Reader)
+    }
+
+    /// First pair whose number `below` does not hold for.
+    fn partition(&self, below: impl Fn(Number) -> bool) -> Result<usize, FormatError> {
+        let (mut left, mut right) = (0, self.len());
+        while left < right {
+            let middle = left + (right - left) / 2;
+            if below(self.number(middle)?) {
+                left = middle + 1;
+            } else {
+                right = middle;
+            }
         }
+        Ok(left)
+    }
+
+    /// Adds the rows of some pairs; `rows` are all of the bucket.
+    fn add_rows(
+        &self,
+        pairs: Range<usize>,
+        rows: &[u32],
+        union: &mut Union,
+    ) -> Result<(), FormatError> {
+        let rows: Vec<u32> =
+            pairs.map(|at| self.row(at, rows)).collect::<Result<_, FormatError>>()?;
+        union.add(&rows);
         Ok(())
     }
 }

@@ -7,11 +7,13 @@ use roaring::RoaringBitmap;
 
 use super::layout::{
     BLOCK_HEAD_LEN, DIRECTORY_ENTRY_LEN, FLAG_STRINGS_OVER, FLAG_UNINDEXED, HEAD_LEN, MAGIC, Parts,
-    Reader, STRING_ENTRY_LEN, VERSION, VERSION_UNINDEXED, above, damaged, read_bitmap, slice,
+    Reader, STRING_ENTRY_LEN, VERSION, VERSION_UNINDEXED, above, damaged, slice,
 };
 use super::number::Number;
 use super::numbers::Numbers;
+use super::serialized::read_bitmap;
 use super::strings::Strings;
+use super::union::Union;
 use super::{Scalar, Timestamp};
 use crate::FormatError;
 
@@ -29,6 +31,15 @@ impl Posting {
     fn none() -> Posting {
         Posting::Exact(RoaringBitmap::new())
     }
+}
+
+/// Rows with one of several values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AnyOf {
+    /// Rows that certainly have one.
+    pub rows: RoaringBitmap,
+    /// Rows that may have one, for the reasons of [`Posting::Within`]; none of them is in `rows`.
+    pub unsure: RoaringBitmap,
 }
 
 /// Where a path ends at an array.
@@ -173,6 +184,57 @@ impl<'a> FieldIndex<'a> {
             Scalar::Str(text) if !block.over => block.strings.equal(text).map(Posting::Exact),
             Scalar::Str(_) => read_bitmap(block.any_string, "any string").map(Posting::Within),
         })
+    }
+
+    /// Rows where `path` has a value equal to one of `values`, each as [`equal`](Self::equal) has it.
+    /// Takes time in proportion to the values and their rows.
+    pub fn equal_any<'v>(
+        &self,
+        path: &str,
+        values: impl Iterator<Item = Scalar<'v>>,
+    ) -> Result<AnyOf, FormatError> {
+        let mut values = values.peekable();
+        if values.peek().is_none() {
+            return Ok(AnyOf::default());
+        }
+        let among = |unsure| Ok(AnyOf { rows: RoaringBitmap::new(), unsure });
+        let block = match self.place(path)? {
+            Place::Listed(block) if block.unindexed => {
+                return among(read_bitmap(block.present, "present")?);
+            }
+            Place::Listed(block) => block,
+            Place::Among(rows) => return among(rows),
+        };
+        let mut union = Union::default();
+        let (mut numbers, mut dates) = (Vec::new(), Vec::new());
+        let (mut some_long, mut some_unlisted) = (false, false);
+        for value in values {
+            match value {
+                Scalar::Null => union.add_serialized(block.null, "null")?,
+                Scalar::Bool(true) => union.add_serialized(block.yes, "true")?,
+                Scalar::Bool(false) => union.add_serialized(block.no, "false")?,
+                Scalar::Int(_) | Scalar::Float(_) => numbers.extend(Number::of(value)),
+                Scalar::Date(date) => dates.push(Number::Int(date.micros())),
+                Scalar::Str(text) if text.len() as u64 > self.string_bytes_max => some_long = true,
+                Scalar::Str(_) if block.over => some_unlisted = true,
+                Scalar::Str(text) => block.strings.add_equal(text, &mut union)?,
+            }
+        }
+        numbers.sort_unstable();
+        block.numbers.add_equal(&numbers, &mut union)?;
+        dates.sort_unstable();
+        block.dates.add_equal(&dates, &mut union)?;
+
+        let rows = union.finish();
+        let mut unsure = RoaringBitmap::new();
+        if some_long {
+            unsure |= read_bitmap(block.long_string, "long string")?;
+        }
+        if some_unlisted {
+            unsure |= read_bitmap(block.any_string, "any string")?;
+        }
+        unsure -= &rows;
+        Ok(AnyOf { rows, unsure })
     }
 
     /// Rows where `path` has a number within the bounds (each `Int` or `Float`; a bound that is

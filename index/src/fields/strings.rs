@@ -6,9 +6,8 @@ use std::ops::Bound;
 use roaring::RoaringBitmap;
 
 use super::FieldLimits;
-use super::layout::{
-    LIST_ROWS_MAX, Reader, STRING_ENTRY_LEN, damaged, read_bitmap, slice, write_bitmap,
-};
+use super::layout::{LIST_ROWS_MAX, Reader, STRING_ENTRY_LEN, damaged, slice};
+use super::serialized::{read_bitmap, write_bitmap};
 use super::union::Union;
 use crate::FormatError;
 
@@ -185,20 +184,33 @@ impl<'a> Strings<'a> {
     }
 
     /// The rows of all these strings.
-    fn union(&self, at: impl Iterator<Item = usize>) -> Result<RoaringBitmap, FormatError> {
-        let mut union = Union::default();
-        let mut list = Vec::new();
-        for at in at {
-            match self.posting(at)? {
-                Posting::List(rows) => {
-                    list.clear();
-                    list.extend(rows.iter().copied().map(u32::from_le_bytes));
-                    union.add(&list);
-                }
-                Posting::Bitmap(bytes) => union.add_bitmap(&read_bitmap(bytes, "posting")?),
-            }
+    fn union(
+        &self,
+        mut at: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<RoaringBitmap, FormatError> {
+        if at.len() == 1
+            && let Some(only) = at.next()
+        {
+            return self.rows(only);
         }
+        let mut union = Union::default();
+        at.try_for_each(|at| self.add_rows(at, &mut union))?;
         Ok(union.finish())
+    }
+
+    /// Adds the rows of one string.
+    fn add_rows(&self, at: usize, union: &mut Union) -> Result<(), FormatError> {
+        match self.posting(at)? {
+            Posting::List(stored) => {
+                let mut rows = [0; LIST_ROWS_MAX];
+                for (row, stored) in rows.iter_mut().zip(stored) {
+                    *row = u32::from_le_bytes(*stored);
+                }
+                union.add(&rows[..stored.len()]);
+                Ok(())
+            }
+            Posting::Bitmap(bytes) => union.add_serialized(bytes, "posting"),
+        }
     }
 
     /// First string for which `below` does not hold; `below` holds for a run of first strings.
@@ -215,14 +227,20 @@ impl<'a> Strings<'a> {
         Ok(low)
     }
 
+    /// Place of exactly this string.
+    fn find(&self, text: &str) -> Result<Option<usize>, FormatError> {
+        let at = self.partition(|other| other < text.as_bytes())?;
+        Ok((at < self.len() && self.bytes(at)? == text.as_bytes()).then_some(at))
+    }
+
     /// Rows with exactly this string.
     pub(super) fn equal(&self, text: &str) -> Result<RoaringBitmap, FormatError> {
-        let at = self.partition(|other| other < text.as_bytes())?;
-        if at < self.len() && self.bytes(at)? == text.as_bytes() {
-            self.rows(at)
-        } else {
-            Ok(RoaringBitmap::new())
-        }
+        self.find(text)?.map_or(Ok(RoaringBitmap::new()), |at| self.rows(at))
+    }
+
+    /// Adds the rows with exactly this string.
+    pub(super) fn add_equal(&self, text: &str, union: &mut Union) -> Result<(), FormatError> {
+        self.find(text)?.map_or(Ok(()), |at| self.add_rows(at, union))
     }
 
     /// Rows with a string within the bounds.
@@ -241,7 +259,7 @@ impl<'a> Strings<'a> {
             Bound::Included(high) => self.partition(|text| text <= high.as_bytes())?,
             Bound::Excluded(high) => self.partition(|text| text < high.as_bytes())?,
         };
-        self.union(start..end)
+        self.union(start..end.max(start))
     }
 
     /// Rows with a string that starts with `prefix`.
@@ -249,7 +267,7 @@ impl<'a> Strings<'a> {
         let prefix = prefix.as_bytes();
         let start = self.partition(|text| text < prefix)?;
         let end = self.partition(|text| text < prefix || text.starts_with(prefix))?;
-        self.union(start..end)
+        self.union(start..end.max(start))
     }
 
     /// Calls `found` with every string, ascending, and its rows.

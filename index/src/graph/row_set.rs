@@ -17,14 +17,24 @@ impl RowSet {
     pub fn from_bitmap(bitmap: &RoaringBitmap, rows: Range<u32>) -> Self {
         let mut words = vec![0u64; rows.len().div_ceil(64)];
         let mut len = 0;
-        let start = rows.start;
         if !rows.is_empty() {
-            // Not `next_many`: on a range that begins within a container of roaring and goes on in
-            // the next one, it ends with the first (roaring 0.12).
-            for row in bitmap.range(rows) {
-                len += 1;
-                let row = row - start;
-                words[row as usize / 64] |= 1 << (row % 64);
+            let mut all = bitmap.iter();
+            // Not `range`: of one that begins within a container of roaring and goes on in the next
+            // one, `next_many` ends with the first (roaring 0.12).
+            all.advance_to(rows.start);
+            // In blocks: a third of the time of one row after the other.
+            let mut block = [0u32; 512];
+            loop {
+                let taken = all.next_many(&mut block);
+                let inside = taken.partition_point(|&row| row < rows.end);
+                for row in &taken[..inside] {
+                    let row = row - rows.start;
+                    words[row as usize / 64] |= 1 << (row % 64);
+                }
+                len += inside as u64;
+                if inside == 0 || inside < taken.len() {
+                    break;
+                }
             }
         }
         RowSet { words, len }
@@ -33,7 +43,10 @@ impl RowSet {
     /// The same rows as a bitmap.
     #[must_use]
     pub fn to_bitmap(&self) -> RoaringBitmap {
-        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut bytes = vec![0; 8 * self.words.len()];
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(&self.words) {
+            *bytes = word.to_le_bytes();
+        }
         RoaringBitmap::from_lsb0_bytes(0, &bytes)
     }
 

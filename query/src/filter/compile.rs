@@ -6,10 +6,11 @@
 //! possibly do. `NOT` swaps the two (a superset of the rows of `p` says nothing about which rows
 //! satisfy `NOT p`, a subset does), and only the rows between the bounds are ever looked at.
 
+use std::cell::OnceCell;
 use std::ops::Bound;
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{FieldIndex, FormatError, Posting, Scalar, Timestamp};
+use vecstore_index::{AnyOf, FieldIndex, FormatError, Posting, Scalar, Timestamp, Union};
 
 use super::like::{Pattern, Shape};
 use super::{Comparison, Filter, Value};
@@ -33,7 +34,21 @@ pub fn compile(
     index: &FieldIndex<'_>,
     universe: &RoaringBitmap,
 ) -> Result<Compiled, FormatError> {
-    Ok(match bounds(filter, index, universe)? {
+    let mut compiled = compile_beyond(filter, index, universe)?;
+    compiled.rows &= universe;
+    compiled.unsure &= universe;
+    Ok(compiled)
+}
+
+/// As [`compile`], but rows that are not in `universe` may be among those found: a caller that takes
+/// them out in a cheaper way, or knows that there are none, is spared an intersection.
+pub(crate) fn compile_beyond(
+    filter: &Filter,
+    index: &FieldIndex<'_>,
+    universe: &RoaringBitmap,
+) -> Result<Compiled, FormatError> {
+    let compile = Compile { index, universe, dense: OnceCell::new() };
+    Ok(match compile.bounds(filter)? {
         Bounds::Exact(rows) => Compiled { rows, unsure: RoaringBitmap::new() },
         Bounds::Between { certain, possible } => {
             let unsure = possible - &certain;
@@ -42,7 +57,10 @@ pub fn compile(
     })
 }
 
-/// The rows of a scope that satisfy a part of the filter, from below and from above.
+/// The rows that satisfy a part of the filter, from below and from above.
+///
+/// Of rows outside of the universe it says nothing: to leave them out of every part, when they are
+/// left out of the whole, took longer than all else.
 enum Bounds {
     Exact(RoaringBitmap),
     /// `certain` is a subset of `possible`.
@@ -53,6 +71,10 @@ enum Bounds {
 }
 
 impl Bounds {
+    fn none() -> Bounds {
+        Bounds::Exact(RoaringBitmap::new())
+    }
+
     fn certain(&self) -> &RoaringBitmap {
         match self {
             Bounds::Exact(rows) | Bounds::Between { certain: rows, .. } => rows,
@@ -72,116 +94,151 @@ impl Bounds {
             Bounds::Between { certain, possible }
         }
     }
+
+    fn and(self, other: Bounds) -> Bounds {
+        match (self, other) {
+            (Bounds::Exact(a), Bounds::Exact(b)) => Bounds::Exact(a & b),
+            (a, b) => Bounds::between(a.certain() & b.certain(), a.possible() & b.possible()),
+        }
+    }
+
+    fn and_not(self, other: Bounds) -> Bounds {
+        match (self, other) {
+            (Bounds::Exact(a), Bounds::Exact(b)) => Bounds::Exact(a - b),
+            (a, b) => Bounds::between(a.certain() - b.possible(), a.possible() - b.certain()),
+        }
+    }
 }
 
-/// Bounds on the rows of `scope` that satisfy `filter`.
-fn bounds(
-    filter: &Filter,
-    index: &FieldIndex<'_>,
-    scope: &RoaringBitmap,
-) -> Result<Bounds, FormatError> {
-    if scope.is_empty() {
-        return Ok(Bounds::Exact(RoaringBitmap::new()));
-    }
-    match filter {
-        Filter::And(parts) => all(parts, index, scope),
-        Filter::Or(parts) => any(parts, index, scope),
-        Filter::Not(part) => none(part, index, scope),
-        Filter::Compare(path, Comparison::NotEqual, value) => {
-            let equal = Filter::Compare(path.clone(), Comparison::Equal, value.clone());
-            none(&equal, index, scope)
+impl From<Posting> for Bounds {
+    fn from(posting: Posting) -> Bounds {
+        match posting {
+            Posting::Exact(rows) => Bounds::Exact(rows),
+            Posting::Within(rows) => Bounds::between(RoaringBitmap::new(), rows),
         }
-        Filter::Contains(path, value) => contains(&path.key(), value, index, scope),
-        Filter::In(path, values) => {
-            let key = path.key();
-            let mut rows = Bounds::Exact(RoaringBitmap::new());
-            for value in values {
-                rows = either(rows, in_scope(index.equal(&key, value.scalar())?, scope));
+    }
+}
+
+struct Compile<'a> {
+    index: &'a FieldIndex<'a>,
+    universe: &'a RoaringBitmap,
+    /// The universe without runs: to take thousands of single rows out of one run moves the rest of
+    /// its list each time.
+    dense: OnceCell<RoaringBitmap>,
+}
+
+impl Compile<'_> {
+    fn bounds(&self, filter: &Filter) -> Result<Bounds, FormatError> {
+        let (negated, part) = split(filter);
+        let found = self.affirmative(part)?;
+        Ok(if negated { self.everything().and_not(found) } else { found })
+    }
+
+    /// Bounds of what [`split`] leaves.
+    fn affirmative(&self, part: &Filter) -> Result<Bounds, FormatError> {
+        match part {
+            Filter::And(parts) => self.all(parts),
+            Filter::Or(parts) => self.any(parts),
+            Filter::Contains(path, value) => self.contains(&path.key(), value),
+            Filter::In(path, values) => {
+                let values = values.iter().map(Value::scalar);
+                let AnyOf { rows, unsure } = self.index.equal_any(&path.key(), values)?;
+                Ok(if unsure.is_empty() {
+                    Bounds::Exact(rows)
+                } else {
+                    Bounds::between(rows.clone(), rows | unsure)
+                })
             }
-            Ok(rows)
+            test => Ok(posting(test, self.index)?.into()),
         }
-        test => Ok(in_scope(posting(test, index)?, scope)),
     }
-}
 
-/// Each part only has to tell among the rows that the parts before it left possible.
-fn all(
-    parts: &[Filter],
-    index: &FieldIndex<'_>,
-    scope: &RoaringBitmap,
-) -> Result<Bounds, FormatError> {
-    let (mut certain, mut possible) = (scope.clone(), scope.clone());
-    for part in cheapest_first(parts) {
-        let found = bounds(part, index, &possible)?;
-        certain &= found.certain();
-        possible &= found.possible();
+    fn everything(&self) -> Bounds {
+        let dense = || {
+            let mut rows = self.universe.clone();
+            rows.remove_run_compression();
+            rows
+        };
+        Bounds::Exact(self.dense.get_or_init(dense).clone())
     }
-    Ok(Bounds::between(certain, possible))
-}
 
-/// Each part only has to tell about the rows that the parts before it left uncertain.
-fn any(
-    parts: &[Filter],
-    index: &FieldIndex<'_>,
-    scope: &RoaringBitmap,
-) -> Result<Bounds, FormatError> {
-    let (mut certain, mut possible) = (RoaringBitmap::new(), RoaringBitmap::new());
-    for part in cheapest_first(parts) {
-        let found = bounds(part, index, &(scope - &certain))?;
-        certain |= found.certain();
-        possible |= found.possible();
-    }
-    Ok(Bounds::between(certain, possible))
-}
-
-fn none(
-    part: &Filter,
-    index: &FieldIndex<'_>,
-    scope: &RoaringBitmap,
-) -> Result<Bounds, FormatError> {
-    Ok(match bounds(part, index, scope)? {
-        Bounds::Exact(rows) => Bounds::Exact(scope - rows),
-        Bounds::Between { certain, possible } => {
-            Bounds::Between { certain: scope - possible, possible: scope - certain }
+    fn all(&self, parts: &[Filter]) -> Result<Bounds, FormatError> {
+        let mut all: Option<Bounds> = None;
+        for part in cheapest_first(parts) {
+            all = Some(match all {
+                None => self.bounds(part)?,
+                Some(all) if all.possible().is_empty() => return Ok(all),
+                Some(all) => {
+                    let (negated, part) = split(part);
+                    let found = self.affirmative(part)?;
+                    if negated { all.and_not(found) } else { all.and(found) }
+                }
+            });
         }
-    })
-}
-
-fn either(a: Bounds, b: Bounds) -> Bounds {
-    match (a, b) {
-        (Bounds::Exact(a), Bounds::Exact(b)) => Bounds::Exact(a | b),
-        (a, b) => Bounds::between(a.certain() | b.certain(), a.possible() | b.possible()),
+        Ok(all.unwrap_or_else(|| self.everything()))
     }
-}
 
-/// An element that equals the value, or a plain string that has it as a part.
-fn contains(
-    key: &str,
-    value: &Value,
-    index: &FieldIndex<'_>,
-    scope: &RoaringBitmap,
-) -> Result<Bounds, FormatError> {
-    let equal = in_scope(index.equal(key, value.scalar())?, scope);
-    // A plain value contains nothing but parts of a string, not even its equal.
-    let has_part = match value {
-        Value::Str(part) => {
-            in_scope(index.string_matching(key, &mut |text| text.contains(part.as_str()))?, scope)
+    fn any(&self, parts: &[Filter]) -> Result<Bounds, FormatError> {
+        let (mut certain, mut possible) = (Union::default(), Union::default());
+        let mut add = |found: &Bounds| {
+            certain.add_bitmap(found.certain());
+            if let Bounds::Between { possible: rows, .. } = found {
+                possible.add_bitmap(rows);
+            }
+        };
+        // What all negated parts negate: one of them holds unless that does.
+        let mut denied: Option<Bounds> = None;
+        for part in parts {
+            let (negated, part) = split(part);
+            let found = self.affirmative(part)?;
+            if negated {
+                denied = Some(match denied {
+                    Some(denied) => denied.and(found),
+                    None => found,
+                });
+            } else {
+                add(&found);
+            }
         }
-        _ => Bounds::Exact(RoaringBitmap::new()),
-    };
-    let elements = index.elements(key)?;
-    let plain = scope - &elements.rows - &elements.unsure;
-    let both = &elements.unsure;
-    let mut certain = equal.certain() & &elements.rows;
-    certain |= has_part.certain() & &plain;
-    if let Value::Str(_) = value {
-        // A string that equals the part contains it, whether it is an element or not.
-        certain |= equal.certain() & both;
+        if let Some(denied) = denied {
+            add(&self.everything().and_not(denied));
+        }
+        let certain = certain.finish();
+        if possible.is_empty() {
+            return Ok(Bounds::Exact(certain));
+        }
+        let possible = possible.finish() | &certain;
+        Ok(Bounds::between(certain, possible))
     }
-    let mut possible = equal.possible() & &elements.rows;
-    possible |= has_part.possible() & &plain;
-    possible |= (equal.possible() | has_part.possible()) & both;
-    Ok(Bounds::between(certain, possible))
+
+    /// An element that equals the value, or a plain string that has it as a part.
+    fn contains(&self, key: &str, value: &Value) -> Result<Bounds, FormatError> {
+        let equal: Bounds = self.index.equal(key, value.scalar())?.into();
+        // A plain value contains nothing but parts of a string, not even its equal.
+        let has_part = match value {
+            Value::Str(part) => {
+                let mut has_part = |text: &str| text.contains(part.as_str());
+                self.index.string_matching(key, &mut has_part)?.into()
+            }
+            _ => Bounds::none(),
+        };
+        let elements = self.index.elements(key)?;
+        if elements.rows.is_empty() && elements.unsure.is_empty() {
+            return Ok(has_part);
+        }
+        let either = &elements.rows | &elements.unsure;
+        let both = &elements.unsure;
+        let mut certain = equal.certain() & &elements.rows;
+        certain |= has_part.certain() - &either;
+        if let Value::Str(_) = value {
+            // A string that equals the part contains it, whether it is an element or not.
+            certain |= equal.certain() & both;
+        }
+        let mut possible = equal.possible() & &elements.rows;
+        possible |= has_part.possible() - &either;
+        possible |= (equal.possible() | has_part.possible()) & both;
+        Ok(Bounds::between(certain, possible))
+    }
 }
 
 /// What the index says to a test that it can answer in one go.
@@ -217,7 +274,7 @@ fn posting(test: &Filter, index: &FieldIndex<'_>) -> Result<Posting, FormatError
         Filter::Exists(path) => index.exists(&path.key()),
         Filter::IsNull(path) => index.equal(&path.key(), Scalar::Null),
         Filter::And(_) | Filter::Or(_) | Filter::Not(_) | Filter::In(..) | Filter::Contains(..) => {
-            unreachable!("`bounds` takes these apart")
+            unreachable!("`split` and `affirmative` take these apart")
         }
     }
 }
@@ -262,16 +319,20 @@ fn bound<'s, T>(
     })
 }
 
-fn in_scope(posting: Posting, scope: &RoaringBitmap) -> Bounds {
-    match posting {
-        Posting::Exact(rows) => Bounds::Exact(rows & scope),
-        Posting::Within(rows) => Bounds::between(RoaringBitmap::new(), rows & scope),
+/// Whether a part is negated in all, and what of it is then asked for: of a `!=` that is whether
+/// they are equal.
+fn split(filter: &Filter) -> (bool, &Filter) {
+    let (mut negated, mut part) = (false, filter);
+    while let Filter::Not(inner) = part {
+        (negated, part) = (!negated, inner);
     }
+    (negated ^ matches!(part, Filter::Compare(_, Comparison::NotEqual, _)), part)
 }
 
+/// What selects rows before what leaves some out, which then needs no look at all the others.
 fn cheapest_first(parts: &[Filter]) -> Vec<&Filter> {
     let mut order: Vec<&Filter> = parts.iter().collect();
-    order.sort_by_key(|part| cost(part));
+    order.sort_by_cached_key(|part| (split(part).0, cost(part)));
     order
 }
 

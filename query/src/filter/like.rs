@@ -2,7 +2,11 @@
 
 /// A pattern taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<Piece>);
+pub(super) struct Pattern {
+    pieces: Vec<Piece>,
+    /// Characters that a text has at least.
+    chars_min: usize,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
@@ -37,7 +41,10 @@ impl Pattern {
                 c => Piece::Char(c),
             });
         }
-        Pattern(pieces)
+        // Several in a row are one, which no text has to step over one by one.
+        pieces.dedup_by(|a, b| (*a, *b) == (Piece::AnyRun, Piece::AnyRun));
+        let chars_min = pieces.iter().filter(|piece| **piece != Piece::AnyRun).count();
+        Pattern { pieces, chars_min }
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -48,10 +55,10 @@ impl Pattern {
             };
             pieces.iter().map(char_of).collect()
         };
-        if let Some(text) = plain(&self.0) {
+        if let Some(text) = plain(&self.pieces) {
             return Shape::Equal(text);
         }
-        match self.0.split_last() {
+        match self.pieces.split_last() {
             Some((Piece::AnyRun, first)) => plain(first).map_or(Shape::General, Shape::Prefix),
             _ => Shape::General,
         }
@@ -62,7 +69,10 @@ impl Pattern {
     /// Only the last `%` is ever taken back: what an earlier one could still take, the last one can
     /// take as well. So the time is at most the product of the lengths, never exponential.
     pub(super) fn matches(&self, text: &str) -> bool {
-        let pieces = &self.0;
+        if text.len() < self.chars_min {
+            return false;
+        }
+        let pieces = &self.pieces;
         let (mut at, mut rest) = (0, text.chars());
         let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
         loop {

@@ -49,13 +49,21 @@ impl Filter {
 }
 
 /// Whether any scalar that the path reaches satisfies `holds`.
-fn any(path: &FieldPath, metadata: &Metadata, holds: impl Fn(Scalar<'_>) -> bool) -> bool {
+pub(super) fn any(
+    path: &FieldPath,
+    metadata: &Metadata,
+    holds: impl Fn(Scalar<'_>) -> bool,
+) -> bool {
     let mut any = false;
     path.visit(metadata, &mut |value| any = any || scalar(value).is_some_and(&holds));
     any
 }
 
-fn any_text(path: &FieldPath, metadata: &Metadata, holds: impl Fn(&str) -> bool) -> bool {
+pub(super) fn any_text(
+    path: &FieldPath,
+    metadata: &Metadata,
+    holds: impl Fn(&str) -> bool,
+) -> bool {
     any(path, metadata, |found| matches!(found, Scalar::Str(text) if holds(text)))
 }
 

@@ -1,8 +1,8 @@
 //! The filter language: one grammar, one AST, readings that must agree.
 //!
 //! A [`Filter`] comes from text ([`Filter::parse`]), from JSON ([`Filter::from_json`]) or from
-//! [`field`]. It is read in two ways: [`Filter::matches`] looks at one record, plainly, and
-//! [`compile`] asks a segment's field index for rows. Property tests hold the two together.
+//! [`field`]. It is read in two ways: [`Filter::matches`] looks at one record, plainly ([`Matcher`] at
+//! many), and [`compile`] asks a segment's field index for rows. Property tests hold them together.
 //!
 //! ```text
 //! filter     = conjunct { OR conjunct }
@@ -33,6 +33,7 @@ mod dates;
 mod error;
 mod json;
 mod like;
+mod matcher;
 mod matches;
 mod parse;
 mod print;
@@ -42,6 +43,8 @@ mod tokens;
 
 pub use ast::{Comparison, Filter, Value};
 pub use build::{Field, Orderable, field};
+pub(crate) use compile::compile_beyond;
 pub use compile::{Compiled, compile};
 pub use error::{FilterError, FilterErrorKind, FilterFieldError, FilterJsonError};
+pub use matcher::Matcher;
 pub use parse::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, Params};
