@@ -131,8 +131,8 @@ fn churn(
         }
         watch.round.store(round, Ordering::Relaxed);
         model.compare(docs, 97)?;
-        db.create_snapshot("of the round")?;
-        db.remove_snapshot("of the round")?;
+        db.create_snapshot("of-the-round")?;
+        db.remove_snapshot("of-the-round")?;
     }
     Ok(())
 }
