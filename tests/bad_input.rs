@@ -2,8 +2,12 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use vecstore::{Collection, Database, Error, ErrorKind, Include, Metric, Options, Record, limits};
+use vecstore::{
+    Collection, Database, Durability, Error, ErrorKind, Include, Metric, Options, Record, limits,
+};
 use vecstore_tests::in_memory;
 
 fn check<T: std::fmt::Debug>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
@@ -124,6 +128,15 @@ fn the_argument_that_is_wrong_is_named() {
     let check = |result: Result<(), Error>, field: Option<&str>| {
         assert_eq!(result.unwrap_err().field(), field);
     };
+    let dir = tempfile::tempdir().unwrap();
+    let default = Options::default();
+    for (options, field) in [
+        (Options { threads: 0, ..default.clone() }, "threads"),
+        (Options { memtable_bytes_max: 1, ..default.clone() }, "memtable_bytes_max"),
+        (Options { durability: Durability::Periodic(Duration::ZERO), ..default }, "durability"),
+    ] {
+        check(Database::open_with(dir.path().join("db"), options).map(drop), Some(field));
+    }
     let create = |options| db.create_collection("new", options).map(drop);
     check(create(Collection::options(0, Metric::Dot)), Some("dim"));
     check(create(Collection::options(2, Metric::Dot).m(3)), Some("m"));

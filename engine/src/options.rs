@@ -62,16 +62,18 @@ impl Default for Options {
 impl Options {
     pub(crate) fn validate(&self) -> Result<()> {
         if self.threads == 0 {
-            return Err(Error::invalid("threads: 0 is not allowed, use 1 or more"));
+            return Err(Error::invalid("threads: 0 is not allowed, use 1 or more").about("threads"));
         }
         if self.durability == Durability::Periodic(Duration::ZERO) {
-            return Err(Error::invalid("durability: an interval of 0 is not allowed, use Sync"));
+            let message = "durability: an interval of 0 is not allowed, use Sync";
+            return Err(Error::invalid(message).about("durability"));
         }
         if self.memtable_bytes_max < 1 << 16 {
             return Err(Error::invalid(format!(
                 "memtable_bytes_max: {} is too small, use 65536 (64 KiB) or more",
                 self.memtable_bytes_max
-            )));
+            ))
+            .about("memtable_bytes_max"));
         }
         Ok(())
     }
