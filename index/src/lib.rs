@@ -12,6 +12,7 @@ mod fields;
 mod graph;
 mod kernels;
 mod metric;
+mod row_blocks;
 mod rows;
 mod workers;
 
@@ -35,6 +36,7 @@ pub use graph::{
 pub use kernels::{ExactQuery, kernel_name, prefetch, squared_norm};
 pub use metric::{Metric, UnknownMetric};
 pub use roaring;
+pub use row_blocks::RowBlocks;
 pub use rows::{Damaged, FlatRows, FormatError, Rows};
 pub use workers::{OneThread, Workers};
 

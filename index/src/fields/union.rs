@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use super::serialized::{Container, visit_containers};
-use crate::FormatError;
+use crate::{FormatError, RowBlocks};
 
 /// Rows of one block of bits; blocks without rows take no memory.
 const BLOCK_ROWS: usize = 1 << 16;
@@ -42,9 +42,9 @@ impl Union {
             return;
         }
         let mut some = [0; 512];
-        let mut rest = rows.iter();
+        let mut rest = RowBlocks::new(rows, 0);
         loop {
-            let rows = rest.next_many(&mut some);
+            let rows = rest.next_into(&mut some);
             if rows.is_empty() {
                 break;
             }
@@ -134,7 +134,7 @@ mod tests {
 
     /// Sets of every kind of container, in a few blocks.
     fn set_of_rows() -> impl Strategy<Value = RoaringBitmap> {
-        let runs = prop::collection::vec((0u32..5 << 16, 1u32..9_000), 0..4);
+        let runs = prop::collection::vec((0u32..5 << 16, 1u32..150_000), 0..4);
         let rows = prop::collection::vec(0u32..5 << 16, 0..300);
         let steps = prop::option::of((0u32..1 << 17, 2u32..7, 0u32..60_000));
         (runs, rows, steps).prop_map(|(runs, rows, steps)| {

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
+use crate::RowBlocks;
+
 /// A set of rows as a dense bitset, for one test per visited row.
 #[derive(Clone, Debug)]
 pub struct RowSet {
@@ -18,14 +20,10 @@ impl RowSet {
         let mut words = vec![0u64; rows.len().div_ceil(64)];
         let mut len = 0;
         if !rows.is_empty() {
-            let mut all = bitmap.iter();
-            // Not `range`: of one that begins within a container of roaring and goes on in the next
-            // one, `next_many` ends with the first (roaring 0.12).
-            all.advance_to(rows.start);
-            // In blocks: a third of the time of one row after the other.
+            let mut all = RowBlocks::new(bitmap, rows.start);
             let mut block = [0u32; 512];
             loop {
-                let taken = all.next_many(&mut block);
+                let taken = all.next_into(&mut block);
                 let inside = taken.partition_point(|&row| row < rows.end);
                 for row in &taken[..inside] {
                     let row = row - rows.start;
