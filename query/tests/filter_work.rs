@@ -182,11 +182,15 @@ fn long_texts_take_time_in_proportion() {
     let long = texts(FILTER_BYTES_MAX);
     for ((what, short), (_, long)) in texts(FILTER_BYTES_MAX / TIMES).iter().zip(&long) {
         let params = used(long);
-        let short = fastest(short, &params).max(Duration::from_micros(2));
-        let long = fastest(long, &params);
-        assert!(
-            long <= short * SLOWER_MAX,
-            "{what}: {short:?}, and {long:?} for {TIMES} times as much"
-        );
+        // Other work on the machine may fall on the long one alone, but not again and again.
+        let times = || {
+            let short = fastest(short, &params).max(Duration::from_micros(2));
+            (short, fastest(long, &params))
+        };
+        let taken: Vec<_> = (0..5)
+            .map(|_| times())
+            .take_while(|(short, long)| *long > *short * SLOWER_MAX)
+            .collect();
+        assert!(taken.len() < 5, "{what}: a text, and {TIMES} times as much, each time: {taken:?}");
     }
 }
