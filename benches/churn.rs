@@ -20,11 +20,14 @@
 
 #![allow(clippy::print_stdout)]
 
+mod random;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use random::Random;
 use serde_json::json;
 use vecstore::{Collection, Database, Metric, Options, Record};
 
@@ -114,7 +117,7 @@ fn churn(
             }
             let (mut put, mut remove) = (Vec::new(), Vec::new());
             for id in first..first + BATCH {
-                match (model.versions.contains_key(&id), model.random.below(4)) {
+                match (model.versions.contains_key(&id), model.random.next() % 4) {
                     (true, 0) => {
                         model.versions.remove(&id);
                         remove.push(id.into());
@@ -175,28 +178,6 @@ impl Model {
 fn vector(id: u64, version: u64) -> Vec<f32> {
     let (mut place, mut own) = (Random(id % 1_000), Random(version << 20));
     (0..DIM).map(|_| place.component() + 0.5 * own.component()).collect()
-}
-
-/// SplitMix64.
-#[derive(Default)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn component(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
-    }
 }
 
 struct Watch<'a> {

@@ -11,10 +11,13 @@
 
 #![allow(clippy::print_stdout)]
 
+mod random;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use random::Random;
 use serde_json::json;
 use vecstore::{Collection, Database, Durability, Include, Metric, Options, Record};
 
@@ -44,21 +47,9 @@ fn name(n: u64) -> String {
     format!("tenant-{n:05}")
 }
 
-/// The sequence of splitmix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn vector(&mut self) -> Vec<f32> {
-        (0..DIM).map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
-    }
+/// A vector of random components.
+fn vector(random: &mut Random) -> Vec<f32> {
+    (0..DIM).map(|_| random.component()).collect()
 }
 
 fn fill(dir: &Path, namespaces: u64, records: u64, large: u64) -> Result<(), Failure> {
@@ -72,7 +63,7 @@ fn fill(dir: &Path, namespaces: u64, records: u64, large: u64) -> Result<(), Fai
         for some in ids.chunks(4_096) {
             let batch = some.iter().map(|at| {
                 let metadata = json!({"tenant": n, "n": at});
-                Record::new(format!("secret-{n:05}-{at}"), random.vector()).metadata(metadata)
+                Record::new(format!("secret-{n:05}-{at}"), vector(&mut random)).metadata(metadata)
             });
             own.batch_upsert(batch.collect())?;
         }
@@ -99,7 +90,7 @@ fn measure(dir: &Path) -> Result<(), Failure> {
     let small = listed.len() as u64 - 1;
     let mut random = Random(2);
     // Measures the machine once for all, which is not what a query takes.
-    docs.namespace(&name(0))?.query(&random.vector()).run()?;
+    docs.namespace(&name(0))?.query(&vector(&mut random)).run()?;
     for (what, filter, include) in [
         ("query", None, Include::default()),
         ("query, ids only", None, Include::NOTHING),
@@ -109,7 +100,7 @@ fn measure(dir: &Path) -> Result<(), Failure> {
         for _ in 0..2_000 {
             let n = random.next() % small;
             let own = docs.namespace(&name(n))?;
-            let vector = random.vector();
+            let vector = vector(&mut random);
             let mut query = own.query(&vector).include(include.clone());
             if let Some(filter) = filter {
                 query = query.filter(filter);
