@@ -1,8 +1,13 @@
 //! What must hold for any input, as plain functions: libFuzzer calls them from `fuzz_targets`, and
 //! the tests of this package call them on stable Rust. A function panics if its property fails.
 
+mod http_bodies;
+
 use serde_json::json;
 use vecstore_query::{Filter, FilterError, FilterErrorKind, Params};
+
+pub use http_bodies::{http_bodies, server};
+pub use vecstore_server::probe::Probe;
 
 /// The filter parser takes any text without a panic, and
 /// - an error points into the text, at the start of a character;

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::Path;
+mod seeds;
 
 use vecstore_fuzz::filter_parser;
+
+use seeds::{Random, seeds};
 
 /// Texts tried besides the seeds themselves.
 const MUTATIONS: usize = 50_000;
@@ -54,37 +55,6 @@ const PIECES: [&str; 40] = [
     "((((((((",
 ];
 
-/// The sequence of splitmix64 (Steele, Lea and Flood 2014), the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
-
-fn seeds() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/filter_parser");
-    let mut seeds: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap())
-        })
-        .collect();
-    seeds.sort();
-    assert!(seeds.len() >= 20, "{} seeds in {}", seeds.len(), folder.display());
-    seeds
-}
-
 /// One change: bytes taken out, doubled, replaced, or a piece or a part of another seed put in.
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let at = random.below(bytes.len() + 1);
@@ -110,7 +80,7 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
 
 #[test]
 fn every_seed_holds() {
-    for (name, bytes) in seeds() {
+    for (name, bytes) in seeds("filter_parser") {
         assert!(std::str::from_utf8(&bytes).is_ok(), "seed {name} is not UTF-8");
         filter_parser(&bytes);
     }
@@ -118,7 +88,7 @@ fn every_seed_holds() {
 
 #[test]
 fn mutated_seeds_hold() {
-    let seeds = seeds();
+    let seeds = seeds("filter_parser");
     let mut random = Random(1);
     let mut texts = 0;
     for _ in 0..MUTATIONS {

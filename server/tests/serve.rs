@@ -20,6 +20,13 @@ mod serve {
     mod streams;
     mod table;
     mod tls;
+    mod traces;
+
+    /// A collector's side of OTLP.
+    #[allow(clippy::all, clippy::pedantic)]
+    pub mod otlp {
+        include!(concat!(env!("OUT_DIR"), "/collector/opentelemetry.proto.collector.trace.v1.rs"));
+    }
 
     /// The client's side of `proto/`.
     #[allow(clippy::all, clippy::pedantic)]

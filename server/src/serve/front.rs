@@ -15,6 +15,7 @@ use crate::service::{
     Call, Kind, Operation, Permit, Problem, Protocol, RequestId, Right, Rights, Service,
 };
 use crate::settings::Settings;
+use crate::traces::{Parent, Trace, Traces};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -27,6 +28,8 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// The door to the service.
 pub(crate) struct Front {
     pub(crate) service: Service,
+    /// If there is a collector.
+    pub(super) traces: Option<Arc<Traces>>,
     /// Read anew when the keys are.
     auth: RwLock<Arc<Auth>>,
     /// Whether only this machine can connect.
@@ -69,14 +72,25 @@ pub(crate) struct Guarded {
 }
 
 impl Front {
-    pub(super) fn new(service: Service, auth: Auth, settings: &Settings) -> Self {
+    pub(super) fn new(
+        service: Service,
+        auth: Auth,
+        traces: Option<Arc<Traces>>,
+        settings: &Settings,
+    ) -> Self {
         Front {
             service,
+            traces,
             auth: RwLock::new(Arc::new(auth)),
             local: settings.is_local(),
             timeout: Duration::from_millis(settings.request_timeout_ms),
             request_bytes_max: settings.request_bytes_max,
         }
+    }
+
+    /// The door as the settings alone make it, without traces.
+    pub(crate) fn open(service: Service, settings: &Settings) -> crate::failure::Result<Self> {
+        Ok(Front::new(service, Auth::load(settings)?, None, settings))
     }
 
     /// Puts other keys in the place of those there are.
@@ -109,7 +123,10 @@ impl Front {
             client = tracing::field::Empty,
             trace_id = tracing::field::Empty,
         );
-        if let Some(id) = text(headers, &TRACEPARENT).and_then(trace_id) {
+        let parent = text(headers, &TRACEPARENT).and_then(Parent::read);
+        let trace = self.traces.as_ref().and_then(|traces| traces.begin(parent.as_ref()));
+        let in_trace = parent.map(|parent| parent.trace_id());
+        if let Some(id) = in_trace.or_else(|| trace.as_ref().map(Trace::id)) {
             span.record("trace_id", id);
         }
         let given = timeout(protocol, headers);
@@ -120,6 +137,7 @@ impl Front {
             timeout,
             request_id,
             span,
+            trace: trace.map(Arc::new),
             rights: Arc::default(),
             follows: false,
             permit: None,
@@ -179,6 +197,13 @@ impl Front {
         let took = started.elapsed();
         let name = outcome.err().map_or("ok", Kind::name);
         self.service.metrics.finish(protocol, call.operation, name, took);
+        if let Some(trace) = &call.trace {
+            let attributes = vec![
+                ("vecstore.protocol", protocol.name().to_owned()),
+                ("vecstore.request_id", call.request_id.to_string()),
+            ];
+            trace.end(call.operation.name(), outcome.err().map(Kind::name), attributes);
+        }
         let _entered = call.span.enter();
         let ms = took.as_secs_f64() * 1e3;
         match outcome {
@@ -280,15 +305,6 @@ fn is_own(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
-/// The id of the trace that a request belongs to (W3C Trace Context), if it is one.
-fn trace_id(parent: &str) -> Option<&str> {
-    let mut parts = parent.split('-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let valid = version.len() == 2 && hex(version) && version != "ff" && id.len() == 32 && hex(id);
-    (valid && id.bytes().any(|b| b != b'0')).then_some(id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,17 +361,6 @@ mod tests {
             assert!(check(other, true, true), "{other}: a page has no key");
             assert!(check(other, false, false), "{other}: others can connect, and may use names");
         }
-    }
-
-    #[test]
-    fn traces_are_recognised() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let parent = |id: &str| format!("00-{id}-00f067aa0ba902b7-01");
-        assert_eq!(trace_id(&parent(id)), Some(id));
-        for wrong in ["", "00", &id[1..], &"0".repeat(32), "4BF92F3577B34DA6A3CE929D0E0E4736"] {
-            assert_eq!(trace_id(&parent(wrong)), None, "{wrong}");
-        }
-        assert_eq!(trace_id(&format!("ff-{id}-00f067aa0ba902b7-01")), None);
     }
 
     #[test]

@@ -25,8 +25,9 @@ pub(crate) use front::{Access, Front};
 use crate::failure::{Failure, Result};
 use crate::grpc;
 use crate::http;
-use crate::service::{Allowance, INSPECT_SLOTS, PoolLimits, Service};
+use crate::service::{Allowance, PoolLimits, Service};
 use crate::settings::{Listen, Settings};
+use crate::traces::{Export, Traces};
 use connections::Connections;
 use tls::Tls;
 
@@ -60,8 +61,34 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
         ..Options::default()
     };
     let db = Database::open_with(dir, options)?;
+    let service = service(db, &settings);
+    let collector = settings.otlp_endpoint.0.clone().map(|endpoint| {
+        let counts = Arc::clone(&service.metrics.traces);
+        Traces::to(endpoint, settings.otlp_sample_every, counts)
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("vecstore-async")
+        // Queries take the cores. On two cores, with one worker instead of two a query needs a fifth
+        // less of the processor: there is less to wake (`load -- rate`).
+        .worker_threads((read_slots / 2).max(1))
+        // For workers that have much JSON to read or write; the pool has threads of its own.
+        .max_blocking_threads(2 * read_slots + 2)
+        .build()
+        .map_err(|e| Failure::io("start the runtime", &e))?;
+    let ended = runtime.block_on(listen(&service, &settings, auth, tls, collector));
+    runtime.shutdown_background();
+    // A failure to listen closes the database as well.
+    let deadline = *ended.as_ref().unwrap_or(&Instant::now());
+    service.close(deadline).map_err(|problem| Failure::from_problem(&problem))?;
+    tracing::info!("closed");
+    ended.map(drop)
+}
+
+/// The operations on a database, within the limits that are set.
+pub(crate) fn service(db: Database, settings: &Settings) -> Service {
     let limits = PoolLimits {
-        read_slots,
+        read_slots: settings.read_slots(),
         write_slots: settings.write_slots,
         waiting_max: settings.waiting_max,
         wait_max: Duration::from_millis(settings.wait_ms_max),
@@ -78,23 +105,7 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
         bytes_per_s: 0,
     };
     let slow_query = slow_query.map(Duration::from_millis);
-    let service =
-        Service::new(db, limits, clients, namespaces, slow_query, settings.recall_sample_every);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("vecstore-async")
-        // One for each slot of the pool, so that a call that has a slot never waits for a thread,
-        // and some for workers that have much JSON to read or write.
-        .max_blocking_threads(read_slots + settings.write_slots + INSPECT_SLOTS + 2 * read_slots)
-        .build()
-        .map_err(|e| Failure::io("start the runtime", &e))?;
-    let ended = runtime.block_on(listen(&service, &settings, auth, tls));
-    runtime.shutdown_background();
-    // A failure to listen closes the database as well.
-    let deadline = *ended.as_ref().unwrap_or(&Instant::now());
-    service.close(deadline).map_err(|problem| Failure::from_problem(&problem))?;
-    tracing::info!("closed");
-    ended.map(drop)
+    Service::new(db, limits, clients, namespaces, slow_query, settings.recall_sample_every)
 }
 
 /// Without a key or certificates of clients only this machine may connect, unless that is wanted.
@@ -123,6 +134,7 @@ async fn listen(
     settings: &Settings,
     auth: Auth,
     tls: Option<Tls>,
+    collector: Option<(Arc<Traces>, Export)>,
 ) -> Result<Instant> {
     let mut terminate = signal(SignalKind::terminate()).map_err(signal_failure)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signal_failure)?;
@@ -130,7 +142,11 @@ async fn listen(
     let readiness = Readiness::default();
     let (stop, stopped) = watch::channel(false);
     let keys_set = auth.any();
-    let front = Arc::new(Front::new(service.clone(), auth, settings));
+    let (traces, exporting) = match collector {
+        Some((traces, export)) => (Some(traces), Some(tokio::spawn(export.run()))),
+        None => (None, None),
+    };
+    let front = Arc::new(Front::new(service.clone(), auth, traces.clone(), settings));
     let acceptor = tls.as_ref().map(Tls::acceptor);
     let encrypted = tls.is_some();
     let connections = Connections::new(settings, acceptor, service, stopped);
@@ -188,6 +204,12 @@ async fn listen(
         }
         _ = terminate.recv() => tracing::warn!("told to end again; not waiting any longer"),
         _ = interrupt.recv() => tracing::warn!("told to end again; not waiting any longer"),
+    }
+    if let (Some(traces), Some(exporting)) = (traces, exporting) {
+        traces.close();
+        if tokio::time::timeout_at(deadline.into(), exporting).await.is_err() {
+            tracing::warn!("not all traces were exported in time");
+        }
     }
     Ok(deadline)
 }

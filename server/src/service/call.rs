@@ -8,6 +8,7 @@ use super::limits::Permit;
 use super::operation::Operation;
 use super::problem::Result;
 use super::rights::Rights;
+use crate::traces::Trace;
 
 /// The language a request was made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     pub(crate) request_id: RequestId,
     pub(crate) span: tracing::Span,
+    /// What a collector is told of it.
+    pub(crate) trace: Option<Arc<Trace>>,
     /// What the caller may do.
     pub(crate) rights: Arc<Rights>,
     /// Whether this is a later part of what was let in before; it does not count again.

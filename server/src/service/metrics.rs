@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use vecstore::{CommitTimes, Stats};
@@ -13,6 +13,7 @@ use super::limits::Reason;
 use super::operation::Operation;
 use super::pool::LaneStats;
 use super::recall::ObservedRecall;
+use crate::traces::Counts;
 
 /// Upper bounds of the buckets of a latency, in microseconds.
 const BOUNDS_US: [u64; 14] = [
@@ -30,6 +31,8 @@ pub(crate) struct Metrics {
     latencies: Mutex<BTreeMap<Labels, Latency>>,
     in_flight: [AtomicU64; Protocol::ALL.len()],
     connections: AtomicU64,
+    /// Spans for a collector.
+    pub(crate) traces: Arc<Counts>,
 }
 
 /// What others have counted.
@@ -177,6 +180,12 @@ impl Metrics {
         family(&mut out, name, "counter", "Hits of exact answers, and whether they were found.");
         line(&mut out, name, &[("found", "true")], recall.found);
         line(&mut out, name, &[("found", "false")], recall.missed);
+
+        let name = "vecstore_trace_spans_total";
+        family(&mut out, name, "counter", "Spans for the collector, and what became of them.");
+        for (outcome, count) in self.traces.read() {
+            line(&mut out, name, &[("outcome", outcome)], count);
+        }
 
         let name = "vecstore_commit_duration_seconds";
         let help = "Groups of writes, from their first look at the records until they are visible.";

@@ -15,6 +15,7 @@ mod records;
 mod rights;
 mod search;
 mod tasks;
+mod threads;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ pub(crate) use limits::{Allowance, Limiter, Permit};
 pub(crate) use metrics::Metrics;
 use metrics::Told;
 pub(crate) use operation::{Operation, Right};
-pub(crate) use pool::{INSPECT_SLOTS, PoolLimits};
+pub(crate) use pool::PoolLimits;
 use pool::{LaneKind, Pool, Stop};
 pub(crate) use problem::{Kind, Problem, Result};
 use recall::Observed;

@@ -69,7 +69,7 @@ impl Service {
     pub(super) fn observe(&self, call: &Call, sample: Sample) {
         let mut call = call.next_part();
         // Exact queries say nothing of what others cost, and the caller does not wait for this one.
-        (call.operation, call.permit) = (Operation::Other, None);
+        (call.operation, call.permit, call.trace) = (Operation::Other, None, None);
         let service = self.clone();
         tokio::spawn(async move {
             let exact = service.read(&call, move |db, stop| {

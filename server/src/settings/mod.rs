@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
+use crate::traces::Endpoint;
 pub(crate) use keys::{EntryRight, KeyEntry};
 
 /// The prefix of variables of the environment.
@@ -135,6 +136,10 @@ settings! {
     slow_query_ms: u64 = "0";
     /// Of so many queries one is answered again exactly, in the background, to observe recall; 0: none
     recall_sample_every: u64 = "0";
+    /// Collector of traces (OpenTelemetry, OTLP over gRPC), such as http://127.0.0.1:4317
+    otlp_endpoint: Maybe<Endpoint> = "";
+    /// Of so many requests that belong to no trace one begins its own; 0: none
+    otlp_sample_every: u64 = "1";
     /// `text` or `json`
     log_format: LogFormat = "text";
     /// `error`, `warn`, `info`, `debug` or `trace`
@@ -388,6 +393,16 @@ impl Setting for Secret {
 
     fn show(&self) -> String {
         "(secret)".to_owned()
+    }
+}
+
+impl Setting for Endpoint {
+    fn read(text: &str) -> std::result::Result<Self, String> {
+        Endpoint::read(text)
+    }
+
+    fn show(&self) -> String {
+        self.uri()
     }
 }
 
