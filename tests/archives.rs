@@ -81,6 +81,7 @@ fn an_archive_is_one_moment_while_others_write() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path().join("db")).unwrap();
     let docs = db.create_collection("docs", Collection::options(8, Metric::Cosine)).unwrap();
+    let first = db.stats().unwrap().seq;
     let (acknowledged, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let rounds = if is_long() { 50 } else { 4 };
     std::thread::scope(|scope| {
@@ -98,7 +99,7 @@ fn an_archive_is_one_moment_while_others_write() {
         for round in 0..rounds {
             let file = dir.path().join(format!("{round}.archive"));
             let before = acknowledged.load(Ordering::Acquire);
-            db.archive(&file).unwrap();
+            let info = db.archive(&file).unwrap();
             let after = acknowledged.load(Ordering::Acquire) + 5;
             let copy = dir.path().join(format!("copy-{round}"));
             Database::unarchive(&file, &copy).unwrap();
@@ -106,7 +107,8 @@ fn an_archive_is_one_moment_while_others_write() {
             let copied = copied.collection("docs").unwrap();
             let count = copied.count(None).unwrap();
             assert!(before <= count && count <= after, "{before} {count} {after}");
-            assert_eq!(count % 5, 0, "a commit in part");
+            assert_eq!(count, (info.seq - first) * 5, "not as of the commit that it names");
+            assert_eq!(info.records, count);
             assert_eq!(copied.count(Some(&format!("n < {count}"))).unwrap(), count, "a gap");
         }
         done.store(true, Ordering::Release);
