@@ -91,7 +91,7 @@ fn an_archive_is_one_moment_while_others_write() {
                 let n = acknowledged.load(Ordering::Acquire);
                 docs.batch_upsert((n..n + 5).map(|id| record(id, &mut random)).collect()).unwrap();
                 acknowledged.store(n + 5, Ordering::Release);
-                if n % 500 == 0 {
+                if n % 5_000 == 0 {
                     docs.optimize().unwrap();
                 }
             }

@@ -1,6 +1,7 @@
 //! The locks of the commit queue as a scheduler of [`shuttle`] has them.
 
 use shuttle::sync;
+pub(crate) use shuttle::thread::yield_now;
 
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
