@@ -1,12 +1,13 @@
 //! Work that nobody waits for: sealed memtables become segments, segments are merged, rows in
 //! memory are linked and indexed, and with periodic durability the log is synced.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::flush::flush_in_background;
+use crate::flush::flush_oldest;
 use crate::memtable::Asked;
 use crate::optimize::merge_if_worthwhile;
 use crate::options::Durability;
@@ -16,13 +17,17 @@ use crate::{Error, ErrorKind, Result};
 /// How long a thread rests after a failure before it tries again.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// A sealed memtable becomes a segment, without anybody who could stop it.
+fn flush_one(state: &State, collection: &CollectionState) -> Result<bool> {
+    flush_oldest(state, collection, &mut |_| ControlFlow::Continue(()))
+}
+
 type Job = fn(&State, &CollectionState) -> Result<bool>;
 
 /// Starts the threads of a database. They end once [`State::closed`] is set, `work` notified, and
 /// [`State::asks`] stopped.
 pub(crate) fn start(state: &Arc<State>, asked: Asked) -> Result<Vec<JoinHandle<()>>> {
-    let mut threads =
-        vec![spawn(state, "vecstore-flush", |state| serve(&state, flush_in_background))?];
+    let mut threads = vec![spawn(state, "vecstore-flush", |state| serve(&state, flush_one))?];
     threads.push(spawn(state, "vecstore-link", move |_| asked.serve())?);
     if state.options.background_merge {
         threads.push(spawn(state, "vecstore-merge", |state| serve(&state, merge_if_worthwhile))?);

@@ -1,12 +1,11 @@
 //! Flush: a sealed memtable becomes a segment.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::RowSource;
 
-use crate::commit::{is_crowded, seal};
+use crate::commit::seal;
 use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, Space};
 use crate::log::Position;
@@ -41,17 +40,11 @@ const STOPPED: &str =
 struct SealedMemtable {
     table: Arc<Memtable>,
     source: MemtableSource,
-    /// By a caller, and not by the background.
-    asked_for: bool,
 }
 
 impl Inputs for SealedMemtable {
     fn rows(&self) -> &dyn RowSource {
         &self.source
-    }
-
-    fn are_waited_for(&self, collection: &CollectionState) -> bool {
-        self.asked_for || is_crowded(collection)
     }
 
     fn stopped(&self) -> &'static str {
@@ -82,16 +75,10 @@ impl Inputs for SealedMemtable {
     }
 }
 
-/// Turns the oldest sealed memtable into a segment, without anybody who asked for it or could stop it;
-/// false if there is none.
-pub(crate) fn flush_in_background(state: &State, collection: &CollectionState) -> Result<bool> {
-    flush_oldest(state, collection, false, &mut |_| ControlFlow::Continue(()))
-}
-
-fn flush_oldest(
+/// Turns the oldest sealed memtable into a segment; false if there is none.
+pub(crate) fn flush_oldest(
     state: &State,
     collection: &CollectionState,
-    asked_for: bool,
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
     let _one_at_a_time = wait_for(&collection.flushing, STOPPED, progress)?;
@@ -100,7 +87,6 @@ fn flush_oldest(
     let inputs = SealedMemtable {
         table: Arc::clone(&part.table),
         source: MemtableSource::new(&version, part),
-        asked_for,
     };
     drop(version);
     install(state, collection, &inputs, progress)?;
@@ -121,7 +107,7 @@ pub(crate) fn flush_all(
         oldest.is_some_and(|oldest| oldest < epoch)
     };
     while is_pending() {
-        flush_oldest(state, collection, true, progress)?;
+        flush_oldest(state, collection, progress)?;
         collection.check()?;
     }
     Ok(())

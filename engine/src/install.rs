@@ -25,7 +25,7 @@ use crate::catalogue::{self, SegmentRecord};
 use crate::kv::Batch;
 use crate::state::{CollectionState, Head, State};
 use crate::version::{SegmentFile, SegmentPart, Version};
-use crate::workers::Patient;
+use crate::workers::Threads;
 use crate::{Error, ErrorKind, Result};
 
 /// Who is told how far long work is, and may stop it.
@@ -38,11 +38,9 @@ pub(crate) const PUBLISHED: &str = "install: published";
 pub(crate) const CLEANED: &str = "install: cleaned";
 
 /// What a new segment is made from, and takes the place of: a memtable, or segments.
-pub(crate) trait Inputs: Sync {
+pub(crate) trait Inputs {
     /// The rows of the new segment; none if all were deleted.
     fn rows(&self) -> &dyn RowSource;
-    /// Whether somebody can do nothing before they are replaced.
-    fn are_waited_for(&self, collection: &CollectionState) -> bool;
     /// What to say to the one who stopped the work.
     fn stopped(&self) -> &'static str;
     /// Whether a version still has all of them; a restore or a drop may have come between.
@@ -146,10 +144,7 @@ fn build(
         id,
         inputs.rows(),
         &collection.write_options(),
-        &Patient {
-            threads: state.options.threads,
-            is_waited_for: &|| inputs.are_waited_for(collection),
-        },
+        &Threads(state.options.threads),
         &mut |now: Progress| {
             keep_going(state, collection)?;
             stopped = progress(now).is_break();

@@ -150,11 +150,6 @@ impl Inputs for MergeInputs {
         &self.source
     }
 
-    fn are_waited_for(&self, _collection: &CollectionState) -> bool {
-        // Not even by who called `optimize`: those who read and write meanwhile go first.
-        false
-    }
-
     fn stopped(&self) -> &'static str {
         STOPPED
     }

@@ -1,7 +1,6 @@
 //! The locks of the commit queue as a scheduler of [`shuttle`] has them.
 
 use shuttle::sync;
-pub(crate) use shuttle::thread::yield_now;
 
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(sync::Mutex<T>);

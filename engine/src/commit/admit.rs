@@ -40,23 +40,19 @@ pub(crate) fn check_volume(state: &State, needed: u64) -> Result<()> {
     ))
 }
 
-/// Whether more records are in memory than segments can be built for.
-pub(crate) fn is_crowded(collection: &CollectionState) -> bool {
+/// Waits while more records are in memory than segments can be built for.
+fn wait_for_room(state: &State, collection: &CollectionState) -> Result<()> {
     /// Sealed memtables that may wait before writers do.
     const SEALED_MAX: usize = 2;
-    collection.version().memtables.len() > SEALED_MAX
-}
-
-/// Waits while it is crowded.
-fn wait_for_room(state: &State, collection: &CollectionState) -> Result<()> {
     /// A collection that is dropped and a log that is closed tell nobody who waits here.
     const LOOK_AGAIN: Duration = Duration::from_millis(50);
-    if !is_crowded(collection) {
+    let crowded = || collection.version().memtables.len() > SEALED_MAX;
+    if !crowded() {
         return Ok(());
     }
     let started = Instant::now();
     let mut pending = state.background.pending.lock();
-    while is_crowded(collection) {
+    while crowded() {
         // Without `pending`: whoever commits may take long.
         MutexGuard::unlocked(&mut pending, || {
             state.check()?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use vecstore_segments::RecordId;
 
-pub(crate) use admit::{admit, check_volume, is_crowded};
+pub(crate) use admit::{admit, check_volume};
 pub(crate) use change::seal;
 pub(crate) use group::commit;
 pub(crate) use queue::Queue;

@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use super::sync::{Condvar, Mutex, yield_now};
+use super::sync::{Condvar, Mutex};
 
 /// Writers that wait, each with its write `W`, for what becomes of it, `R`.
 #[derive(Debug)]
@@ -19,8 +19,6 @@ pub(crate) struct Queue<W, R> {
 struct Waiting<W, R> {
     tickets: Vec<Arc<Ticket<W, R>>>,
     leading: bool,
-    /// Writes of the last group.
-    together: usize,
 }
 
 #[derive(Debug)]
@@ -45,7 +43,7 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 
 impl<W, R> Default for Queue<W, R> {
     fn default() -> Self {
-        Queue { waiting: Mutex::new(Waiting { tickets: Vec::new(), leading: false, together: 0 }) }
+        Queue { waiting: Mutex::new(Waiting { tickets: Vec::new(), leading: false }) }
     }
 }
 
@@ -85,32 +83,9 @@ impl<W, R> Queue<W, R> {
         take_outcome(&mut ticket.state.lock())
     }
 
-    /// Lets those come back that were served together the last time, as long as more of them do: whoever
-    /// is woken first would commit alone otherwise, and the others wait for two syncs. A writer who
-    /// was alone the last time waits for nobody.
-    fn gather(&self) {
-        let mut before = 0;
-        loop {
-            let waiting = self.waiting.lock();
-            let now = waiting.tickets.len();
-            if now >= waiting.together || now == before {
-                return;
-            }
-            drop(waiting);
-            before = now;
-            yield_now();
-        }
-    }
-
     /// Commits the writes that wait and hands the lead on.
     fn lead(&self, commit: impl FnOnce(Vec<W>) -> Vec<R>, lost: impl Fn() -> R) {
-        self.gather();
-        let group = {
-            let mut waiting = self.waiting.lock();
-            let group = take_group(&mut waiting.tickets);
-            waiting.together = group.len();
-            group
-        };
+        let group = take_group(&mut self.waiting.lock().tickets);
         let writes: Vec<W> = group
             .iter()
             .map(|ticket| match std::mem::replace(&mut *ticket.state.lock(), TicketState::Taken) {

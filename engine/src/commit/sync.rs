@@ -1,5 +1,3 @@
 //! The locks of the queue. A test puts others in their place; see `queue`.
 
-pub(super) use std::thread::yield_now;
-
 pub(super) use parking_lot::{Condvar, Mutex};
