@@ -35,9 +35,7 @@ pub(crate) const ID_KEY: &[u8] = b"database";
 const BLOCK_CACHE_BYTES: u64 = 8 << 20;
 const HOT_TABLE_BYTES: u64 = 16 << 20;
 const SMALL_TABLE_BYTES: u64 = 4 << 20;
-/// The least that fjall allows. With more it leaves journals to keyspaces that are seldom written and
-/// never full.
-const JOURNALS_BYTES_MAX: u64 = 64 << 20;
+const JOURNALS_BYTES_MAX: u64 = 128 << 20;
 
 /// fjall in a folder.
 #[derive(Debug)]
