@@ -2,6 +2,7 @@
 
 pub mod history;
 pub mod process;
+pub mod segment_file;
 pub mod simulation;
 pub mod volume;
 
