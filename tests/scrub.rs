@@ -69,6 +69,19 @@ impl Gates {
         self.state.lock().0.remove(moment);
         self.changed.notify_all();
     }
+
+    /// Opens all of them when what this gives is dropped: a test that fails closes its database,
+    /// which waits for whoever is at a gate.
+    fn at_the_end(&self) -> impl Drop {
+        struct Open<'a>(&'a Gates);
+        impl Drop for Open<'_> {
+            fn drop(&mut self) {
+                self.0.state.lock().0.clear();
+                self.0.changed.notify_all();
+            }
+        }
+        Open(self)
+    }
 }
 
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -158,6 +171,7 @@ fn a_flip_is_found_in_every_section_and_made_good_where_it_can_be() {
         for number in 0..count {
             let gates = Gates::shut(&[BEGINS, BUILT]);
             let db = open_probed(dir.path(), options(), gates.on_reached()).unwrap();
+            let _opened = gates.at_the_end();
             let docs = db.collection(index.name()).unwrap();
             let (path, before) = segment(dir.path(), &docs);
             let (place, kind, at) = places(&path)[number].clone();
@@ -220,6 +234,7 @@ fn optimize_makes_good_what_was_found() {
     let gates = Gates::shut(&[BEGINS]);
     let options = Options { background_merge: false, ..options() };
     let db = open_probed(dir.path(), options, gates.on_reached()).unwrap();
+    let _opened = gates.at_the_end();
     let docs = fill(&db, IndexOption::Clusters);
     let right = answers(&docs).unwrap();
     let (path, before) = segment(dir.path(), &docs);
@@ -257,6 +272,7 @@ fn a_segment_goes_under_the_scrub() {
     let gates = Gates::shut(&[BEGINS, BETWEEN]);
     let options = Options { background_merge: false, ..options() };
     let db = open_probed(dir.path(), options, gates.on_reached()).unwrap();
+    let _opened = gates.at_the_end();
     let docs = fill(&db, IndexOption::Clusters);
     let (path, _) = segment(dir.path(), &docs);
     gates.wait_for(BEGINS);
