@@ -1,7 +1,7 @@
 //! Bit flips in segment files, below a whole database: whatever is asked then, the answer is right or
 //! an error says what is damaged; `verify` sees every flip; nothing panics.
 //!
-//! Each byte of header, contents table and footer, and 2,400 places by chance in everything else,
+//! Each byte of header, contents table and footer, and 2,000 places by chance in everything else,
 //! padding included; `VECSTORE_LONG=1`: each bit of the former, and 12,000 places. The superblock and
 //! the log are in `log_damage.rs`.
 
@@ -266,7 +266,7 @@ fn flips_in_the_data_are_told_or_harmless() {
     let seed = std::env::var("VECSTORE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     println!("VECSTORE_SEED={seed}");
     let mut random = Random::new(seed);
-    let flips = if is_long() { 12_000 } else { 2_400 };
+    let flips = if is_long() { 12_000 } else { 2_000 };
     // By what is flipped: the database does not open, an answer is refused or incomplete, all right.
     let mut outcomes: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
     for (index, ground) in grounds() {

@@ -306,6 +306,7 @@ impl CollectionOptions {
                 IndexOption::Auto => Segments::Cheaper(step_costs(&costs().scaled(self.dim))),
             },
             index_rows_min: INDEX_ROWS_MIN,
+            sketch_rows_min: if self.dim < SKETCH_DIM_MIN { u32::MAX } else { SKETCH_ROWS_MIN },
             fields: self.schema.limits(),
             unindexed: self.schema.unindexed_keys().collect(),
         }
@@ -335,6 +336,11 @@ fn step_costs(costs: &Costs) -> StepCosts {
 
 /// Below this many rows a scan of the codes is as fast as an index.
 const INDEX_ROWS_MIN: u32 = 2_000;
+
+/// Below this many components a sketch saves too little of what a code takes.
+const SKETCH_DIM_MIN: usize = 96;
+/// Below this many rows a scan of the codes is as fast as one of sketches.
+const SKETCH_ROWS_MIN: u32 = 1_000;
 
 /// Limits that hold for every record and request; exceeding one is an
 /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument).

@@ -10,10 +10,12 @@ mod codes;
 mod curve;
 mod fields;
 mod graph;
+mod hash;
 mod kernels;
 mod metric;
 mod row_blocks;
 mod rows;
+mod sketches;
 mod workers;
 
 pub use append_only::AppendOnly;
@@ -38,6 +40,7 @@ pub use metric::{Metric, UnknownMetric};
 pub use roaring;
 pub use row_blocks::RowBlocks;
 pub use rows::{Damaged, FlatRows, FormatError, Rows};
+pub use sketches::{ExpectedLooks, SketchQuery, Sketches, SketchesBuf, build_sketches};
 pub use workers::{OneThread, Workers};
 
 /// Doors for this crate's own tests and benches; nobody else may rely on them.

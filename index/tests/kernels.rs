@@ -65,6 +65,34 @@ proptest! {
     }
 
     #[test]
+    fn bit_kernels_are_exact(
+        words in prop::array::uniform4(0..20usize),
+        weights in 0..20usize,
+        seed in any::<u64>(),
+        extreme in any::<bool>(),
+        offset in 0..5usize,
+    ) {
+        let mut state = seed;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if extreme { 255 } else { (state >> 56) as u8 }
+        };
+        let rows = words.map(|words| (0..8 * words + offset).map(|_| byte()).collect::<Vec<u8>>());
+        let rows: [&[u8]; 4] = std::array::from_fn(|row| &rows[row][offset..]);
+        let mut weight = || if extreme { -15 } else { (byte() % 31) as i8 - 15 };
+        let weights: Vec<i8> = (0..64 * weights + offset).map(|_| weight()).collect();
+        let weights = &weights[offset..];
+        let len = rows.iter().fold(weights.len(), |len, row| len.min(8 * row.len()));
+        let sums = rows.map(|row| {
+            let set = (0..len).filter(|&i| row[i / 8] >> (i % 8) & 1 == 1);
+            set.map(|i| i32::from(weights[i])).sum::<i32>()
+        });
+        for kernel in KernelChoice::all() {
+            prop_assert_eq!(kernel.sums_where_set(rows, weights), sums, "{:?}", kernel);
+        }
+    }
+
+    #[test]
     fn lanes_are_told_by_their_bits(
         values in prop::array::uniform16(prop_oneof![-2.0f32..2.0, Just(0.5), Just(f32::NAN)]),
         bound in prop_oneof![-2.0f32..2.0, Just(0.5), Just(f32::NEG_INFINITY)],
@@ -185,6 +213,11 @@ fn the_largest_sums_fit() {
         for weight in [-128, 127] {
             let dots = kernel.nibble_dots(&vec![255; 8 * DIM_MAX], &[[weight; 8]; DIM_MAX / 8]);
             assert_eq!(dots, [15 * i32::from(weight) * DIM_MAX as i32; 16], "{kernel:?}");
+        }
+        for weight in [-15, 15] {
+            let bits = [&[255u8; DIM_MAX / 8][..]; 4];
+            let sums = kernel.sums_where_set(bits, &[weight; DIM_MAX]);
+            assert_eq!(sums, [i32::from(weight) * DIM_MAX as i32; 4], "{kernel:?}");
         }
     }
 }

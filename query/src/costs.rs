@@ -5,7 +5,7 @@ use std::hint::black_box;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
     Accept, ClusterOptions, CodeQuery, ExactQuery, FlatRows, Metric, OneThread, Quantizer, Reach,
-    RowSet, Rows, Scratch, build_clusters,
+    RowSet, Rows, Scratch, SketchesBuf, build_clusters, build_sketches,
 };
 
 use crate::numbering::Blocks;
@@ -22,6 +22,12 @@ pub struct Costs {
     pub code_in_order_ns: f64,
     /// One code distance at a random row that was asked for ahead of time.
     pub code_random_ns: f64,
+    /// Preparing a query for sketches.
+    pub sketch_query_ns: f64,
+    /// The bound that a sketch gives, in row order.
+    pub sketch_in_order_ns: f64,
+    /// The same at a random row.
+    pub sketch_random_ns: f64,
     /// One exact distance in row order.
     pub exact_in_order_ns: f64,
     /// One exact distance at a random row.
@@ -46,6 +52,9 @@ impl Default for Costs {
             dim: 384,
             code_in_order_ns: 12.0,
             code_random_ns: 25.0,
+            sketch_query_ns: 3_000.0,
+            sketch_in_order_ns: 8.0,
+            sketch_random_ns: 12.0,
             exact_in_order_ns: 90.0,
             exact_random_ns: 250.0,
             graph_step_ns: 25.0 + GRAPH_OVERHEAD_NS,
@@ -68,11 +77,15 @@ impl Costs {
         let code_in_order_ns = bench.codes(Order::Ascending);
         // A row far away is never cheaper than the next one, whatever noise says.
         let code_random_ns = bench.codes(Order::Random).max(code_in_order_ns);
+        let (sketch_query_ns, sketch_in_order_ns, sketch_random_ns) = bench.sketches();
         let exact_in_order_ns = bench.exact(Order::Ascending);
         let measured = Costs {
             dim: bench.dim,
             code_in_order_ns,
             code_random_ns,
+            sketch_query_ns,
+            sketch_in_order_ns,
+            sketch_random_ns,
             exact_in_order_ns,
             exact_random_ns: bench.exact(Order::Random).max(exact_in_order_ns),
             graph_step_ns: code_random_ns + GRAPH_OVERHEAD_NS,
@@ -102,6 +115,9 @@ impl Costs {
             dim,
             code_in_order_ns: self.code_in_order_ns * factor,
             code_random_ns: self.code_random_ns * factor,
+            sketch_query_ns: self.sketch_query_ns * factor,
+            sketch_in_order_ns: self.sketch_in_order_ns * factor,
+            sketch_random_ns: self.sketch_random_ns * factor,
             exact_in_order_ns: self.exact_in_order_ns * factor,
             exact_random_ns: self.exact_random_ns * factor,
             graph_step_ns: self.code_random_ns * factor + graph_overhead_ns,
@@ -137,6 +153,8 @@ impl Bench {
     const CENTROID_BYTES: usize = 256 << 10;
     /// Distances in one timing.
     const STEPS: u32 = 2_000;
+    /// Queries prepared in one timing.
+    const QUERIES: u32 = 20;
     /// Timings of which the fastest counts: what else runs on the machine only makes it slower.
     const ROUNDS: u32 = 3;
 
@@ -173,6 +191,38 @@ impl Bench {
         self.fastest_ns(|round| {
             let _ = black_box(self.code_query.scan(&codes, steps(order, rows, round), 32));
         })
+    }
+
+    /// Nanoseconds to prepare a query for sketches, and of the bound that a sketch gives, in order and
+    /// at random rows.
+    fn sketches(&self) -> (f64, f64, f64) {
+        /// Rows that are really sketched: what the others say makes no difference.
+        const SKETCHED: usize = 64;
+        let quantizer = Quantizer::train(Metric::Euclidean, self.dim, &self.vectors[..self.dim]);
+        let rows = self.codes.len() / self.code_len;
+        let few = &self.codes[..rows.min(SKETCHED) * self.code_len];
+        let Ok(SketchesBuf { sketches, .. }) = build_sketches(&quantizer, few, &OneThread) else {
+            return (0.0, 0.0, 0.0);
+        };
+        let data: Vec<u8> = (0..251u8).cycle().take(rows * sketches.sketch_len()).collect();
+        let rows = FlatRows::new("sketch-rows", &data, sketches.sketch_len());
+        let query = sketches.query(&self.code_query);
+        let mut bounds = Vec::new();
+        let mut time = |order| {
+            self.fastest_ns(|round| {
+                bounds.clear();
+                let steps = steps(order, rows.rows(), round);
+                let _ = black_box(sketches.bounds(&query, &rows, steps, &mut bounds));
+            })
+        };
+        let in_order = time(Order::Ascending);
+        let random = time(Order::Random).max(in_order);
+        let prepared = self.fastest_ns(|_| {
+            for _ in 0..Self::QUERIES {
+                black_box(sketches.query(&self.code_query));
+            }
+        });
+        (prepared * f64::from(Self::STEPS / Self::QUERIES), in_order, random)
     }
 
     /// Nanoseconds of an exact distance.

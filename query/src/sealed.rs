@@ -248,6 +248,17 @@ impl SegmentView for SealedView<'_> {
                 false
             }
         };
+        let sketches = match self.segment.sketches(0..0) {
+            // They lead to codes.
+            Ok(found) => found.filter(|_| codes).map(|found| found.sketches.expected),
+            Err(error) => {
+                // Of the quantizer's damage that is a consequence.
+                if codes {
+                    degraded.push(error.to_string());
+                }
+                None
+            }
+        };
         let graph = match self.segment.graph(self.namespace) {
             // A graph is walked on codes.
             Ok(graph) => graph.filter(|_| codes).map(|graph| graph.calibration.clone()),
@@ -270,6 +281,7 @@ impl SegmentView for SealedView<'_> {
             live: self.live,
             dim: self.segment.dim(),
             codes,
+            sketches,
             graph,
             tail: 0,
             clusters,
@@ -334,6 +346,32 @@ impl SegmentView for SealedView<'_> {
         let candidates = candidates.map_err(|damaged| self.segment.damaged(&damaged))?;
         let distances = rows.map_or(u64::from(self.live), RoaringBitmap::len) as usize;
         Ok(Found { candidates, distances, ..Found::default() })
+    }
+
+    fn scan_sketches(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError> {
+        let range = self.namespace.rows.clone();
+        let Some(found) = self.segment.sketches(range.clone())? else {
+            // Only asked for where `stats` shows sketches.
+            return self.scan(query, rows, keep);
+        };
+        let code_query = self.segment.quantizer()?.query(query.vector);
+        let (sketches, codes) = (found.sketches, self.segment.codes(range));
+        let scanned = match rows {
+            Some(rows) => {
+                let rows = query.stop.rows(Blocks::new(rows));
+                sketches.scan(&code_query, &found.rows, &codes, rows, keep)
+            }
+            None => {
+                let rows = query.stop.rows(self.live_runs().flatten());
+                sketches.scan(&code_query, &found.rows, &codes, rows, keep)
+            }
+        };
+        scanned.map_err(|damaged| self.segment.damaged(&damaged))
     }
 
     fn search(

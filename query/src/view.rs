@@ -3,7 +3,8 @@
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, Calibration, ClusterCalibration, ExactQuery, Found, Metric, Reach, Scratch,
+    Accept, Beam, Calibration, ClusterCalibration, ExactQuery, ExpectedLooks, Found, Metric, Reach,
+    Scratch,
 };
 use vecstore_segments::SegmentError;
 
@@ -34,6 +35,8 @@ pub struct ViewStats {
     pub dim: usize,
     /// Whether rows have codes to scan (otherwise a scan is on full vectors).
     pub codes: bool,
+    /// What scans of sketches look at, if rows have sketches beside their codes.
+    pub sketches: Option<ExpectedLooks>,
     /// The measured graph, if there is one that can be searched.
     pub graph: Option<Calibration>,
     /// Last rows that have neither links nor codes yet: every strategy looks at each of them.
@@ -105,8 +108,9 @@ pub struct PreparedQuery<'a> {
 /// Rows are numbered from 0 within the view. Every method answers for live rows only.
 /// Implemented by [`SealedView`](crate::SealedView) here and by the memtable in the engine.
 ///
-/// Damage is told as [`SegmentError::Corrupt`]: from `search` and `search_clusters`, and from `scan` where there are
-/// codes, it means that a derived structure is damaged, and the full vectors are scanned instead;
+/// Damage is told as [`SegmentError::Corrupt`]: from `search`, `search_clusters` and
+/// `scan_sketches`, and from `scan` where there are codes, it means that a derived structure is
+/// damaged, and the full vectors are scanned instead (in place of sketches the codes);
 /// from `scan_exact` it means that some row's vector is, and the rows are then asked for one by
 /// one with `distance`. Any other error ends the query.
 ///
@@ -129,6 +133,16 @@ pub trait SegmentView: Sync {
         rows: Option<&RoaringBitmap>,
         keep: usize,
     ) -> Result<Found, SegmentError>;
+    /// What [`scan`](Self::scan) gives, by way of sketches; only called if [`ViewStats::sketches`] is
+    /// there.
+    fn scan_sketches(
+        &self,
+        query: &PreparedQuery<'_>,
+        rows: Option<&RoaringBitmap>,
+        keep: usize,
+    ) -> Result<Found, SegmentError> {
+        self.scan(query, rows, keep)
+    }
     /// Searches the graph; only called if [`ViewStats::graph`] is there. `Accept::All` leaves out
     /// dead rows all the same.
     fn search(

@@ -4,9 +4,11 @@ mod support;
 
 use support::{calibration, request};
 use vecstore_index::{
-    Beam, Calibration, ClusterCalibration, Curve, EffortPoint, Gamma, MeasuredEffort,
+    Beam, Calibration, ClusterCalibration, Curve, EffortPoint, ExpectedLooks, Gamma, MeasuredEffort,
 };
-use vecstore_query::Strategy::{Clusters, Empty, FullScan, Graph, GraphSweep, ScanRows};
+use vecstore_query::Strategy::{
+    Clusters, Empty, FullScan, Graph, GraphSweep, ScanRows, ScanSketches,
+};
 use vecstore_query::{
     ClusterStats, Costs, Effort, Plan, Request, SegmentPlan, Strategy, ViewKind, ViewStats, plan,
 };
@@ -18,6 +20,7 @@ fn view(rows: u32) -> ViewStats {
         live: rows,
         dim: 384,
         codes: true,
+        sketches: None,
         graph: Some(calibration()),
         tail: 0,
         clusters: None,
@@ -68,7 +71,7 @@ fn assert_consistent(plan: &SegmentPlan) {
             assert!(!fallback.uses_index() && probes > 0, "{plan:#?}");
             assert_eq!(plan.distances_max, 0);
         }
-        Empty | ScanRows | FullScan => {
+        Empty | ScanRows | ScanSketches | FullScan => {
             assert_eq!((plan.fallback, plan.distances_max), (None, 0));
         }
     }
@@ -352,6 +355,28 @@ fn leaves_are_priced_like_everything_else() {
 }
 
 #[test]
+fn sketches() {
+    let looks = ExpectedLooks { rows: 1_000_000, of_all: 800.0, of_few: 300.0 };
+    let million = ViewStats { sketches: Some(looks), ..view(1_000_000) };
+    let all = 1_000_000;
+    // They save most of what codes cost, but for few rows.
+    check(10, Effort::Auto, &million, 100_000, ScanSketches);
+    check(10, Effort::Auto, &million, 10_000, ScanSketches);
+    check(10, Effort::Auto, &million, 200, ScanRows);
+    check(10, Effort::Auto, &million, 10, FullScan);
+    // They promise what codes do.
+    check(10, Effort::Recall(0.998), &million, all, ScanSketches);
+    check(10, Effort::Recall(0.9995), &million, all, FullScan);
+    check(10, Effort::Exact, &million, 100_000, FullScan);
+    let planned = plan_one(10, Effort::Auto, &million, 100_000);
+    assert_eq!(planned.distances, looks.of(100_000, 26) as u64);
+    // Where nearly every bound has to be looked behind, they save nothing.
+    let vague = ExpectedLooks { of_all: 600_000.0, of_few: 40_000.0, ..looks };
+    let million = ViewStats { sketches: Some(vague), ..million };
+    check(10, Effort::Auto, &million, 100_000, ScanRows);
+}
+
+#[test]
 fn rerank_depth() {
     let depth = |k, effort| {
         plan(&request(&[], k, effort), &[view(1_000_000)], &[1_000_000], &costs()).rerank
@@ -383,6 +408,9 @@ fn this_machine_can_be_measured() {
         for ns in [
             costs.code_in_order_ns,
             costs.code_random_ns,
+            costs.sketch_query_ns,
+            costs.sketch_in_order_ns,
+            costs.sketch_random_ns,
             costs.exact_in_order_ns,
             costs.exact_random_ns,
             costs.graph_step_ns,

@@ -208,6 +208,37 @@ fn a_filtered_query_returns_all_that_match_and_the_right_ones() {
     }
 }
 
+/// Costs under which sketches are read wherever more than a few rows match.
+fn cheap_sketches() -> Costs {
+    Costs {
+        sketch_query_ns: 1.0,
+        sketch_in_order_ns: 1e-3,
+        sketch_random_ns: 1e-3,
+        code_in_order_ns: 100.0,
+        code_random_ns: 100.0,
+        exact_in_order_ns: 1e4,
+        exact_random_ns: 1e4,
+        graph_step_ns: 1e6,
+        dim: DIM,
+        ..Costs::default()
+    }
+}
+
+/// The same grid on sketches.
+#[test]
+fn a_filtered_query_of_sketches_returns_all_that_match_and_the_right_ones() {
+    for metric in Metric::ALL {
+        let corpus = Corpus::new(metric);
+        for deleted in [Arc::default(), some_deleted(3)] {
+            let grid = grid(&corpus, &deleted, &cheap_sketches(), Effort::Auto);
+            println!("{metric}, {} deleted, sketches: {grid:?}", deleted.len());
+            assert!(grid.ran.contains("scan_sketches"), "{grid:?}");
+            assert!(!grid.ran.contains("graph_sweep"), "{grid:?}");
+            assert!(grid.recall_mean >= 0.998 && grid.recall_min >= 0.98, "{grid:?}");
+        }
+    }
+}
+
 /// The same grid on leaves; where all that match lie far from the query, too.
 #[test]
 fn a_filtered_query_of_leaves_returns_all_that_match_and_the_right_ones() {
@@ -254,19 +285,25 @@ fn a_scan_of_codes_has_the_recall_that_the_planner_believes() {
         (0..40).map(|i| (0, near(&mut rng, &corpus.naive.vectors[i * 90], 0.4))).collect();
     // Walking costs nothing, but a scan costs less.
     let costs = Costs { graph_step_ns: 1e9, exact_in_order_ns: 1e9, ..Costs::default() };
+    let no_sketches = Costs { sketch_in_order_ns: 1e9, ..costs };
+    let cheap_looks = Costs { code_random_ns: 1e-3, ..costs };
     let view = SealedView::new(&corpus.segment, corpus.namespace(), &Arc::default()).stats();
     assert!(view.codes && view.graph.is_some());
     let deleted = Arc::default();
     let view = SealedView::new(&corpus.segment, corpus.namespace(), &deleted);
-    for k in [1, 10, 100] {
-        let mut sum = 0.0;
-        for (_, query) in &corpus.queries {
-            let answer = run(&request(query, k, Effort::Auto), &[&view], &costs).unwrap();
-            assert_eq!(answer.executed.segments[0].ran, Strategy::ScanRows);
-            sum += recall(&corpus.naive, query, &answer, &corpus.naive.truth(query, None, k));
+    for (strategy, costs) in
+        [(Strategy::ScanRows, no_sketches), (Strategy::ScanSketches, cheap_looks)]
+    {
+        for k in [1, 10, 100] {
+            let mut sum = 0.0;
+            for (_, query) in &corpus.queries {
+                let answer = run(&request(query, k, Effort::Auto), &[&view], &costs).unwrap();
+                assert_eq!(answer.executed.segments[0].ran, strategy);
+                sum += recall(&corpus.naive, query, &answer, &corpus.naive.truth(query, None, k));
+            }
+            let recall = sum / corpus.queries.len() as f64;
+            assert!(recall >= 0.999, "{strategy}, k={k}: {recall}");
         }
-        let recall = sum / corpus.queries.len() as f64;
-        assert!(recall >= 0.999, "k={k}: {recall}");
     }
 }
 
@@ -523,6 +560,31 @@ fn damaged_derived_sections_cost_time_and_nothing_else() {
             }
         }
         assert!(noticed, "the damage of {section} was met and told");
+    }
+}
+
+#[test]
+fn damaged_sketches_give_way_to_codes() {
+    let corpus = Corpus::new(Metric::Cosine);
+    let records = Records::new(corpus.naive.vectors.clone(), corpus.naive.metadata.clone());
+    let vfs = MemVfs::default();
+    write(&vfs, &records, &options(Metric::Cosine, DIM));
+    let filter = less("random", 3_500);
+    let (_, query) = &corpus.queries[0];
+    let request = Request { filter: Some(&filter), ..request(query, 10, Effort::Auto) };
+    for (section, planned) in
+        [("sketches", Strategy::ScanRows), ("sketch-rows", Strategy::ScanSketches)]
+    {
+        let segment = with_damage(&vfs, section);
+        let deleted = Arc::default();
+        let view = SealedView::new(&segment, segment.namespace("").expect("is there"), &deleted);
+        let answer = run(&request, &[&view], &cheap_sketches()).expect("an answer");
+        let executed = &answer.executed.segments[0];
+        assert_eq!((executed.plan.strategy, executed.ran), (planned, Strategy::ScanRows));
+        assert!(executed.degraded.iter().any(|line| line.contains(section)), "{executed:?}");
+        assert!(answer.complete, "{}", answer.executed);
+        let truth = corpus.naive.truth(query, Some(&filter), 10);
+        assert_eq!(rows(&answer), truth, "{}", answer.executed);
     }
 }
 

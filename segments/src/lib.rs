@@ -26,7 +26,7 @@ pub use metadata::{FILTER_WORDS, FieldPath, Metadata, index_metadata, scalar, vi
 pub use origin::{GraphOrigin, RebuildCause};
 pub use reader::{
     BlockRows, CodeRows, IndexAbout, LinkRows, NamespaceRows, ScrubStep, Segment, SegmentClusters,
-    SegmentGraph, VectorRows, VerifyReport,
+    SegmentGraph, SegmentSketches, SketchRows, VectorRows, VerifyReport,
 };
 pub use vfs::{MemVfs, OsVfs, Region, Vfs, VfsFile};
 pub use writer::{

@@ -8,13 +8,15 @@ use support::{
     Model, as_stored, file_of, id_of, memory, options, path_of, read_file, rows_of, sealed,
     section_of,
 };
-use vecstore_index::{Calibration, Metric, Posting, Rows, Scalar, UpperLayers};
-use vecstore_segments::{Segment, SegmentError, write_segment};
+use vecstore_index::{Calibration, Metric, Posting, Rows, Scalar, Sketches, UpperLayers};
+use vecstore_segments::{Segment, SegmentError, WriteOptions, write_segment};
 
 const VECTORS: u32 = 5;
 const METADATA: u32 = 6;
 const CODES: u32 = 33;
 const LINKS: u32 = 34;
+const SKETCHES: u32 = 44;
+const SKETCH_ROWS: u32 = 45;
 const UPPER_LAYERS: u32 = 36;
 const ID_BLOOM: u32 = 38;
 const ID_HASHES: u32 = 39;
@@ -24,7 +26,8 @@ const ID_ROWS: u32 = 40;
 fn small() -> (Model, Vec<u8>) {
     let model = rows_of(&[("", 14), ("b", 3)], 5, 4);
     let vfs = memory();
-    sealed(&vfs, 1, &model, &options(5, Metric::Cosine, 10));
+    let options = WriteOptions { sketch_rows_min: 17, ..options(5, Metric::Cosine, 10) };
+    sealed(&vfs, 1, &model, &options);
     let bytes = read_file(&vfs, &path_of(1));
     (model, bytes)
 }
@@ -98,9 +101,28 @@ fn fields(segment: &Segment) -> Result<Vec<Posting>, SegmentError> {
 
 type Part<T> = Result<T, SegmentError>;
 type GraphParts = (Vec<Vec<u32>>, UpperLayers, Calibration);
-type Derived = (Part<Vec<Vec<u8>>>, Part<GraphParts>, Part<Vec<Posting>>);
+type SketchParts = (Sketches, Vec<Vec<u8>>);
 
-/// What is derived, as plain data: codes, the graph, answers of the field indices.
+/// What is derived, as plain data.
+#[derive(Debug)]
+struct Derived {
+    codes: Part<Vec<Vec<u8>>>,
+    sketches: Part<SketchParts>,
+    graph: Part<GraphParts>,
+    /// Answers of the field indices.
+    fields: Part<Vec<Posting>>,
+}
+
+impl Derived {
+    /// Each part right, or an error that says so; true if all are right.
+    fn right_or_refused(self, right: &Derived) -> bool {
+        let mut all = right_or_refused(self.codes, right.codes.as_ref().expect("codes"));
+        all &= right_or_refused(self.sketches, right.sketches.as_ref().expect("sketches"));
+        all &= right_or_refused(self.graph, right.graph.as_ref().expect("graph"));
+        all & right_or_refused(self.fields, right.fields.as_ref().expect("fields"))
+    }
+}
+
 fn derived(segment: &Segment) -> Derived {
     let codes =
         segment.quantizer().and_then(|_| rows_to_lists(segment, &segment.codes(0..segment.rows())));
@@ -109,15 +131,18 @@ fn derived(segment: &Segment) -> Derived {
         let links = rows_to_lists(segment, &graph.links)?;
         Ok((links, graph.upper.clone(), graph.calibration.clone()))
     });
-    (codes, graph, fields(segment))
+    let sketches = segment.sketches(0..segment.rows()).and_then(|found| {
+        let found = found.expect("sketches");
+        Ok((found.sketches.clone(), rows_to_lists(segment, &found.rows)?))
+    });
+    Derived { codes, sketches, graph, fields: fields(segment) }
 }
 
 #[test]
 fn every_damaged_byte_is_noticed_or_harmless() {
     let (model, good) = small();
     let segment = open(&good).expect("open");
-    let (codes, graph, fields) = derived(&segment);
-    let right = (codes.expect("codes"), graph.expect("graph"), fields.expect("fields"));
+    let right = derived(&segment);
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);
@@ -128,10 +153,7 @@ fn every_damaged_byte_is_noticed_or_harmless() {
             Err(other) => panic!("byte {at}: {other}"),
         };
         let truth = truth_is_right(&segment, &model);
-        let (codes, graph, fields) = derived(&segment);
-        let mut all = right_or_refused(codes, &right.0);
-        all &= right_or_refused(graph, &right.1);
-        all &= right_or_refused(fields, &right.2);
+        let all = derived(&segment).right_or_refused(&right);
         let degraded = segment.degraded();
         // Damage in what is derived never reaches the truth, and is told.
         assert!(truth || degraded.is_empty(), "byte {at}: {degraded:?}");
@@ -248,15 +270,16 @@ fn an_id_that_may_be_among_damaged_ones_is_not_denied() {
 #[test]
 fn damage_in_derived_arrays_is_of_their_rows_only() {
     let (model, good) = small();
-    for kind in [CODES, LINKS, UPPER_LAYERS] {
+    for kind in [CODES, SKETCHES, SKETCH_ROWS, LINKS, UPPER_LAYERS] {
         let mut bytes = good.clone();
         let section = section_of(&bytes, kind);
         bytes[section.start] ^= 0x80;
         let segment = open(&bytes).expect("open");
-        let (codes, graph, fields) = derived(&segment);
-        assert_eq!(codes.is_err(), kind == CODES);
-        assert_eq!(graph.is_err(), kind != CODES);
-        assert!(fields.is_ok());
+        let derived = derived(&segment);
+        assert_eq!(derived.codes.is_err(), kind == CODES);
+        assert_eq!(derived.sketches.is_err(), [SKETCHES, SKETCH_ROWS].contains(&kind));
+        assert_eq!(derived.graph.is_err(), [LINKS, UPPER_LAYERS].contains(&kind));
+        assert!(derived.fields.is_ok());
         assert!(truth_is_right(&segment, &model));
         assert_eq!(segment.degraded().len(), 1);
     }
@@ -280,8 +303,8 @@ fn newer_files_are_refused_in_so_many_words() {
         }
         other => panic!("{other:?}"),
     };
-    refused(&with_header(&good, 8, 5), "the segment has format 5, this build reads format 4");
-    refused(&with_header(&good, 8, 3), "the segment has format 3, this build reads format 4");
+    refused(&with_header(&good, 8, 6), "the segment has format 6, this build reads format 5");
+    refused(&with_header(&good, 8, 4), "the segment has format 4, this build reads format 5");
     refused(&with_header(&good, 12, 4), "features 0x4");
     // A newer minor version and compatible features are fine.
     for at in [10, 16] {

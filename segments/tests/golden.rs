@@ -39,13 +39,16 @@ fn golden(name: &str, kind: IndexKind) -> Segment {
     assert_eq!(indexed, [true, false, true]);
     let fields = segment.fields().expect("fields").fields().expect("fields");
     assert!(fields.iter().any(|f| f.path == "deep.text"));
+    let found = segment.sketches(0..103).expect("sketches").expect("sketches");
+    assert_eq!(found.sketches.sketch_len(), 16);
+    (0..103).for_each(|row| assert_eq!(found.rows.row(row).expect("a sketch").len(), 16));
     assert_eq!(segment.verify(&OsVfs).expect("verify").problems, [""; 0]);
     segment
 }
 
 #[test]
-fn version_4() {
-    let segment = golden("v4.seg", IndexKind::Graph);
+fn version_5() {
+    let segment = golden("v5.seg", IndexKind::Graph);
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.clusters(namespace).expect("clusters").is_none());
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
@@ -61,8 +64,8 @@ fn version_4() {
 }
 
 #[test]
-fn version_4_with_clusters() {
-    let segment = golden("v4-clusters.seg", IndexKind::Clusters);
+fn version_5_with_clusters() {
+    let segment = golden("v5-clusters.seg", IndexKind::Clusters);
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.graph(namespace).expect("graph").is_none());
         let found = segment.clusters(namespace).expect("clusters").expect("clusters");

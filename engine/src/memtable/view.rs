@@ -180,6 +180,7 @@ impl SegmentView for HotView<'_> {
             live: self.live,
             dim: self.options.dim(),
             codes: self.linked.is_some(),
+            sketches: None,
             graph: self.linked.as_ref().map(LiveReader::calibration),
             clusters: None,
             tail: self.len - self.linked_rows(),

@@ -1,5 +1,7 @@
 //! What the examples share: data from NumPy files, and threads.
 
+#![allow(dead_code, reason = "not every example uses all of it")]
+
 use std::error::Error;
 use std::path::Path;
 

@@ -33,6 +33,17 @@ impl Measure {
     }
 }
 
+impl Measure {
+    /// What a key stands for: the sum of squares, or the product with its sign turned.
+    #[inline(always)]
+    pub(crate) fn value(self, key: u32) -> f32 {
+        match self {
+            Measure::SquaredL2 => key as f32,
+            Measure::Dot => -(key_to_dot(key) as f32),
+        }
+    }
+}
+
 /// Flips the order: the largest inner product has the smallest key.
 #[inline(always)]
 fn dot_to_key(dot: i32) -> u32 {

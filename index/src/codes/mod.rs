@@ -7,6 +7,7 @@ mod query;
 mod range;
 mod scan;
 
+pub(crate) use best::Best;
 pub(crate) use measure::Measure;
 pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};

@@ -5,11 +5,11 @@
 //! room, without cutting off any other.
 
 use super::budget::Cost;
-use super::order::hash;
 use super::scratch::Scratch;
 use super::walk::Walk;
 use super::{Beam, NO_LINK, linked};
 use crate::codes::Measure;
+use crate::hash::hash;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Damaged, FlatRows, Rows};
 

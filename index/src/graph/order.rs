@@ -1,18 +1,12 @@
 //! The order in which rows are linked, and the layers they belong to, drawn from the seed.
 
+use crate::hash::hash;
+
 /// Each layer holds about one in `2^LAYER_BITS` rows of the layer below.
 const LAYER_BITS: u32 = 5;
 
 /// Layers above the base at most; more would need more rows than there can be.
 pub(super) const LAYERS_MAX: usize = 6;
-
-/// A number that looks random, from the seed and the row (SplitMix64's finaliser).
-pub(super) fn hash(seed: u64, row: u32) -> u64 {
-    let mut x = seed ^ u64::from(row).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    x = (x ^ x >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ x >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ x >> 31
-}
 
 /// The highest layer of a row with this hash; 0 is the base.
 fn layer(hash: u64) -> usize {

@@ -4,6 +4,7 @@ use std::arch::x86_64::{__m128i, __m256, __m256i, _CMP_GE_OQ};
 
 use pulp::x86::V3;
 
+use super::bits::{NARROW_WORDS, words_of_4};
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
 
@@ -91,6 +92,38 @@ impl Kernel for V3 {
             }
         }
         pulp::cast(sums)
+    }
+
+    #[inline(always)]
+    fn sums_where_set(self, rows: [&[u8]; 4], weights: &[i8]) -> [i32; 4] {
+        let (avx, avx2) = (self.avx, self.avx2);
+        let (rows, weights) = words_of_4(rows, weights);
+        // Byte `i` of a half gets the byte of the word that has its bit, and keeps that bit.
+        let spread: __m256i = pulp::cast(std::array::from_fn::<u8, BLOCK, _>(|i| (i / 8) as u8));
+        let bit: __m256i = pulp::cast(std::array::from_fn::<u8, BLOCK, _>(|i| 1 << (i % 8)));
+        let (ones, ones_16) = (avx._mm256_set1_epi8(1), avx._mm256_set1_epi16(1));
+        let mut sums = [avx._mm256_setzero_si256(); 4];
+        for (chunk, weights) in weights.chunks(NARROW_WORDS / 2).enumerate() {
+            // Both halves of a word go into one, so half as many words fit.
+            let mut narrow = [avx._mm256_setzero_si256(); 4];
+            for (word, weights) in (chunk * (NARROW_WORDS / 2)..).zip(weights) {
+                let weights: [__m256i; 2] = pulp::cast(*weights);
+                for (narrow, row) in narrow.iter_mut().zip(rows) {
+                    let halves: [i32; 2] = pulp::cast(row[word]);
+                    for (half, weights) in halves.into_iter().zip(weights) {
+                        let bytes = avx2._mm256_shuffle_epi8(avx._mm256_set1_epi32(half), spread);
+                        let set = avx2._mm256_cmpeq_epi8(avx2._mm256_and_si256(bytes, bit), bit);
+                        let set = avx2._mm256_and_si256(set, weights);
+                        *narrow = avx2._mm256_add_epi8(*narrow, set);
+                    }
+                }
+            }
+            for (sum, narrow) in sums.iter_mut().zip(narrow) {
+                let pairs = avx2._mm256_maddubs_epi16(ones, narrow);
+                *sum = avx2._mm256_add_epi32(*sum, avx2._mm256_madd_epi16(pairs, ones_16));
+            }
+        }
+        sums.map(|sum| total(sum) as i32)
     }
 
     #[inline(always)]

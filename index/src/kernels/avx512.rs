@@ -4,6 +4,7 @@ use std::arch::x86_64::{__m256i, __m512i, _CMP_GE_OQ};
 
 use pulp::x86::V4;
 
+use super::bits::{NARROW_WORDS, words_of_4};
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
 
@@ -11,6 +12,18 @@ const BLOCK: usize = 64;
 
 /// Lines whose products fit 16 bits together: each adds four of at most 15 · 128.
 const NARROW_LINES: usize = 4;
+
+/// The sum of the lanes of each of four.
+#[inline(always)]
+fn totals(v4: V4, [a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
+    let f = v4.avx512f;
+    let two =
+        |a, b| f._mm512_add_epi32(f._mm512_unpacklo_epi32(a, b), f._mm512_unpackhi_epi32(a, b));
+    let (ab, cd) = (two(a, b), two(c, d));
+    let four = f._mm512_add_epi32(f._mm512_unpacklo_epi64(ab, cd), f._mm512_unpackhi_epi64(ab, cd));
+    let quarters: [[i32; 4]; 4] = pulp::cast(four);
+    std::array::from_fn(|row| quarters.iter().map(|quarter| quarter[row]).sum())
+}
 
 impl Kernel for V4 {
     float::float_methods!();
@@ -78,6 +91,29 @@ impl Kernel for V4 {
             sum = f._mm512_add_epi32(sum, bw._mm512_madd_epi16(narrow, ones));
         }
         pulp::cast(sum)
+    }
+
+    #[inline(always)]
+    fn sums_where_set(self, rows: [&[u8]; 4], weights: &[i8]) -> [i32; 4] {
+        let (f, bw) = (self.avx512f, self.avx512bw);
+        let (rows, weights) = words_of_4(rows, weights);
+        let (ones, ones_16) = (f._mm512_set1_epi8(1), f._mm512_set1_epi16(1));
+        let mut sums = [f._mm512_setzero_si512(); 4];
+        for (chunk, weights) in weights.chunks(NARROW_WORDS).enumerate() {
+            let mut narrow = [f._mm512_setzero_si512(); 4];
+            for (word, weights) in (chunk * NARROW_WORDS..).zip(weights) {
+                let weights: __m512i = pulp::cast(*weights);
+                for (narrow, row) in narrow.iter_mut().zip(rows) {
+                    let set = u64::from_le_bytes(row[word]);
+                    *narrow = bw._mm512_mask_add_epi8(*narrow, set, *narrow, weights);
+                }
+            }
+            for (sum, narrow) in sums.iter_mut().zip(narrow) {
+                let pairs = bw._mm512_maddubs_epi16(ones, narrow);
+                *sum = f._mm512_add_epi32(*sum, bw._mm512_madd_epi16(pairs, ones_16));
+            }
+        }
+        totals(self, sums)
     }
 
     #[inline(always)]

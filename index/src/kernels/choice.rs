@@ -120,6 +120,12 @@ impl KernelChoice {
         self.run(NibbleDots(block, weights))
     }
 
+    /// For each of four rows of bits `Σ weight` over the weights whose bit is set.
+    #[must_use]
+    pub fn sums_where_set(self, rows: [&[u8]; 4], weights: &[i8]) -> [i32; 4] {
+        self.run(SumsWhereSet(rows, weights))
+    }
+
     /// Bit `i` is set if `values[i] >= bound`.
     #[must_use]
     pub fn lanes_at_least(self, values: &[f32; 16], bound: f32) -> u16 {
@@ -189,4 +195,5 @@ one_call!(DotAndNorm, &'a [f32], &'a [f32], dot_and_norm, (f32, f32));
 one_call!(CodeSquaredL2, &'a [u8], &'a [u8], code_squared_l2, u32);
 one_call!(CodeDot, &'a [u8], &'a [u8], code_dot, i32);
 one_call!(NibbleDots, &'a [u8], &'a [[i8; 8]], nibble_dots, [i32; 16]);
+one_call!(SumsWhereSet, [&'a [u8]; 4], &'a [i8], sums_where_set, [i32; 4]);
 one_call!(LanesAtLeast, &'a [f32; 16], f32, lanes_at_least, u16);

@@ -5,6 +5,7 @@
 //! kernels inline into it. Integer kernels are exact and agree bit by bit on every instruction
 //! set; float kernels differ only in the order of their sums.
 
+mod bits;
 mod choice;
 mod exact;
 mod norm;
@@ -29,6 +30,7 @@ pub use exact::ExactQuery;
 pub use norm::squared_norm;
 pub use prefetch::prefetch;
 
+pub(crate) use bits::BIT_WEIGHT_MAX;
 use nibbles::{LANES, LINE_COMPONENTS};
 
 /// The instruction set the kernels run on here: `avx512vnni`, `avx512`, `avx2`, `neon` or `scalar`.
@@ -67,6 +69,11 @@ pub(crate) trait Kernel: Copy + Send + Sync {
     /// `clusters/block.rs` says), with a line of weights for each line of the block; exact up to
     /// [`DIM_MAX`](crate::DIM_MAX) components.
     fn nibble_dots(self, block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES];
+
+    /// For each of four rows of bits `Σ weight` over the weights whose bit is set (bit `i % 8` of byte
+    /// `i / 8`), in whole words of 64, as many as all of them have; exact up to
+    /// [`DIM_MAX`](crate::DIM_MAX) weights of at most [`BIT_WEIGHT_MAX`].
+    fn sums_where_set(self, rows: [&[u8]; 4], weights: &[i8]) -> [i32; 4];
 
     /// Bit `i` is set if `values[i] >= bound`.
     fn lanes_at_least(self, values: &[f32; LANES], bound: f32) -> u16;

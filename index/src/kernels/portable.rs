@@ -5,6 +5,7 @@
 //! so those are kept in lanes.
 
 use super::Kernel;
+use super::bits::words_of_4;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS};
 
 /// No instruction set beyond what the program was compiled for.
@@ -61,6 +62,22 @@ pub(super) fn nibble_dots(block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i
 }
 
 #[inline(always)]
+pub(super) fn sums_where_set(rows: [&[u8]; 4], weights: &[i8]) -> [i32; 4] {
+    let (rows, weights) = words_of_4(rows, weights);
+    rows.map(|row| {
+        let mut sum = 0;
+        for (word, weights) in row.iter().zip(weights) {
+            for (&byte, weights) in word.iter().zip(weights.as_chunks::<8>().0) {
+                for (place, &weight) in weights.iter().enumerate() {
+                    sum += i32::from(weight) & -i32::from(byte >> place & 1);
+                }
+            }
+        }
+        sum
+    })
+}
+
+#[inline(always)]
 pub(super) fn lanes_at_least(values: &[f32; LANES], bound: f32) -> u16 {
     values.iter().rev().fold(0, |lanes, &value| lanes << 1 | u16::from(value >= bound))
 }
@@ -105,6 +122,11 @@ impl Kernel for Portable {
     #[inline(always)]
     fn nibble_dots(self, block: &[u8], weights: &[[i8; LINE_COMPONENTS]]) -> [i32; LANES] {
         nibble_dots(block, weights)
+    }
+
+    #[inline(always)]
+    fn sums_where_set(self, rows: [&[u8]; 4], weights: &[i8]) -> [i32; 4] {
+        sums_where_set(rows, weights)
     }
 
     #[inline(always)]

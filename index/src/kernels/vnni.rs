@@ -103,6 +103,11 @@ impl Kernel for Vnni {
     }
 
     #[inline(always)]
+    fn sums_where_set(self, rows: [&[u8]; 4], weights: &[i8]) -> [i32; 4] {
+        self.v4.sums_where_set(rows, weights)
+    }
+
+    #[inline(always)]
     fn lanes_at_least(self, values: &[f32; LANES], bound: f32) -> u16 {
         self.v4.lanes_at_least(values, bound)
     }

@@ -158,7 +158,7 @@ impl Codes {
         let last = searched.candidates.last().filter(|_| truncated);
         Codes {
             promise: match searched.ran {
-                Strategy::ScanRows => Promise::All,
+                Strategy::ScanRows | Strategy::ScanSketches => Promise::All,
                 Strategy::Clusters { .. } if filtered => Promise::AsWithoutFilter,
                 _ => Promise::Measured,
             },

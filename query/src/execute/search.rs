@@ -140,6 +140,12 @@ impl Search<'_> {
                     found => found?,
                 }
             }
+            Strategy::ScanSketches => {
+                match self.view.scan_sketches(self.query, self.bound.rows.as_ref(), self.keep) {
+                    Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
+                    found => found?,
+                }
+            }
             Strategy::Clusters { probes, .. } => match self.clusters(probes) {
                 Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
                 found => found?,
@@ -253,10 +259,14 @@ impl Search<'_> {
         }
     }
 
-    /// A derived structure is damaged: only the full vectors are believed from here on.
+    /// A derived structure is damaged: only the full vectors are believed from here on, or the codes
+    /// where it was the sketches.
     fn degrade(&mut self, error: &SegmentError) -> Result<(), SegmentError> {
         self.searched.degraded.push(error.to_string());
         self.searched.note_fallback("damaged".into());
-        self.attempt(Strategy::FullScan)
+        self.attempt(match self.searched.ran {
+            Strategy::ScanSketches => Strategy::ScanRows,
+            _ => Strategy::FullScan,
+        })
     }
 }

@@ -18,6 +18,9 @@ pub enum Strategy {
     Empty,
     /// Code distance to each matching row, then exact distances to the best.
     ScanRows,
+    /// Sketches of each matching row, code distance to those that could be among the nearest, then
+    /// exact distances to the best.
+    ScanSketches,
     /// Exact distance to every matching row.
     FullScan,
     /// Graph search without a filter.
@@ -192,6 +195,7 @@ impl Strategy {
         match self {
             Strategy::Empty => "empty",
             Strategy::ScanRows => "scan_rows",
+            Strategy::ScanSketches => "scan_sketches",
             Strategy::FullScan => "full_scan",
             Strategy::Graph { .. } => "graph",
             Strategy::GraphSweep { .. } => "graph_sweep",
@@ -204,7 +208,9 @@ impl Strategy {
     pub fn beam(self) -> Option<Beam> {
         match self {
             Strategy::Graph { beam } | Strategy::GraphSweep { beam } => Some(beam),
-            Strategy::Empty | Strategy::ScanRows | Strategy::FullScan => None,
+            Strategy::Empty | Strategy::ScanRows | Strategy::ScanSketches | Strategy::FullScan => {
+                None
+            }
             Strategy::Clusters { .. } => None,
         }
     }
@@ -248,6 +254,7 @@ impl std::fmt::Display for Strategy {
         match self {
             Strategy::Empty => f.write_str("Empty"),
             Strategy::ScanRows => f.write_str("ScanRows"),
+            Strategy::ScanSketches => f.write_str("ScanSketches"),
             Strategy::FullScan => f.write_str("FullScan"),
             Strategy::Graph { beam } => write!(f, "Graph {beam}"),
             Strategy::GraphSweep { beam } => write!(f, "GraphSweep {beam}"),

@@ -3,6 +3,7 @@
 //! | strategy | distances | ns each |
 //! |---|---|---|
 //! | `ScanRows` | matching | code, between in-order (all rows) and random (few rows) |
+//! | `ScanSketches` | those compared of as many rows, as measured | code, random; and for each matching row its sketch, as a code above |
 //! | `FullScan` | matching | exact, the same |
 //! | `Graph`, `GraphSweep` | D(ef / share of rows that may be collected), for an adaptive beam the ef that costs as much | graph step |
 //! | `Clusters` | leaves, and D(probes) rows | leaf, cluster row |
@@ -40,6 +41,7 @@ pub(super) fn alternatives(
     }
     let view = View { aim, stats: view, matching, costs };
     let mut alternatives = vec![view.full_scan(), view.scan_rows(), view.graph()];
+    alternatives.extend(view.scan_sketches());
     alternatives.extend(view.clusters());
     alternatives
 }
@@ -127,6 +129,21 @@ impl View<'_> {
             recall: SCAN_RECALL,
             rejected,
         }
+    }
+
+    fn scan_sketches(&self) -> Option<Alternative> {
+        let expected = self.stats.sketches?;
+        let looks = expected.of(self.matching, self.aim.rerank);
+        let sketched_ns = self.rows_ns(self.costs.sketch_in_order_ns, self.costs.sketch_random_ns);
+        let looks_ns = looks * self.costs.code_random_ns;
+        let ns = self.costs.sketch_query_ns + sketched_ns + looks_ns + self.rerank_ns();
+        Some(Alternative {
+            strategy: Strategy::ScanSketches,
+            cost_us: ns / 1e3,
+            distances: looks as u64,
+            recall: SCAN_RECALL,
+            rejected: self.aim.rejects_codes(),
+        })
     }
 
     fn clusters(&self) -> Option<Alternative> {

@@ -246,6 +246,7 @@ impl SegmentView for NaiveView {
             live: self.live_rows().count() as u32,
             dim: self.vectors.first().map_or(1, Vec::len),
             codes: self.codes,
+            sketches: None,
             graph: self.graph.clone(),
             tail: 0,
             clusters: self.clusters.clone(),

@@ -55,6 +55,7 @@ pub fn options(metric: Metric, dim: usize) -> WriteOptions {
         graph: GraphOptions::default(),
         index: IndexOption::Always(IndexKind::Graph),
         index_rows_min: 500,
+        sketch_rows_min: 500,
         fields: FieldLimits::default(),
         unindexed: Vec::new(),
     }
@@ -88,7 +89,8 @@ pub fn with_damage(vfs: &dyn Vfs, section: &str) -> Segment {
     let mut end = 64;
     let mut damaged_byte = None;
     for (name, bytes) in whole.section_bytes() {
-        let large = matches!(name, "vectors" | "codes" | "links" | "cluster-blocks");
+        let large =
+            matches!(name, "vectors" | "codes" | "links" | "cluster-blocks" | "sketch-rows");
         let start = u64::next_multiple_of(end, if large { 4096 } else { 64 });
         end = start + bytes;
         if name == section {

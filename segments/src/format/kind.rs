@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Fields = 41,
     Clusters = 42,
     ClusterBlocks = 43,
+    Sketches = 44,
+    SketchRows = 45,
     Checksums = 64,
 }
 
@@ -31,7 +33,7 @@ impl Kind {
     /// Above the number of every kind.
     pub(crate) const NUMBERS: usize = 65;
 
-    pub(crate) const ALL: [Kind; 20] = [
+    pub(crate) const ALL: [Kind; 22] = [
         Kind::Namespaces,
         Kind::Ids,
         Kind::IdOffsets,
@@ -51,6 +53,8 @@ impl Kind {
         Kind::Fields,
         Kind::Clusters,
         Kind::ClusterBlocks,
+        Kind::Sketches,
+        Kind::SketchRows,
         Kind::Checksums,
     ];
 
@@ -79,6 +83,8 @@ impl Kind {
             Kind::Fields => "fields",
             Kind::Clusters => "clusters",
             Kind::ClusterBlocks => "cluster-blocks",
+            Kind::Sketches => "sketches",
+            Kind::SketchRows => "sketch-rows",
             Kind::Checksums => "checksums",
         }
     }
@@ -99,13 +105,17 @@ impl Kind {
                 | Kind::Fields
                 | Kind::Clusters
                 | Kind::ClusterBlocks
+                | Kind::Sketches
+                | Kind::SketchRows
         )
     }
 
     /// Where the section may begin: the large arrays at a page, the rest at a cache line.
     pub(crate) fn alignment(self) -> u64 {
         match self {
-            Kind::Vectors | Kind::Codes | Kind::Links | Kind::ClusterBlocks => 4096,
+            Kind::Vectors | Kind::Codes | Kind::Links | Kind::ClusterBlocks | Kind::SketchRows => {
+                4096
+            }
             _ => 64,
         }
     }

@@ -1,13 +1,15 @@
 //! Quantizer, indexes and field indices: decoded when they are first asked for.
 
 use std::fmt;
+use std::ops::Range;
 
 use vecstore_index::{
-    Calibration, ClusterCalibration, Clusters, FieldIndex, FormatError, Quantizer, UpperLayers,
+    Calibration, ClusterCalibration, Clusters, FieldIndex, FormatError, Quantizer, Sketches,
+    UpperLayers,
 };
 
-use super::rows::{BlockRows, CheckedRows, LinkRows};
-use super::segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph};
+use super::rows::{BlockRows, CheckedRows, LinkRows, SketchRows};
+use super::segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph, SegmentSketches};
 use crate::format::{
     ClusterParts, Flaw, GraphParts, IndexEntry, IndexParts, IndexSections, Kind, decode_indexes,
 };
@@ -69,6 +71,45 @@ impl Segment {
             return Err(Flaw::damaged(Kind::Quantizer.name(), "it is of other vectors"));
         }
         Ok(quantizer)
+    }
+
+    /// Sketches of a range of rows, `None` if the segment has none; an error if their head is damaged.
+    pub fn sketches(&self, rows: Range<u32>) -> Result<Option<SegmentSketches<'_>>, SegmentError> {
+        let decoded = self
+            .sketches
+            .get_or_init(|| self.decode_sketches())
+            .as_ref()
+            .map_err(|flaw| flaw.clone().of(&self.path))?;
+        let Some(sketches) = decoded else { return Ok(None) };
+        let width = sketches.sketch_len();
+        let first_byte = width.saturating_mul(rows.start as usize);
+        let kind = Kind::SketchRows;
+        let rows = CheckedRows::new(self.mapped(kind), kind.name(), first_byte, width, rows);
+        Ok(Some(SegmentSketches { rows: SketchRows(rows.for_many()), sketches }))
+    }
+
+    fn decode_sketches(&self) -> Result<Option<Sketches>, Flaw> {
+        let head = self.derived_all(Kind::Sketches)?;
+        let data = self.present(Kind::SketchRows)?.unchecked();
+        if head.is_empty() && data.is_empty() {
+            return Ok(None);
+        }
+        let sketches = Sketches::from_bytes(head).map_err(|e| format_flaw(Kind::Sketches, e))?;
+        let quantizer = self.quantizer.get_or_init(|| self.decode_quantizer()).as_ref();
+        if !sketches.fit(quantizer.map_err(Flaw::clone)?) {
+            return Err(Flaw::damaged(Kind::Sketches.name(), "they are of other vectors"));
+        }
+        if data.len() != self.rows() as usize * sketches.sketch_len() {
+            let detail = format!("{} bytes are not {} sketches", data.len(), self.rows());
+            return Err(Flaw::damaged(Kind::SketchRows.name(), detail));
+        }
+        Ok(Some(sketches))
+    }
+
+    /// Bytes of a sketch; 0 where there are none.
+    pub(super) fn sketch_len(&self) -> usize {
+        let sketches = self.sketches.get().and_then(|decoded| decoded.as_ref().ok()?.as_ref());
+        sketches.map_or(0, Sketches::sketch_len)
     }
 
     /// Graph of a namespace, `None` if it has none; an error if its upper layers are damaged.

@@ -14,8 +14,8 @@ mod verify;
 
 pub use derived::IndexAbout;
 pub(crate) use positioned::{BlockReader, SectionReader};
-pub use rows::{BlockRows, CodeRows, LinkRows, VectorRows};
+pub use rows::{BlockRows, CodeRows, LinkRows, SketchRows, VectorRows};
 pub use scrub::ScrubStep;
-pub use segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph};
+pub use segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph, SegmentSketches};
 pub use verify::VerifyReport;
 pub(crate) use verify::verify_file;

@@ -128,6 +128,11 @@ rows_of_a_segment!(
     u8
 );
 rows_of_a_segment!(
+    /// Sketches of a contiguous range of rows, checked on first touch.
+    SketchRows,
+    u8
+);
+rows_of_a_segment!(
     /// Links of one graph, checked on first touch.
     LinkRows,
     u32

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use vecstore_index::{
-    Calibration, ClusterCalibration, Clusters, Damaged, Metric, Quantizer, UpperLayers,
+    Calibration, ClusterCalibration, Clusters, Damaged, Metric, Quantizer, Sketches, UpperLayers,
 };
 
 use super::checks::{BadBlock, BlockChecks, MappedSection};
 use super::derived::IndexHead;
 use super::ids::RebuiltLookup;
 use super::open::{OpenFile, open_file};
-use super::rows::{BlockRows, CheckedRows, CodeRows, LinkRows, VectorRows};
+use super::rows::{BlockRows, CheckedRows, CodeRows, LinkRows, SketchRows, VectorRows};
 use crate::format::{BlockEntry, CHECK_BLOCK, Contents, Flaw, Header, IndexEntry, Kind, Section};
 use crate::{GraphOrigin, Region, SegmentError, Vfs, VfsFile};
 
@@ -32,6 +32,7 @@ pub struct Segment {
     namespaces: Vec<NamespaceRows>,
     pub(super) block_entries: OnceLock<Result<Vec<BlockEntry>, Flaw>>,
     pub(super) quantizer: OnceLock<Result<Quantizer, Flaw>>,
+    pub(super) sketches: OnceLock<Result<Option<Sketches>, Flaw>>,
     pub(super) index_entries: OnceLock<Result<Vec<IndexEntry>, Flaw>>,
     pub(super) index_heads: Vec<OnceLock<Result<IndexHead, Flaw>>>,
     pub(super) fields: OnceLock<Result<(), Flaw>>,
@@ -77,6 +78,15 @@ pub struct SegmentClusters<'a> {
     pub calibration: &'a ClusterCalibration,
 }
 
+/// The sketches of a range of rows.
+#[derive(Debug)]
+pub struct SegmentSketches<'a> {
+    /// One a row.
+    pub rows: SketchRows<'a>,
+    /// How they were made.
+    pub sketches: &'a Sketches,
+}
+
 impl Segment {
     /// Opens and maps `path`, and checks header, contents table and footer (not the data).
     pub fn open(vfs: &dyn Vfs, path: &Path) -> Result<Segment, SegmentError> {
@@ -101,6 +111,7 @@ impl Segment {
                 .collect(),
             block_entries: OnceLock::new(),
             quantizer: OnceLock::new(),
+            sketches: OnceLock::new(),
             index_entries: OnceLock::new(),
             index_heads: (0..indexes).map(|_| OnceLock::new()).collect(),
             fields: OnceLock::new(),
@@ -222,6 +233,7 @@ impl Segment {
         let width = match damaged.array {
             "vectors" => 4 * self.dim(),
             "codes" => self.header.code_bytes as usize,
+            "sketch-rows" => self.sketch_len(),
             // Graphs differ in their number of links.
             _ => 0,
         };
@@ -256,7 +268,12 @@ impl Segment {
             }
         }
         let heads = self.index_heads.iter().map(|head| flaw_of(head));
-        let flaws = [flaw_of(&self.quantizer), flaw_of(&self.index_entries), flaw_of(&self.fields)];
+        let flaws = [
+            flaw_of(&self.quantizer),
+            flaw_of(&self.sketches),
+            flaw_of(&self.index_entries),
+            flaw_of(&self.fields),
+        ];
         for flaw in flaws.into_iter().chain(heads).flatten() {
             if let Flaw::Damaged { section, detail } = flaw
                 && !lines.iter().any(|line| line.starts_with(&format!("section {section} ")))

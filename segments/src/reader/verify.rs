@@ -312,6 +312,9 @@ impl Verification<'_> {
         if has(Kind::Quantizer) {
             self.note(segment.quantizer().map(drop))?;
         }
+        if has(Kind::Quantizer) && has(Kind::Sketches) && has(Kind::SketchRows) {
+            self.note(segment.sketches(0..segment.rows()).map(drop))?;
+        }
         if has(Kind::Fields) {
             let fields = segment.fields().and_then(|index| {
                 index.fields().map(drop).map_err(|e| {

@@ -8,6 +8,7 @@ mod linked;
 mod metadata;
 mod plan;
 mod progress;
+mod sketches;
 mod source;
 mod temporary;
 mod vectors;

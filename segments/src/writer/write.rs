@@ -11,6 +11,7 @@ use super::indexes::write_indexes;
 use super::metadata::write_metadata;
 use super::plan::{check_limits, plan_namespaces};
 use super::progress::{Progress, Reporter, Stage};
+use super::sketches::write_sketches;
 use super::source::RowSource;
 use super::temporary::TemporaryFile;
 use super::vectors::{IndexPlan, train_quantizer, write_vectors};
@@ -34,6 +35,8 @@ pub struct WriteOptions {
     pub index: IndexOption,
     /// A namespace with fewer rows gets no index and is scanned.
     pub index_rows_min: u32,
+    /// A segment with fewer rows gets no sketches: they are for scans of many rows.
+    pub sketch_rows_min: u32,
     /// Limits of the field indices.
     pub fields: FieldLimits,
     /// Keys of the metadata paths that are not indexed, with all beneath them.
@@ -116,6 +119,7 @@ fn write_file(
     let indexes = IndexPlan::of_namespaces(&namespaces, source, metric, dim)?;
     let encoded = write_vectors(out, source, &quantizer, &indexes, workers, reporter)?;
     out.section(Kind::Codes, &encoded.codes)?;
+    write_sketches(out, &encoded.codes, &quantizer, options, workers)?;
     write_ids(out, source, &namespaces, reporter)?;
     write_seqs(out, source)?;
     write_metadata(out, source, options, reporter)?;

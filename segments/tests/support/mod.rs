@@ -139,6 +139,7 @@ pub fn options(dim: usize, metric: Metric, index_rows_min: u32) -> WriteOptions 
         graph: GraphOptions { m: 4, ef_construction: 20, seed: 1 },
         index: IndexOption::Always(IndexKind::Graph),
         index_rows_min,
+        sketch_rows_min: 30,
         fields: FieldLimits::default(),
         unindexed: Vec::new(),
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::super::budget::Cost;
 use super::super::build::{SLACK_PART, build_upper};
 use super::super::calibrate::{Probe, calibrate_with};
-use super::super::order::{Order, hash};
+use super::super::order::Order;
 use super::super::prune::prune;
 use super::super::scratch::Scratch;
 use super::super::search::ALL;
@@ -21,6 +21,7 @@ use super::block::{BLOCK_ROWS, Block, Blocks};
 use super::stage::Stage;
 use super::{LiveGraph, ROOT, descent};
 use crate::codes::Measure;
+use crate::hash::hash;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{AppendOnly, Damaged, Metric, OneThread, Quantizer, Rows};
 

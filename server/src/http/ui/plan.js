@@ -5,6 +5,7 @@ import { count, el, micros, percent } from "/ui/dom.js";
 const NAMES = {
   empty: "nothing can match",
   scan_rows: "scan of the matching rows' codes",
+  scan_sketches: "scan of the matching rows' sketches",
   full_scan: "exact scan",
   graph: "graph search",
   graph_sweep: "graph search that collects matches",

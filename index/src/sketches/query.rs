@@ -1,0 +1,144 @@
+//! A query against sketches.
+
+use super::TAIL_BYTES;
+use super::head::Sketches;
+use crate::CodeQuery;
+use crate::codes::Measure;
+use crate::kernels::{BIT_WEIGHT_MAX, Kernel, KernelChoice, WithKernel};
+
+/// How many times its standard deviation an estimate may be off, before a row is given up that
+/// ought to be looked at: one in 700 is farther off at one side, and only those at the edge of what
+/// is kept are lost by it.
+const DEVIATIONS: f32 = 3.0;
+/// Rows whose bounds are computed together.
+pub(super) const LANES: usize = 16;
+
+/// A query prepared for estimates by sketches.
+///
+/// A *value* is what a key of [`Measure`] stands for, smaller the nearer: a squared distance of codes,
+/// or a product with the sign turned.
+#[derive(Clone, Debug)]
+pub struct SketchQuery {
+    measure: Measure,
+    bit_bytes: usize,
+    /// The rotated query in whole steps, a weight a bit.
+    weights: Vec<i8>,
+    /// Sum of the weights.
+    total: i32,
+    /// What the product of a factor and a sum of signed weights is multiplied by.
+    slope: f32,
+    /// What all estimates have in common.
+    base: f32,
+    /// What the deviation of a row is multiplied by.
+    spread: f32,
+    /// Components of which the deviation is spread over, less one.
+    freedom: f32,
+}
+
+impl Sketches {
+    /// Prepares a query.
+    #[must_use]
+    pub fn query(&self, query: &CodeQuery) -> SketchQuery {
+        KernelChoice::detected().run(Prepare { sketches: self, code: query.code() })
+    }
+}
+
+struct Prepare<'a> {
+    sketches: &'a Sketches,
+    code: &'a [u8],
+}
+
+impl WithKernel for Prepare<'_> {
+    type Output = SketchQuery;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, _kernel: K) -> SketchQuery {
+        let Sketches { measure, dim, center, rotation, .. } = self.sketches;
+        let pairs = || self.code.iter().zip(center);
+        let mut rest: Vec<f32> = match measure {
+            Measure::SquaredL2 => pairs().map(|(&q, &c)| f32::from(q) - f32::from(c)).collect(),
+            Measure::Dot => pairs().map(|(&q, _)| f32::from(q) - 128.0).collect(),
+        };
+        let squared = rest.iter().map(|value| (value * value) as u64).sum::<u64>() as f32;
+        let (base, product) = match measure {
+            Measure::SquaredL2 => (squared, -2.0),
+            Measure::Dot => {
+                let with_center =
+                    pairs().map(|(&q, &c)| (i64::from(q) - 128) * (i64::from(c) - 128));
+                (-with_center.sum::<i64>() as f32, -1.0f32)
+            }
+        };
+        rotation.apply(&mut rest);
+        let largest = rest.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let step = if largest > 0.0 { largest / f32::from(BIT_WEIGHT_MAX) } else { 1.0 };
+        let bit_bytes = self.sketches.bit_bytes();
+        let mut weights = vec![0i8; 8 * bit_bytes];
+        for (weight, value) in weights.iter_mut().zip(&rest) {
+            *weight = (value / step).round_ties_even() as i8;
+        }
+        SketchQuery {
+            measure: *measure,
+            bit_bytes,
+            total: weights.iter().map(|&weight| i32::from(weight)).sum(),
+            weights,
+            slope: product * step,
+            base,
+            spread: DEVIATIONS * product.abs() * squared.sqrt(),
+            freedom: dim.saturating_sub(1).max(1) as f32,
+        }
+    }
+}
+
+/// Sketches of some rows, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    sums: [i32; LANES],
+    squared: [f32; LANES],
+    factors: [f32; LANES],
+}
+
+impl Taken {
+    pub(super) const NONE: Taken =
+        Taken { sums: [0; LANES], squared: [0.0; LANES], factors: [0.0; LANES] };
+}
+
+impl SketchQuery {
+    /// Takes four sketches apart, into the lanes from `lane` on. One that is too short reads as a row
+    /// of no length.
+    #[inline(always)]
+    pub(super) fn take<K: Kernel>(
+        &self,
+        kernel: K,
+        sketches: [&[u8]; 4],
+        taken: &mut Taken,
+        lane: usize,
+    ) {
+        let parts =
+            sketches.map(|sketch| sketch.split_at_checked(self.bit_bytes).unwrap_or_default());
+        let sums = kernel.sums_where_set(parts.map(|(bits, _)| bits), &self.weights);
+        for (place, (_, tail)) in parts.into_iter().enumerate() {
+            let [a, b, c, d, e, f, g, h] = *tail.first_chunk().unwrap_or(&[0; TAIL_BYTES]);
+            taken.sums[lane + place] = sums[place];
+            taken.squared[lane + place] = f32::from_le_bytes([a, b, c, d]);
+            taken.factors[lane + place] = f32::from_le_bytes([e, f, g, h]);
+        }
+    }
+
+    /// The least values that the rows taken may have.
+    #[inline(always)]
+    pub(super) fn bounds(&self, taken: &Taken) -> [f32; LANES] {
+        let components = self.freedom + 1.0;
+        let rows_norm = match self.measure {
+            Measure::SquaredL2 => 1.0,
+            Measure::Dot => 0.0,
+        };
+        std::array::from_fn(|lane| {
+            let (squared, factor) = (taken.squared[lane], taken.factors[lane]);
+            // Set bits are +1, the others −1.
+            let signed = (2 * taken.sums[lane] - self.total) as f32;
+            let estimate = self.base + rows_norm * squared + self.slope * factor * signed;
+            let variance = (components * factor * factor - squared) / self.freedom;
+            estimate - self.spread * variance.max(0.0).sqrt()
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! Sketches of all rows first, codes of the few that could be among the nearest.
+
+use super::head::Sketches;
+use super::query::{LANES, SketchQuery, Taken};
+use crate::codes::Best;
+use crate::kernels::{Kernel, KernelChoice, WithKernel};
+use crate::{CodeQuery, Damaged, Found, Rows};
+
+/// Rows whose bounds are held at once.
+const STRETCH: usize = 1 << 16;
+/// How many times as many rows as are kept are looked at first, to know how near the kept ones are.
+pub(super) const PROMISING: usize = 4;
+
+impl Sketches {
+    /// The `keep` nearest of the given rows by their codes, nearest first, ties by row: what
+    /// [`CodeQuery::scan`] gives, but for a row now and then whose sketch is farther off than can be
+    /// expected. Ascending row order is fastest.
+    ///
+    /// [`Found::distances`] are the codes compared.
+    pub fn scan<S: Rows<u8>, C: Rows<u8>>(
+        &self,
+        query: &CodeQuery,
+        sketches: &S,
+        codes: &C,
+        rows: impl Iterator<Item = u32>,
+        keep: usize,
+    ) -> Result<Found, Damaged> {
+        let sketch_query = self.query(query);
+        let scan = Scan {
+            query,
+            sketch_query: &sketch_query,
+            sketches,
+            codes,
+            rows,
+            best: Best::new(keep),
+            compared: 0,
+        };
+        let (best, distances) = KernelChoice::detected().run(scan)?;
+        let candidates = best.into_sorted().into_iter().map(|value| query.candidate(value));
+        Ok(Found { candidates: candidates.collect(), distances, ..Found::default() })
+    }
+
+    /// Appends the least value that each of the given rows may have; for measuring what sketches cost.
+    pub fn bounds<S: Rows<u8>>(
+        &self,
+        query: &SketchQuery,
+        sketches: &S,
+        rows: impl Iterator<Item = u32>,
+        bounds: &mut Vec<f32>,
+    ) -> Result<(), Damaged> {
+        KernelChoice::detected().run(Bounds { query, sketches, rows, bounds })
+    }
+}
+
+struct Bounds<'a, S, I> {
+    query: &'a SketchQuery,
+    sketches: &'a S,
+    rows: I,
+    bounds: &'a mut Vec<f32>,
+}
+
+impl<S: Rows<u8>, I: Iterator<Item = u32>> WithKernel for Bounds<'_, S, I> {
+    type Output = Result<(), Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(mut self, kernel: K) -> Self::Output {
+        let rows = &mut Vec::new();
+        stretch(kernel, self.query, self.sketches, &mut self.rows, usize::MAX, rows, self.bounds)
+    }
+}
+
+struct Scan<'a, S, C, I> {
+    query: &'a CodeQuery,
+    sketch_query: &'a SketchQuery,
+    sketches: &'a S,
+    codes: &'a C,
+    rows: I,
+    best: Best,
+    compared: usize,
+}
+
+impl<S: Rows<u8>, C: Rows<u8>, I: Iterator<Item = u32>> WithKernel for Scan<'_, S, C, I> {
+    type Output = Result<(Best, usize), Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(mut self, kernel: K) -> Self::Output {
+        if self.best.keep() == 0 {
+            return Ok((self.best, 0));
+        }
+        let (mut rows, mut bounds) = (Vec::new(), Vec::new());
+        let mut promising = Vec::new();
+        loop {
+            rows.clear();
+            bounds.clear();
+            let (query, sketches) = (self.sketch_query, self.sketches);
+            stretch(kernel, query, sketches, &mut self.rows, STRETCH, &mut rows, &mut bounds)?;
+            if rows.is_empty() {
+                return Ok((self.best, self.compared));
+            }
+            if self.compared == 0 {
+                // The most promising rows set the mark for all others.
+                let mut best = Best::new(self.best.keep().saturating_mul(PROMISING));
+                for (&bound, place) in bounds.iter().zip(0u64..) {
+                    best.offer(u64::from(ascending(bound)) << 32 | place);
+                }
+                promising.extend(best.into_sorted().into_iter().map(|value| value as u32));
+                for &place in &promising {
+                    bounds[place as usize] = f32::INFINITY;
+                }
+                let places = promising.drain(..);
+                self.compare(kernel, places.map(|place| rows[place as usize]))?;
+                self.best.tighten();
+            }
+            self.look(kernel, &rows, &bounds)?;
+        }
+    }
+}
+
+impl<S: Rows<u8>, C: Rows<u8>, I> Scan<'_, S, C, I> {
+    /// Compares the codes of the rows whose bound is below the farthest that is kept so far.
+    #[inline(always)]
+    fn look<K: Kernel>(&mut self, kernel: K, rows: &[u32], bounds: &[f32]) -> Result<(), Damaged> {
+        let mut near = Vec::with_capacity(LANES);
+        let mut mark = self.mark();
+        let (lanes, rest) = bounds.as_chunks::<LANES>();
+        for (lanes, rows) in lanes.iter().zip(rows.chunks_exact(LANES)) {
+            let mut below = !kernel.lanes_at_least(lanes, mark);
+            while below != 0 {
+                near.push(rows[below.trailing_zeros() as usize]);
+                below &= below - 1;
+            }
+            if near.len() >= LANES {
+                self.compare(kernel, near.drain(..))?;
+                mark = self.mark();
+            }
+        }
+        let rows = &rows[rows.len() - rest.len()..];
+        near.extend(rows.iter().zip(rest).filter(|&(_, &bound)| bound < mark).map(|(&row, _)| row));
+        self.compare(kernel, near.drain(..))
+    }
+
+    /// The value from which on a row is of no use.
+    fn mark(&self) -> f32 {
+        self.query.measure().value((self.best.bound() >> 32) as u32)
+    }
+
+    #[inline(always)]
+    fn compare<K: Kernel>(
+        &mut self,
+        kernel: K,
+        rows: impl ExactSizeIterator<Item = u32>,
+    ) -> Result<(), Damaged> {
+        self.compared += rows.len();
+        self.query.offer_each(kernel, self.codes, rows, &mut self.best)
+    }
+}
+
+/// Takes up to `len_max` rows and computes their bounds.
+#[inline(always)]
+fn stretch<K: Kernel, S: Rows<u8>>(
+    kernel: K,
+    query: &SketchQuery,
+    sketches: &S,
+    rows: &mut impl Iterator<Item = u32>,
+    len_max: usize,
+    taken_rows: &mut Vec<u32>,
+    bounds: &mut Vec<f32>,
+) -> Result<(), Damaged> {
+    // Two blocks take turns: one is being fetched while the other is read.
+    let mut blocks = [[0u32; LANES]; 2];
+    let mut current = 0;
+    let mut len = fetch(sketches, rows, &mut blocks[0]);
+    while len > 0 {
+        let next = 1 - current;
+        let full = taken_rows.len() + 2 * LANES > len_max;
+        let next_len = if full { 0 } else { fetch(sketches, rows, &mut blocks[next]) };
+        let block = &blocks[current][..len];
+        let mut taken = Taken::NONE;
+        let (fours, rest) = block.as_chunks::<4>();
+        for (&[a, b, c, d], lane) in fours.iter().zip((0..).step_by(4)) {
+            let four = [sketches.row(a)?, sketches.row(b)?, sketches.row(c)?, sketches.row(d)?];
+            query.take(kernel, four, &mut taken, lane);
+        }
+        if !rest.is_empty() {
+            let mut four: [&[u8]; 4] = [&[]; 4];
+            for (sketch, &row) in four.iter_mut().zip(rest) {
+                *sketch = sketches.row(row)?;
+            }
+            // The words that all four have: nothing stands for those that are missing.
+            let first = four[0];
+            four[rest.len()..].fill(first);
+            query.take(kernel, four, &mut taken, len - rest.len());
+        }
+        taken_rows.extend_from_slice(block);
+        bounds.extend_from_slice(&query.bounds(&taken)[..len]);
+        (current, len) = (next, next_len);
+    }
+    Ok(())
+}
+
+/// Takes rows until the block is full, asks for their sketches, and gives their number.
+#[inline(always)]
+fn fetch<S: Rows<u8>>(
+    sketches: &S,
+    rows: &mut impl Iterator<Item = u32>,
+    block: &mut [u32; LANES],
+) -> usize {
+    let mut len = 0;
+    for (slot, row) in block.iter_mut().zip(rows) {
+        *slot = row;
+        sketches.prefetch(row);
+        len += 1;
+    }
+    len
+}
+
+/// Bits that sort as the number does.
+#[inline(always)]
+fn ascending(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
+}
