@@ -2,13 +2,14 @@
 //!
 //! `commits [DIR]`: the database goes to a new folder in `DIR` (default: the folder for temporary
 //! files), which should be on a disk that counts. Prints
-//! - commits per second of 16 writers that take turns, one sync each, and of 16 that share syncs;
+//! - commits per second of 16 writers that take turns, one sync each, and of 16 that share syncs:
+//!   alone, and beside the flushes that they cause;
 //! - the 50th and 99th percentile of a write while nothing else happens, and while `optimize`
 //!   merges.
 
 #![allow(clippy::print_stdout)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,7 +25,9 @@ const ROUND: Duration = Duration::from_millis(1_000);
 fn main() -> vecstore::Result<()> {
     let parent = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = tempfile::tempdir_in(&parent).expect("a new folder");
-    group_commit(&dir.path().join("commits"))?;
+    let in_memory = Options { memtable_bytes_max: 1 << 40, ..Options::default() };
+    group_commit(&dir.path().join("alone"), in_memory, "nothing is flushed")?;
+    group_commit(&dir.path().join("flushed"), Options::default(), "beside flushes")?;
     writers_beside_optimize(&dir.path().join("optimize"))
 }
 
@@ -64,8 +67,8 @@ fn write(docs: &Collection, writers: u64, time: Duration, turn: Option<&Mutex<()
     })
 }
 
-fn group_commit(dir: &std::path::Path) -> vecstore::Result<()> {
-    let db = Database::open(dir)?;
+fn group_commit(dir: &Path, options: Options, what: &str) -> vecstore::Result<()> {
+    let db = Database::open_with(dir, options)?;
     let docs = db.create_collection("docs", Collection::options(DIM, Metric::Cosine))?;
     let turn = Mutex::new(());
     let (mut in_turn, mut together) = (Vec::new(), Vec::new());
@@ -76,14 +79,14 @@ fn group_commit(dir: &std::path::Path) -> vecstore::Result<()> {
     }
     let (in_turn, together) = (percentile(&mut in_turn, 50), percentile(&mut together, 50));
     println!(
-        "{WRITERS} writers, commits per second: {in_turn:.0} one sync each, {together:.0} sharing \
+        "{WRITERS} writers, {what}, commits per second: {in_turn:.0} one sync each, {together:.0} sharing \
          syncs, {:.1} times as many",
         together / in_turn
     );
     Ok(())
 }
 
-fn writers_beside_optimize(dir: &std::path::Path) -> vecstore::Result<()> {
+fn writers_beside_optimize(dir: &Path) -> vecstore::Result<()> {
     const ROWS: u64 = 30_000;
     const SEGMENTS: u64 = 3;
     const BESIDE: u64 = 4;

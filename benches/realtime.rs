@@ -10,7 +10,7 @@
 //! - `filter`: the first query with a filter on 20,000 rows in memory, and later ones;
 //! - `flush`: 20,000 rows become a segment, never queried before, and queried;
 //! - `beside`: one thread upserts single records while two threads query, against the same two
-//!   threads alone: once without a pause, once each at a fixed pace; with the recall of what had
+//!   threads alone: once without a pause, once at half of the rate of that; with the recall of what had
 //!   been inserted when a query began. Where the threads are more than the cores, a query waits for
 //!   its turn whatever the database does; so the same is measured beside a thread that only counts.
 
@@ -223,8 +223,25 @@ const SEALED_ROWS: usize = 50_000;
 const UPSERTED_MAX: usize = 60_000;
 /// How long each measurement takes.
 const SPAN: Duration = Duration::from_secs(4);
-/// Pause between the queries of a paced reader.
-const PACE: Duration = Duration::from_millis(5);
+
+/// Waits until the process has nothing to do: what was written before is flushed, merged and linked.
+fn rest() -> Result<(), AnyError> {
+    /// Of the processor in 500 ms, in hundredths of a second.
+    const MUCH: u64 = 3;
+    let used = || -> Result<u64, AnyError> {
+        let stat = std::fs::read_to_string("/proc/self/stat")?;
+        let numbers = stat.rsplit_once(')').ok_or("no name in /proc/self/stat")?.1;
+        let ticks = numbers.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        Ok(ticks.sum::<Result<u64, _>>()?)
+    };
+    loop {
+        let before = used()?;
+        std::thread::sleep(Duration::from_millis(500));
+        if used()? - before < MUCH {
+            return Ok(());
+        }
+    }
+}
 
 fn beside(set: &Set) -> Result<(), AnyError> {
     for (name, durability) in [("none", Durability::None), ("sync", Durability::Sync)] {
@@ -245,7 +262,9 @@ fn beside(set: &Set) -> Result<(), AnyError> {
         set.fill(&docs, next..next + 5_000)?;
         next += 5_000;
         set.settle(&docs, None)?;
-        for (pace, what) in [(None, "without a pause"), (Some(PACE), "each every 5 ms")] {
+        let mut pace = None;
+        for what in ["without a pause", "at half of that rate"] {
+            rest()?;
             let idle = readers(set, &docs, pace, None)?;
             let stop = AtomicBool::new(false);
             let counting = std::thread::scope(|scope| {
@@ -268,6 +287,7 @@ fn beside(set: &Set) -> Result<(), AnyError> {
                 live.times.us(0.99) / idle.times.us(0.99),
                 live.times.us(0.99) / counting.times.us(0.99),
             );
+            pace = Some(SPAN / idle.times.0.len() as u32 * 4);
             println!(
                 "      {:.0} upserts/s; recall of what was inserted {:.4} ({} queries)",
                 live.upserted as f64 / live.wrote.as_secs_f64(),
@@ -309,6 +329,7 @@ fn readers(
     let read = |reader: usize| -> Result<(Vec<Duration>, Vec<f64>), AnyError> {
         let (mut times, mut recalls) = (Vec::new(), Vec::new());
         let start = Instant::now();
+        let mut turn = start;
         while start.elapsed() < SPAN {
             let query = &set.queries[(times.len() * 2 + reader) % set.queries.len()];
             let known = inserted.load(Ordering::Acquire);
@@ -325,7 +346,9 @@ fn readers(
                 }
             }
             if let Some(pace) = pace {
-                std::thread::sleep(pace);
+                // Late ones are not made up for.
+                turn = Instant::now().max(turn + pace);
+                std::thread::sleep(turn.saturating_duration_since(Instant::now()));
             }
         }
         Ok((times, recalls))

@@ -41,7 +41,7 @@ fn kill_9_loses_nothing_acknowledged_and_leaves_nothing_half_done() {
         let mut writer = Writer::start(PROGRAM, dir.path(), &done, die_at.as_deref());
         if die_at.is_none() {
             std::thread::sleep(Duration::from_millis(random.below(150)));
-        } else if writer.ends_within(Duration::from_secs(2)) {
+        } else if writer.ends_within(Duration::from_secs(2)).is_some() {
             *deaths.entry(moment).or_default() += 1;
         }
         let acked = writer.kill();

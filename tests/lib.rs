@@ -1,7 +1,10 @@
 //! What the tests share: real records, generated vectors, and the plain twins of the fast paths.
 
+#[cfg(target_os = "linux")]
+pub mod block_device;
 pub mod history;
 pub mod process;
+pub mod segment_file;
 pub mod simulation;
 pub mod volume;
 

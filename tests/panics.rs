@@ -103,3 +103,60 @@ fn a_flush_that_panics_closes_the_log() {
     let docs = Database::open(dir.path()).unwrap().collection("docs").unwrap();
     assert_eq!(docs.count(None).unwrap(), 1);
 }
+
+/// A writer waits for a flush that goes on only when it is told to, and panics with the commit lock
+/// held. Gives what the writer is told after `meanwhile`, and how long that takes.
+fn held_back(meanwhile: impl FnOnce(&Database, &AtomicBool)) -> (vecstore::Error, Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let flush = Arc::new(AtomicBool::new(false));
+    let may_go_on = Arc::clone(&flush);
+    let reached = move |now: &str| {
+        while now == "install: built" && !may_go_on.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_ne!(now, "install: locked", "planted, it is expected");
+    };
+    let options = Options {
+        memtable_bytes_max: 1 << 16,
+        busy_timeout: Duration::from_secs(20),
+        ..Options::default()
+    };
+    let db = open_probed(dir.path(), options, Arc::new(reached)).unwrap();
+    let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean)).unwrap();
+    let written = AtomicU64::new(0);
+    let told = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            loop {
+                let id = written.fetch_add(1, Ordering::AcqRel);
+                if let Err(error) = docs.upsert(record(id)) {
+                    return (error, Instant::now());
+                }
+            }
+        });
+        let mut before = 0;
+        while before == 0 || written.load(Ordering::Acquire) != before {
+            before = written.load(Ordering::Acquire);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let started = Instant::now();
+        meanwhile(&db, &flush);
+        let (error, told) = writer.join().unwrap();
+        (error, told.saturating_duration_since(started))
+    });
+    // Not for ever in the way of closing.
+    flush.store(true, Ordering::Release);
+    told
+}
+
+/// Whoever waits for room is told when none will come.
+#[test]
+fn a_writer_that_is_held_back_is_told_at_once_why_it_waits_in_vain() {
+    let (error, took) = held_back(|_, flush| flush.store(true, Ordering::Release));
+    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    assert!(error.to_string().contains("panicked"), "{error}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+
+    let (error, took) = held_back(|db, _| db.drop_collection("docs").unwrap());
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

@@ -78,16 +78,17 @@ impl Writer {
         self.acknowledged.iter().map(|n| n.load(Ordering::Acquire)).collect()
     }
 
-    /// Waits until it ends itself, but not longer; true if it did.
-    pub fn ends_within(&mut self, time: Duration) -> bool {
+    /// Waits until it ends itself, but not longer; its exit code if it did, which a signal leaves
+    /// none of.
+    pub fn ends_within(&mut self, time: Duration) -> Option<Option<i32>> {
         let deadline = Instant::now() + time;
         while Instant::now() < deadline {
-            if self.child.try_wait().expect("a child").is_some() {
-                return true;
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return Some(status.code());
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        false
+        None
     }
 
     /// Kills it, reads what it said to the end, and returns for each thread the acknowledged

@@ -8,10 +8,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use vecstore::simulation::{OsVfs, Region, Vfs, VfsFile, repair_over};
-use vecstore::{Collection, Database, ErrorKind, Metric, Options, Record};
+use vecstore::{Collection, Database, ErrorKind, Metric, Options, Record, RecordId};
 use vecstore_tests::{Random, everything};
 
 const JOURNAL: &str = "kv-1/0.jnl";
@@ -36,6 +37,14 @@ impl Kept {
             }
         }
         Kept(files)
+    }
+
+    /// Tables that the store has written of what is in its journal too.
+    fn tables(&self) -> usize {
+        self.0
+            .iter()
+            .filter(|(path, ..)| path.parent().is_some_and(|p| p.ends_with("tables")))
+            .count()
     }
 
     fn journal(&self) -> &[u8] {
@@ -77,12 +86,55 @@ fn commits(count: u64, bytes: usize) -> Kept {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open_with(dir.path(), options()).unwrap();
     let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean)).unwrap();
+    fill(&docs, 0..count, bytes);
+    Kept::of(dir.path())
+}
+
+fn fill(docs: &Collection, ids: Range<u64>, bytes: usize) {
     let mut random = Random::new(1);
-    for n in 0..count {
+    for n in ids {
         let text: String = (0..bytes).map(|_| char::from(b'!' + random.below(90) as u8)).collect();
         docs.upsert(Record::new(n, [n as f32, 1.0]).metadata(json!({"text": text}))).unwrap();
     }
+}
+
+/// A folder as a crash leaves it when the store has moved records out of its journal: enough commits
+/// that it does so, and then some more.
+fn moved() -> Kept {
+    const COMMITS: u64 = 70;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open_with(dir.path(), options()).unwrap();
+    let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean)).unwrap();
+    fill(&docs, 0..COMMITS, 300_000);
+    while Kept::of(dir.path()).tables() == 0 {
+        assert!(Instant::now() < deadline, "the store keeps everything in its journal");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    fill(&docs, COMMITS..COMMITS + 4, 300);
     Kept::of(dir.path())
+}
+
+#[test]
+fn what_was_moved_out_of_the_journal_goes_with_the_commits_that_are_dropped() {
+    let kept = moved();
+    let ends = kept.batch_ends();
+    let before_records = ends.len() - 74;
+    // In front of what was moved, in the middle of it, and behind it.
+    for commit in [0, 1, 30, 50, 73] {
+        let dir = kept.lay_out(Some(ends[before_records - 1 + commit] + 20));
+        let report = Database::repair(dir.path()).unwrap();
+        assert_eq!(report.batches_kept as usize, before_records + commit, "commit {commit}");
+        let db = Database::open_existing(dir.path(), options()).unwrap();
+        let docs = db.collection("docs").unwrap();
+        let ids: Vec<RecordId> = everything(&docs).unwrap().into_keys().collect();
+        let expected: Vec<RecordId> = (0..commit as u64).map(RecordId::from).collect();
+        assert_eq!(ids, expected, "commit {commit}");
+        // The numbers that became free are given out again.
+        docs.upsert(Record::new(1_000, [0.0, 1.0])).unwrap();
+        drop((docs, db));
+        assert_eq!(records(dir.path()), commit + 1, "commit {commit}, opened again");
+    }
 }
 
 fn records(dir: &Path) -> usize {

@@ -7,8 +7,10 @@ use std::process::Command;
 /// A mounted volume; unmounted when dropped.
 #[derive(Debug)]
 pub struct Volume {
-    /// Holds the image and the mount point.
+    /// Holds the mount point, and the image if it is the volume's own.
     folder: tempfile::TempDir,
+    image: PathBuf,
+    options: String,
     mounted: bool,
 }
 
@@ -16,11 +18,19 @@ impl Volume {
     /// An ext4 file system in a file, on a loop device. `Err` says why there can be none here.
     pub fn ext4(bytes: u64) -> Result<Volume, String> {
         let mut volume = Volume::unmounted()?;
-        let image = volume.image();
-        File::create(&image)
+        File::create(&volume.image)
             .and_then(|file| file.set_len(bytes))
-            .map_err(|e| format!("{}: {e}", image.display()))?;
-        run("mkfs.ext4", &["-q", "-F"], &[&image])?;
+            .map_err(|e| format!("{}: {e}", volume.image.display()))?;
+        make_ext4(&volume.image)?;
+        volume.mount()?;
+        Ok(volume)
+    }
+
+    /// The file system in the file `image`, on a loop device, mounted with `options` beside `loop`.
+    pub fn of_image(image: &Path, options: &str) -> Result<Volume, String> {
+        let mut volume = Volume::unmounted()?;
+        volume.image = image.to_owned();
+        volume.options = format!("loop,{options}");
         volume.mount()?;
         Ok(volume)
     }
@@ -42,13 +52,10 @@ impl Volume {
             return Err("only root may mount".to_owned());
         }
         let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let volume = Volume { folder, mounted: false };
+        let image = folder.path().join("image");
+        let volume = Volume { folder, image, options: "loop".to_owned(), mounted: false };
         fs::create_dir(volume.path()).map_err(|e| e.to_string())?;
         Ok(volume)
-    }
-
-    fn image(&self) -> PathBuf {
-        self.folder.path().join("image")
     }
 
     /// Where it is mounted.
@@ -57,7 +64,7 @@ impl Volume {
     }
 
     fn mount(&mut self) -> Result<(), String> {
-        run("mount", &["-o", "loop"], &[&self.image(), &self.path()])?;
+        run("mount", &["-o", &self.options], &[&self.image, &self.path()])?;
         self.mounted = true;
         Ok(())
     }
@@ -94,7 +101,8 @@ impl Volume {
         self.mount()
     }
 
-    fn unmount(&mut self) -> Result<(), String> {
+    /// No longer mounted; what was written is in the image.
+    pub fn unmount(&mut self) -> Result<(), String> {
         if self.mounted {
             run("umount", &[], &[&self.path()])?;
             self.mounted = false;
@@ -108,6 +116,11 @@ impl Drop for Volume {
         // A test that failed has said so; what stays mounted is seen in `mount`.
         let _ = self.unmount();
     }
+}
+
+/// Makes an ext4 file system in a file.
+pub fn make_ext4(image: &Path) -> Result<(), String> {
+    run("mkfs.ext4", &["-q", "-F"], &[image])
 }
 
 fn run(program: &str, arguments: &[&str], paths: &[&Path]) -> Result<(), String> {

@@ -1,5 +1,5 @@
-//! Work that nobody waits for: sealed memtables become segments, segments are merged, rows in
-//! memory are linked and indexed, and with periodic durability the log is synced.
+//! Work that nobody waits for: sealed memtables become segments, segments are merged and scrubbed,
+//! rows in memory are linked and indexed, and with periodic durability the log is synced.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::memtable::Asked;
 use crate::optimize::merge_if_worthwhile;
 use crate::options::Durability;
 use crate::state::{CollectionState, State};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, scrub};
 
 /// How long a thread rests after a failure before it tries again.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -31,6 +31,11 @@ pub(crate) fn start(state: &Arc<State>, asked: Asked) -> Result<Vec<JoinHandle<(
     threads.push(spawn(state, "vecstore-link", move |_| asked.serve())?);
     if state.options.background_merge {
         threads.push(spawn(state, "vecstore-merge", |state| serve(&state, merge_if_worthwhile))?);
+    }
+    let scrub_bytes_per_s = scrub::bytes_per_s(state);
+    if scrub_bytes_per_s > 0 {
+        let serve = move |state: Arc<State>| scrub::serve(&state, scrub_bytes_per_s);
+        threads.push(spawn(state, "vecstore-scrub", serve)?);
     }
     if let Durability::Periodic(interval) = state.options.durability {
         threads.push(spawn(state, "vecstore-sync", move |state| sync(&state, interval))?);

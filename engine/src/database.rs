@@ -256,6 +256,7 @@ impl Database {
             snapshots: Mutex::new(()),
             background: Signals::default(),
             asks,
+            scrubbed: Default::default(),
             closed: AtomicBool::new(false),
             process: std::process::id(),
             probe,

@@ -48,6 +48,7 @@ mod recovery;
 mod repair;
 mod schema;
 mod scroll;
+mod scrub;
 mod selection;
 #[doc(hidden)]
 pub mod simulation;
@@ -73,6 +74,7 @@ pub use quota::Quota;
 pub use record::{Hit, Include, Record, StoredRecord};
 pub use repair::RepairReport;
 pub use scroll::{Cursor, Page, Scroll};
+pub use scrub::ScrubStats;
 pub use selection::Selection;
 pub use snapshot::{ArchiveInfo, SnapshotInfo};
 pub use stats::{CollectionStats, FieldStats, NamespaceInfo, SegmentStats, Stats, VerifyReport};

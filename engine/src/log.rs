@@ -71,6 +71,7 @@ pub(crate) fn append_upsert(
     json: &[u8],
 ) {
     append(batch, at, KIND_UPSERT, seq, namespace, id, |frame| {
+        frame.reserve_exact(8 + json.len() + size_of_val(vector));
         frame.extend_from_slice(&(json.len() as u32).to_le_bytes());
         frame.extend_from_slice(json);
         frame.extend_from_slice(&(vector.len() as u32).to_le_bytes());
@@ -101,7 +102,8 @@ fn append(
     let key = at.key();
     let mut id_bytes = Vec::with_capacity(17);
     id.encode(&mut id_bytes);
-    let mut frame = vec![VERSION, kind, 0, 0, 0, 0];
+    let mut frame = Vec::with_capacity(HEAD + 12 + namespace.len() + id_bytes.len());
+    frame.extend_from_slice(&[VERSION, kind, 0, 0, 0, 0]);
     frame.extend_from_slice(&seq.to_le_bytes());
     for bytes in [namespace.as_bytes(), &id_bytes] {
         frame.extend_from_slice(&(bytes.len() as u16).to_le_bytes());

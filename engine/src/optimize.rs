@@ -75,7 +75,7 @@ fn optimize_collection(
     let mut report = OptimizeReport { segments_before: segments.len(), ..Default::default() };
     let nothing_to_gain = match &segments[..] {
         [] => true,
-        [only] => only.deleted.is_empty(),
+        [only] => only.deleted.is_empty() && !is_to_be_made_again(only),
         _ => false,
     };
     if !nothing_to_gain {
@@ -83,6 +83,13 @@ fn optimize_collection(
     }
     report.segments_after = collection.version().segments.len();
     Ok(report)
+}
+
+/// Whether parts of a segment are known to be damaged that can be made again from the rest.
+fn is_to_be_made_again(part: &SegmentPart) -> bool {
+    let segment = &part.file.segment;
+    let damaged = !segment.degraded().is_empty() || !segment.damage().is_empty();
+    damaged && !segment.has_lost_rows()
 }
 
 /// Drops the entries of removed namespaces of which nothing is left; whether there were any.
@@ -224,7 +231,9 @@ pub(crate) fn merge_if_worthwhile(state: &State, collection: &CollectionState) -
         .iter()
         .map(|part| Size { id: part.id(), live: part.live(), deleted: part.deleted.len() })
         .collect();
-    let Some(ids) = choose(&sizes) else { return Ok(false) };
+    let damaged = version.segments.iter().find(|part| part.file.take_rewrite());
+    let damaged = damaged.map(|part| BTreeSet::from([part.id()]));
+    let Some(ids) = damaged.or_else(|| choose(&sizes)) else { return Ok(false) };
     let inputs = version.segments.iter().filter(|part| ids.contains(&part.id())).cloned().collect();
     drop(version);
     merge(state, collection, inputs, &mut |_| ControlFlow::Continue(()))?;

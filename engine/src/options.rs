@@ -44,6 +44,11 @@ pub struct Options {
     /// was accepted; removals, flush and `optimize` go on, so that space can be made. Default
     /// 256 MiB. Not heeded in memory, nor where the system does not tell what is free.
     pub disk_reserve_bytes: u64,
+    /// Bytes a second at which segments are read again in the background and compared with their
+    /// checksums, once a day at most; 0: never. Default 4 MiB: a hundredth to a tenth of what disks
+    /// read, and 100 GB are through in seven hours. They are read past the system's cache where the
+    /// volume can, so that nothing is pushed out of it. Not heeded in memory.
+    pub scrub_bytes_per_s: u64,
 }
 
 impl Default for Options {
@@ -55,6 +60,7 @@ impl Default for Options {
             background_merge: true,
             busy_timeout: Duration::from_secs(60),
             disk_reserve_bytes: 256 << 20,
+            scrub_bytes_per_s: 4 << 20,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::memtable::Asks;
 use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
 use crate::quota::Quotas;
+use crate::scrub::Scrubbed;
 use crate::store::SegmentStore;
 use crate::version::Version;
 use crate::{Error, ErrorKind, Result};
@@ -43,6 +44,7 @@ pub(crate) struct State {
     pub(crate) background: Signals,
     /// What readers want to be made of rows in memory.
     pub(crate) asks: Asks,
+    pub(crate) scrubbed: Scrubbed,
     pub(crate) closed: AtomicBool,
     pub(crate) process: u32,
     pub(crate) probe: Probe,

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 use vecstore_segments::Segment;
 
-use crate::Result;
-use crate::snapshot;
+use crate::scrub::ScrubStats;
 use crate::state::{CollectionState, State};
 use crate::version::Version;
+use crate::{Result, scrub, snapshot};
 
 /// Numbers about a database.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +30,8 @@ pub struct Stats {
     pub log_recovery: Option<String>,
     /// Number of snapshots.
     pub snapshots: usize,
+    /// What the scrub has done.
+    pub scrub: ScrubStats,
     /// The instruction set the distance kernels use here.
     pub kernels: &'static str,
 }
@@ -90,6 +92,9 @@ pub struct SegmentStats {
     pub fields: Vec<FieldStats>,
     /// Derived sections that were found damaged and are not used.
     pub degraded: Vec<String>,
+    /// Sections that cannot be made again, or the head, of which damage was found; records may be
+    /// lost. What does not concern records goes when the segment is written anew.
+    pub damage: Vec<String>,
 }
 
 /// Numbers about the index of one metadata field in a segment.
@@ -153,6 +158,7 @@ pub(crate) fn database(state: &State) -> Result<Stats> {
         log_bytes: state.kv.bytes()?,
         log_recovery: state.kv.recovery().map(str::to_owned),
         snapshots: snapshot::list(state)?.len(),
+        scrub: scrub::stats(state),
         kernels: vecstore_index::kernel_name(),
         collections,
     })
@@ -202,6 +208,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
                 indexes: indexes(&part.file.segment),
                 fields: fields(&part.file.segment),
                 degraded: part.file.segment.degraded(),
+                damage: part.file.segment.damage(),
             })
             .collect(),
         trouble: shard.trouble.lock().clone(),

@@ -42,6 +42,8 @@ pub(crate) struct SegmentFile {
     pub(crate) orders: KeptOrders,
     vfs: Arc<dyn Vfs>,
     replaced: AtomicBool,
+    /// Whether its records should be written to a new file, because parts of this one are damaged.
+    rewrite: AtomicBool,
 }
 
 /// Where a record is.
@@ -58,6 +60,7 @@ impl SegmentFile {
             orders: KeptOrders::default(),
             vfs,
             replaced: AtomicBool::new(false),
+            rewrite: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +72,16 @@ impl SegmentFile {
     /// The catalogue has this segment: keep the file.
     pub(crate) fn set_in_use(&self) {
         self.replaced.store(false, Ordering::Release);
+    }
+
+    /// Has the next merge write it anew.
+    pub(crate) fn ask_for_rewrite(&self) {
+        self.rewrite.store(true, Ordering::Release);
+    }
+
+    /// Whether that was asked for; once, so that one that fails is not tried for ever.
+    pub(crate) fn take_rewrite(&self) -> bool {
+        self.rewrite.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -165,6 +165,22 @@ fn the_same_for_any_number_of_threads() {
     assert_eq!(one, three);
 }
 
+/// Where all rows are about as far from the query, codes are scanned.
+#[test]
+fn bounds_that_tell_nothing_are_given_up() {
+    let dim = 96;
+    let vectors = clustered(11, 20_000, dim, 1);
+    let sketched = Sketched::new(Metric::Cosine, dim, &vectors);
+    let query: Vec<f32> = vectors[..dim].iter().map(|x| -x).collect();
+    let query = sketched.coded.quantizer.query(&query);
+    let found = sketched.scan(&query, 0..20_000, KEEP).expect("scan");
+    assert!(found.distances > 19_000, "{}", found.distances);
+    assert_eq!(
+        found.candidates,
+        query.scan(&sketched.coded.rows(), 0..20_000, KEEP).expect("codes")
+    );
+}
+
 /// Real sentence embeddings, 384 components each.
 fn wordnet(file: &str) -> Vec<f32> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/data/wordnet-10k");

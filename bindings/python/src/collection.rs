@@ -634,7 +634,7 @@ impl Collection {
 
     /// Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
     /// records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
-    /// deleted, bytes, sections, indexes, fields, degraded), trouble.
+    /// deleted, bytes, sections, indexes, fields, degraded, damage), trouble.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         value::report(py, &self.call(py, vecstore::Collection::stats)?)
     }

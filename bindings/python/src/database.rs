@@ -23,7 +23,9 @@ use crate::watch::{Apart, Watch};
 /// how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
 /// of records in memory at which a segment is made of them. background_merge: whether segments are
 /// merged in the background. busy_timeout: seconds a write waits for segments to be built before
-/// it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is
+/// it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free.
+/// scrub_bytes_per_s: bytes a second at which segments are read again in the background and compared
+/// with their checksums (`stats` tells what was found), 0 never. None is
 /// the engine's default. create: whether a missing database is created or NotFoundError raised.
 ///
 /// Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
@@ -31,7 +33,7 @@ use crate::watch::{Apart, Watch};
 #[pyfunction]
 #[pyo3(signature = (
     path, *, durability = None, threads = None, memtable_bytes = None, background_merge = None,
-    busy_timeout = None, disk_reserve_bytes = None, create = true
+    busy_timeout = None, disk_reserve_bytes = None, scrub_bytes_per_s = None, create = true
 ))]
 #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
 pub(crate) fn open(
@@ -43,6 +45,7 @@ pub(crate) fn open(
     background_merge: Option<bool>,
     busy_timeout: Option<f64>,
     disk_reserve_bytes: Option<u64>,
+    scrub_bytes_per_s: Option<u64>,
     create: bool,
 ) -> Result<Database> {
     let mut options = Options::default();
@@ -63,6 +66,9 @@ pub(crate) fn open(
     }
     if let Some(bytes) = disk_reserve_bytes {
         options.disk_reserve_bytes = bytes;
+    }
+    if let Some(bytes) = scrub_bytes_per_s {
+        options.scrub_bytes_per_s = bytes;
     }
     let in_memory = match path.cast::<PyString>() {
         Ok(path) => path.to_str().is_ok_and(|path| path == ":memory:"),
@@ -303,8 +309,9 @@ impl Database {
     }
 
     /// Numbers about the database as a dict: path, seq, collections (a list with what
-    /// `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots,
-    /// kernels.
+    /// `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots, scrub (a dict
+    /// with what the check in the background has done: bytes_per_s, bytes, cached_bytes, damaged,
+    /// passes, last_pass_unix_ms, last_pass_seconds), kernels.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         let mut stats = self.call(py, vecstore::Database::stats)?;
         // Not through JSON, which has no word for a path that is not UTF-8.

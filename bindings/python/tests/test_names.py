@@ -151,7 +151,7 @@ PUBLIC = {
     "Page": "Scroll", "Params": "Collection.query(params)",
     "Progress": "Collection.optimize(progress)", "Query": "Collection.query",
     "QueryResult": "Hits", "Record": "Record", "RecordId": "Collection.upsert(id)",
-    "RepairReport": "repair", "Result": "Error", "Scroll": "Scroll",
+    "RepairReport": "repair", "Result": "Error", "Scroll": "Scroll", "ScrubStats": "Database.stats",
     "SegmentStats": "Collection.stats", "Selection": "- count and remove_where take params",
     "SnapshotInfo": "Database.list_snapshots", "Stage": "Collection.optimize(progress)",
     "Stats": "Database.stats", "StoredRecord": "Record", "UnknownMetric": "InvalidArgumentError",

@@ -693,6 +693,7 @@ class TestDatabase(InMemory):
         self.assertEqual([(s["rows"], s["deleted"]) for s in stats["segments"]], [(3, 0)])
         whole = self.db.stats()
         self.assertIsNone(whole["path"])
+        self.assertEqual((whole["scrub"]["bytes_per_s"], whole["scrub"]["damaged"]), (0, 0))
         self.assertEqual(whole["collections"], [stats])
         verified = self.db.verify()
         self.assertEqual((verified["segments"], verified["problems"]), (1, []))
@@ -1004,7 +1005,7 @@ class TestFolder(unittest.TestCase):
         for options in [
             {"durability": "none"}, {"durability": 0.5}, {"durability": "sync"}, {"threads": 1},
             {"memtable_bytes": 1 << 20}, {"background_merge": False}, {"busy_timeout": 1},
-            {"disk_reserve_bytes": 0},
+            {"disk_reserve_bytes": 0}, {"scrub_bytes_per_s": 0},
         ]:
             with vecstore.open(self.path, **options) as db:
                 db.create_collection("docs", 2, if_not_exists=True).upsert(1, [1, 2])
@@ -1102,6 +1103,19 @@ class TestFolder(unittest.TestCase):
         with vecstore.open(self.path, disk_reserve_bytes=2**62) as db:
             with self.assertRaises(vecstore.DiskFullError):
                 db.collection("docs").upsert(1, [1, 2])
+
+    def test_segments_are_scrubbed(self):
+        with vecstore.open(self.path) as db:
+            db.create_collection("docs", 2).upsert(1, [1, 2])
+            db.flush()
+        for pace in [0, 1 << 40]:
+            with vecstore.open(self.path, scrub_bytes_per_s=pace) as db:
+                self.assertEqual(db.stats()["scrub"]["bytes_per_s"], pace)
+                deadline = time.monotonic() + 30
+                while pace and not db.stats()["scrub"]["passes"]:
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+                self.assertEqual(db.stats()["scrub"]["bytes"] > 0, pace > 0)
 
     def test_sync(self):
         for durability in ["sync", 60, "none"]:

@@ -1,7 +1,9 @@
 //! Back-pressure, and the part of the volume that records leave free.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
 
 use crate::state::{CollectionState, State};
 use crate::{Error, ErrorKind, Result};
@@ -42,15 +44,22 @@ pub(crate) fn check_volume(state: &State, needed: u64) -> Result<()> {
 fn wait_for_room(state: &State, collection: &CollectionState) -> Result<()> {
     /// Sealed memtables that may wait before writers do.
     const SEALED_MAX: usize = 2;
+    /// A collection that is dropped and a log that is closed tell nobody who waits here.
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
     let crowded = || collection.version().memtables.len() > SEALED_MAX;
     if !crowded() {
         return Ok(());
     }
-    let deadline = Instant::now() + state.options.busy_timeout;
+    let started = Instant::now();
     let mut pending = state.background.pending.lock();
     while crowded() {
-        state.check()?;
-        if state.background.done.wait_until(&mut pending, deadline).timed_out() {
+        // Without `pending`: whoever commits may take long.
+        MutexGuard::unlocked(&mut pending, || {
+            state.check()?;
+            collection.check()?;
+            state.commit.lock().check()
+        })?;
+        let Some(left) = state.options.busy_timeout.checked_sub(started.elapsed()) else {
             let trouble = collection.trouble.lock().clone();
             return Err(Error::new(
                 ErrorKind::Busy,
@@ -61,7 +70,8 @@ fn wait_for_room(state: &State, collection: &CollectionState) -> Result<()> {
                         .map_or_else(String::new, |t| format!(" (the last attempt failed: {t})"))
                 ),
             ));
-        }
+        };
+        state.background.done.wait_for(&mut pending, left.min(LOOK_AGAIN));
     }
     Ok(())
 }

@@ -9,8 +9,11 @@ const LINE_BYTES: usize = 64;
 /// What an implementation of [`Rows::prefetch`](crate::Rows::prefetch) calls with its row.
 #[inline(always)]
 pub fn prefetch<T>(data: &[T]) {
-    let bytes = size_of_val(data).min(LINES_MAX * LINE_BYTES);
     let start = data.as_ptr().cast::<u8>();
+    // From the beginning of its first line: a row that begins in the middle of one ends in one more.
+    let within = start.addr() % LINE_BYTES;
+    let start = start.wrapping_sub(within);
+    let bytes = (within + size_of_val(data)).min(LINES_MAX * LINE_BYTES);
     let mut offset = 0;
     while offset < bytes {
         prefetch_line(start.wrapping_add(offset));

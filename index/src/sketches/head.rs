@@ -13,6 +13,8 @@ const WHAT: &str = "sketches";
 const HEAD_WORDS: usize = 6;
 /// Codes that the centre is the mean of.
 const CENTER_ROWS: u32 = 1 << 16;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 /// Sums that a sum of components is made in, so that its order is fixed.
 const SUMS: usize = 16;
 
@@ -52,10 +54,14 @@ impl Sketches {
         })
     }
 
-    /// Bytes of one sketch: a bit a component, in whole words of 64, and two numbers.
+    /// Bytes of one sketch: a bit a component, in whole words of 64, and two numbers; and zeros up to a
+    /// multiple of 64 bytes where those are no more than a quarter, so that fewer cache lines are read
+    /// for it.
     #[must_use]
     pub fn sketch_len(&self) -> usize {
-        self.bit_bytes() + TAIL_BYTES
+        let len = self.bit_bytes() + TAIL_BYTES;
+        let lines = len.next_multiple_of(LINE_BYTES);
+        if 4 * (lines - len) <= len { lines } else { len }
     }
 
     pub(super) fn bit_bytes(&self) -> usize {
@@ -164,7 +170,8 @@ impl WithKernel for Write<'_> {
                     values.iter().rev().fold(0, |byte, &value| byte << 1 | u8::from(value >= 0.0));
             }
             tail[..4].copy_from_slice(&squared.to_le_bytes());
-            tail[4..].copy_from_slice(&factor.to_le_bytes());
+            tail[4..TAIL_BYTES].copy_from_slice(&factor.to_le_bytes());
+            tail[TAIL_BYTES..].fill(0);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sketches: one bit a component, to tell from few bytes which rows are worth a look.
 //!
 //! A scan under a filter is bound by the memory it reads: 384 bytes of code a row. A sketch of that
-//! row is 56 bytes, and comes with a bound on how far off it may be. So a scan reads the sketches of
+//! row is 64 bytes, and comes with a bound on how far off it may be. So a scan reads the sketches of
 //! all matching rows, and the codes of those that could be among the nearest by their bound: some
 //! hundred of a hundred thousand, where vectors have a few hundred components.
 //!

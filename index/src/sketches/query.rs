@@ -15,8 +15,8 @@ pub(super) const LANES: usize = 16;
 
 /// A query prepared for estimates by sketches.
 ///
-/// A *value* is what a key of [`Measure`] stands for, smaller the nearer: a squared distance of codes,
-/// or a product with the sign turned.
+/// A *value* is what two codes are compared by, smaller the nearer: a squared distance, or a product
+/// with the sign turned.
 #[derive(Clone, Debug)]
 pub struct SketchQuery {
     measure: Measure,

@@ -39,8 +39,8 @@ pub struct ComparedSegment {
 }
 
 impl ComparedSegment {
-    /// Runs of each strategy, in turns.
-    pub const ROUNDS: usize = 3;
+    /// Runs of each strategy, in turns, from first to last and back.
+    pub const ROUNDS: usize = 4;
 
     /// Time of the chosen strategy as a multiple of the fastest one's; 1 is the best choice.
     #[must_use]
@@ -141,8 +141,13 @@ pub fn compare(
                 fallback: None,
             })
             .collect();
-        for _ in 0..ComparedSegment::ROUNDS {
-            for run in &mut runs {
+        for round in 0..ComparedSegment::ROUNDS {
+            // There and back: who comes second finds in the caches what the first one read.
+            let mut order: Vec<&mut AlternativeRun> = runs.iter_mut().collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for run in order {
                 let segment = with_strategy(segment, run.strategy, run.distances);
                 let rerank = run.strategy.rerank().map_or(plan.rerank, |n| n.max(plan.rerank));
                 let plan = Plan { rerank, ..plan.clone() };

@@ -160,7 +160,7 @@ fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> Segme
 ///
 /// A walk misses rows that lie between clusters now and then, however well it does on average (one
 /// query in 500 found 6 of its 10 rows at a mean recall of 0.999); a scan does not.
-const SCAN_COST_MAX: f64 = 2.0;
+const SCAN_COST_MAX: f64 = 2.5;
 
 fn reject_what_saves_little(alternatives: &mut [Alternative]) {
     let admissible = |a: &&Alternative| a.rejected.is_none() && !a.strategy.uses_index();

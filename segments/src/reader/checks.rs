@@ -3,7 +3,8 @@
 //! Every section is divided into blocks of 64 KiB, each with a checksum in the file. A block is
 //! checked when something in it is read for the first time; one bit remembers that. Whether two
 //! threads check the same block at once does not matter, since the bytes never change; that is
-//! also why relaxed loads are enough.
+//! also why relaxed loads are enough. What a disk does to them later is for a scrub to find, which
+//! takes back that a block is good; see [`BlockChecks::mark_bad`].
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,11 +68,32 @@ impl BlockChecks {
             return false;
         }
         let matches = self.expected.get(block) == Some(&crc32fast::hash(bytes));
-        let bits = if matches { &self.good } else { &self.bad };
-        if let Some(word) = bits.get(block / 64) {
-            word.fetch_or(1 << (block % 64), Ordering::Relaxed);
+        let (word, bit) = (block / 64, 1 << (block % 64));
+        let (Some(good), Some(bad)) = (self.good.get(word), self.bad.get(word)) else {
+            return matches;
+        };
+        if !matches {
+            bad.fetch_or(bit, Ordering::Relaxed);
+            return false;
         }
-        matches
+        // In this order, and in the opposite one in `mark_bad`: whichever comes later, the block does
+        // not stay a good one.
+        good.fetch_or(bit, Ordering::SeqCst);
+        if bad.load(Ordering::SeqCst) & bit != 0 {
+            good.fetch_and(!bit, Ordering::SeqCst);
+            return false;
+        }
+        true
+    }
+
+    /// A block that the disk no longer has: who reads it from now on is told, also if it was found
+    /// good before.
+    pub(crate) fn mark_bad(&self, block: usize) {
+        let (word, bit) = (block / 64, 1 << (block % 64));
+        if let (Some(good), Some(bad)) = (self.good.get(word), self.bad.get(word)) {
+            bad.fetch_or(bit, Ordering::SeqCst);
+            good.fetch_and(!bit, Ordering::SeqCst);
+        }
     }
 }
 
@@ -152,5 +174,28 @@ impl<'a> MappedSection<'a> {
     pub(crate) fn bad_blocks(&self) -> impl Iterator<Item = usize> {
         (0..self.bytes.len().div_ceil(CHECK_BLOCK))
             .filter(|block| self.checks.is_bad(self.first_block + block))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_marked_bad_stays_bad() {
+        let expected: Box<[u32]> = vec![crc32fast::hash(b"x"); 70].into();
+        let checks = BlockChecks::new(expected);
+        for block in [0, 69] {
+            assert!(checks.first_touch(block, b"x"));
+            assert!(checks.is_good(block));
+            checks.mark_bad(block);
+            assert!(!checks.is_good(block) && checks.is_bad(block));
+            assert!(!checks.first_touch(block, b"x"), "right in memory, lost on the disk");
+        }
+        assert!(
+            checks.first_touch(1, b"x") && checks.first_touch(68, b"x"),
+            "others are not touched"
+        );
+        checks.mark_bad(1000);
     }
 }

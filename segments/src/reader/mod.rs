@@ -8,12 +8,14 @@ mod metadata;
 mod open;
 mod positioned;
 mod rows;
+mod scrub;
 mod segment;
 mod verify;
 
 pub use derived::IndexAbout;
 pub(crate) use positioned::{BlockReader, SectionReader};
 pub use rows::{BlockRows, CodeRows, LinkRows, SketchRows, VectorRows};
+pub use scrub::ScrubStep;
 pub use segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph, SegmentSketches};
 pub use verify::VerifyReport;
 pub(crate) use verify::verify_file;

@@ -37,6 +37,8 @@ pub struct Segment {
     pub(super) index_heads: Vec<OnceLock<Result<IndexHead, Flaw>>>,
     pub(super) fields: OnceLock<Result<(), Flaw>>,
     pub(super) rebuilt_lookup: OnceLock<RebuiltLookup>,
+    /// What a scrub found wrong with the head, which was right when the file was opened.
+    pub(super) head_flaw: OnceLock<String>,
 }
 
 /// The rows of one namespace in a segment.
@@ -114,6 +116,7 @@ impl Segment {
             index_heads: (0..indexes).map(|_| OnceLock::new()).collect(),
             fields: OnceLock::new(),
             rebuilt_lookup: OnceLock::new(),
+            head_flaw: OnceLock::new(),
         })
     }
 
@@ -258,21 +261,7 @@ impl Segment {
     /// damage shows up once it is met.
     #[must_use]
     pub fn degraded(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for section in self.contents.sections() {
-            let Some(kind) = section.kind.filter(|kind| kind.is_derived()) else { continue };
-            let bad: Vec<usize> = self.mapped(kind).bad_blocks().collect();
-            if !bad.is_empty() {
-                lines.push(format!(
-                    "section {} is damaged: {} of {} blocks do not match their checksums, the \
-                     first is block {}",
-                    kind.name(),
-                    bad.len(),
-                    section.blocks(),
-                    bad[0],
-                ));
-            }
-        }
+        let mut lines = self.bad_sections(Kind::is_derived);
         for kind in Kind::ALL {
             if kind.is_derived() && self.contents.get(kind).is_none() {
                 lines.push(format!("section {} is missing", kind.name()));
@@ -296,6 +285,48 @@ impl Segment {
             lines.push(format!("ids are looked up in {}", lookup.describe()));
         }
         lines
+    }
+
+    /// What is known to be wrong with the truth and the head so far, one line each. Reads nothing.
+    #[must_use]
+    pub fn damage(&self) -> Vec<String> {
+        let head = self.head_flaw.get().map(|flaw| format!("the head is damaged: {flaw}"));
+        head.into_iter().chain(self.bad_sections(|kind| !kind.is_derived())).collect()
+    }
+
+    /// Whether blocks of records are known to be damaged, so that no other file can be made of this
+    /// one. Head and namespaces are in memory.
+    #[must_use]
+    pub fn has_lost_rows(&self) -> bool {
+        !self.bad_sections(|kind| !kind.is_derived() && kind != Kind::Namespaces).is_empty()
+    }
+
+    /// A line for each of these sections that has blocks which are known to be damaged.
+    fn bad_sections(&self, wanted: impl Fn(Kind) -> bool) -> Vec<String> {
+        let mut lines = Vec::new();
+        for section in self.contents.sections() {
+            let Some(kind) = section.kind.filter(|kind| wanted(*kind)) else { continue };
+            if kind == Kind::Checksums {
+                // Its blocks have no checksums of their own; it is part of the head.
+                continue;
+            }
+            let bad: Vec<usize> = self.mapped(kind).bad_blocks().collect();
+            if !bad.is_empty() {
+                lines.push(format!(
+                    "section {} is damaged: {} of {} blocks do not match their checksums, the \
+                     first is block {}",
+                    kind.name(),
+                    bad.len(),
+                    section.blocks(),
+                    bad[0],
+                ));
+            }
+        }
+        lines
+    }
+
+    pub(super) fn checks(&self) -> &BlockChecks {
+        &self.checks
     }
 
     pub(crate) fn contents(&self) -> &Contents {

@@ -1,5 +1,7 @@
 //! The file system as this project uses it.
 
+#[cfg(target_os = "linux")]
+mod direct;
 mod memory;
 mod os;
 mod region;
@@ -23,6 +25,12 @@ pub trait Vfs: Send + Sync + Debug {
     fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
     /// Opens an existing file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+    /// Fills `bytes` from `offset` of a file as the disk itself has them, past what the system keeps
+    /// of it in memory, and leaves that as it is; false where this cannot be asked for. Nothing stays
+    /// open.
+    fn read_uncached(&self, _path: &Path, _offset: u64, _bytes: &mut [u8]) -> io::Result<bool> {
+        Ok(false)
+    }
     /// Renames a file, replacing the target.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// A second name for a file's bytes; the target must not exist.
@@ -48,6 +56,24 @@ pub trait Vfs: Send + Sync + Debug {
     /// Bytes that can still be written to the volume that holds `path` (an existing folder or
     /// file).
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+}
+
+/// Whether a read failed because the disk no longer has the bytes, and not for another reason that
+/// may pass.
+pub(crate) fn is_medium_error(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        // What a file system says of a sector that cannot be read, or of its own checksum.
+        [Errno::IO, Errno::NODATA, Errno::BADMSG]
+            .into_iter()
+            .any(|e| Errno::from_io_error(error) == Some(e))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
 }
 
 /// An open file.

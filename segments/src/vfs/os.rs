@@ -22,6 +22,11 @@ impl Vfs for OsVfs {
         Ok(Box::new(OsFile::new(File::open(path)?)))
     }
 
+    #[cfg(target_os = "linux")]
+    fn read_uncached(&self, path: &Path, offset: u64, bytes: &mut [u8]) -> io::Result<bool> {
+        super::direct::read(path, offset, bytes)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

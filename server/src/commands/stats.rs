@@ -21,9 +21,9 @@ const NAMESPACES_SHOWN: usize = 20;
 /// JSON: {"path", "seq", "collections": [{"name", "dim", "metric", "records", "namespaces",
 /// "memtable_records", "memtable_bytes", "segments": [{"id", "rows", "deleted", "bytes",
 /// "sections": {name: bytes}, "indexes": {namespace: what it is}, "fields": [{"path", "indexed",
-/// "bytes", "strings", "numbers", "dates"}], "degraded": [name]}], "trouble"}], "segment_bytes",
-/// "log_bytes", "log_recovery", "snapshots", "kernels", "namespaces": [{"namespace", "records"}]};
-/// the last only with COLLECTION
+/// "bytes", "strings", "numbers", "dates"}], "degraded": [line], "damage": [line]}], "trouble"}],
+/// "segment_bytes", "log_bytes", "log_recovery", "snapshots", "scrub": {what it has done in this
+/// process}, "kernels", "namespaces": [{"namespace", "records"}]}; the last only with COLLECTION
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
     /// Folder of the database
@@ -136,7 +136,7 @@ fn print_collection(stats: &CollectionStats, out: &mut Output) -> Result {
             units::count(segment.rows),
             units::count(segment.deleted),
             units::bytes(segment.bytes),
-            segment.degraded.join(", "),
+            [&segment.damage[..], &segment.degraded].concat().join(", "),
         ]);
         for (name, bytes) in &segment.sections {
             *sections.entry(name).or_default() += bytes;

@@ -58,6 +58,7 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
         memtable_bytes_max: settings.memtable_bytes_max,
         // A full memtable must not hold a request much longer than it is waited for.
         busy_timeout: Duration::from_millis(settings.request_timeout_ms),
+        scrub_bytes_per_s: settings.scrub_bytes_per_s,
         ..Options::default()
     };
     let db = Database::open_with(dir, options)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use vecstore::{CommitTimes, Stats};
+use vecstore::{CommitTimes, ScrubStats, Stats};
 
 use super::call::Protocol;
 use super::limits::Reason;
@@ -211,11 +211,15 @@ impl Metrics {
         let degraded = segments().filter(|s| !s.degraded.is_empty()).count() as u64;
         let name = "vecstore_segments_degraded";
         gauge(&mut out, name, "Segments with damaged parts that are not used.", degraded);
+        let damaged = segments().filter(|s| !s.damage.is_empty()).count() as u64;
+        let name = "vecstore_segments_damaged";
+        gauge(&mut out, name, "Segments of which records may be lost.", damaged);
         let debt = collections.iter().map(|c| c.merge_debt_bytes()).sum();
         let name = "vecstore_merge_debt_bytes";
         gauge(&mut out, name, "Bytes of segments that optimize would write anew.", debt);
         gauge(&mut out, "vecstore_commit_seq", "The newest commit.", stats.seq);
         gauge(&mut out, "vecstore_snapshots", "Snapshots.", stats.snapshots as u64);
+        scrub(&mut out, &stats.scrub);
         family(&mut out, "vecstore_bytes", "gauge", "Bytes held, by what they are for.");
         let memtable = collections.iter().map(|c| c.memtable_bytes).sum();
         let kinds =
@@ -224,6 +228,38 @@ impl Metrics {
             line(&mut out, "vecstore_bytes", &[("kind", kind)], bytes);
         }
         out
+    }
+}
+
+/// What the scrub has done.
+fn scrub(out: &mut String, stats: &ScrubStats) {
+    let counters = [
+        ("vecstore_scrub_bytes_total", "Bytes of segments compared again.", stats.bytes),
+        (
+            "vecstore_scrub_cached_bytes_total",
+            "Those of them that could not be read past the system's cache.",
+            stats.cached_bytes,
+        ),
+        (
+            "vecstore_scrub_damaged_total",
+            "Damaged places found; one that stays, in each pass.",
+            stats.damaged,
+        ),
+        ("vecstore_scrub_passes_total", "Passes over all segments.", stats.passes),
+    ];
+    for (name, help, value) in counters {
+        family(out, name, "counter", help);
+        line(out, name, &[], value);
+    }
+    let gauge = |out: &mut String, name: &str, help: &str, value: f64| {
+        family(out, name, "gauge", help);
+        line(out, name, &[], value);
+    };
+    if let (Some(ended), Some(took)) = (stats.last_pass_unix_ms, stats.last_pass_seconds) {
+        let name = "vecstore_scrub_last_pass_timestamp_seconds";
+        gauge(out, name, "When the last pass ended.", ended as f64 / 1e3);
+        let name = "vecstore_scrub_last_pass_duration_seconds";
+        gauge(out, name, "How long it took.", took);
     }
 }
 

@@ -132,6 +132,8 @@ settings! {
     durability: Durability = "sync";
     /// Bytes of records in memory at which a segment is made of them
     memtable_bytes_max: usize = "33554432";
+    /// Bytes a second at which segments are read again and compared with their checksums; 0: never
+    scrub_bytes_per_s: u64 = "4194304";
     /// Queries that take longer are logged with their plan; 0: none
     slow_query_ms: u64 = "0";
     /// Of so many queries one is answered again exactly, in the background, to observe recall; 0: none

@@ -318,6 +318,9 @@ fn requests_are_named_and_counted() {
         "vecstore_records 1",
         "vecstore_memtable_records 1",
         "vecstore_collections 1",
+        "vecstore_segments_damaged 0",
+        "vecstore_scrub_bytes_total 0",
+        "vecstore_scrub_damaged_total 0",
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
     }

@@ -98,6 +98,7 @@ def open(
     background_merge: bool | None = None,
     busy_timeout: float | None = None,
     disk_reserve_bytes: int | None = None,
+    scrub_bytes_per_s: int | None = None,
     create: bool = True,
 ) -> Database:
     """Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
@@ -107,7 +108,9 @@ def open(
     how many build segments and answer batches of queries, default all cores. memtable_bytes: bytes
     of records in memory at which a segment is made of them. background_merge: whether segments are
     merged in the background. busy_timeout: seconds a write waits for segments to be built before
-    it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free. None is
+    it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free.
+    scrub_bytes_per_s: bytes a second at which segments are read again in the background and compared
+    with their checksums (`stats` tells what was found), 0 never. None is
     the engine's default. create: whether a missing database is created or NotFoundError raised.
 
     Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
@@ -201,8 +204,9 @@ class Database:
 
     def stats(self) -> dict[str, Any]:
         """Numbers about the database as a dict: path, seq, collections (a list with what
-        `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots,
-        kernels.
+        `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots, scrub (a dict
+        with what the check in the background has done: bytes_per_s, bytes, cached_bytes, damaged,
+        passes, last_pass_unix_ms, last_pass_seconds), kernels.
         """
 
     def sync(self) -> None:
@@ -623,7 +627,7 @@ class Collection:
     def stats(self) -> dict[str, Any]:
         """Numbers about the collection, all namespaces together, as a dict: name, dim, metric,
         records, namespaces, memtable_records, memtable_bytes, segments (a list of dicts: id, rows,
-        deleted, bytes, sections, indexes, fields, degraded), trouble.
+        deleted, bytes, sections, indexes, fields, degraded, damage), trouble.
         """
 
 @final

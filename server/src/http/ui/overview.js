@@ -14,6 +14,12 @@ function bytesOf(segment, sections) {
   return sections.reduce((sum, name) => sum + (segment.sections[name] || 0), 0);
 }
 
+function state(segment) {
+  const bad = (title, lines) => el("span.tag.bad", { title: lines.join("\n") }, title);
+  if (segment.damage.length) return bad("damaged", segment.damage);
+  return segment.degraded.length ? bad("degraded", segment.degraded) : el("span.tag", {}, "sound");
+}
+
 function segments(stats) {
   if (!stats.segments.length) return el("div.empty.card", {}, "No segment yet: everything is in memory and in the log.");
   return table([
@@ -22,7 +28,7 @@ function segments(stats) {
     { title: "deleted", right: true, value: (s) => count(s.deleted) },
     { title: "bytes", right: true, value: (s) => bytes(s.bytes) },
     ...KINDS.map(([title, sections]) => ({ title, right: true, value: (s) => bytes(bytesOf(s, sections)) })),
-    { title: "state", value: (s) => s.degraded.length ? el("span.tag.bad", { title: s.degraded.join("\n") }, "degraded") : el("span.tag", {}, "sound") },
+    { title: "state", value: state },
   ], stats.segments);
 }
 
