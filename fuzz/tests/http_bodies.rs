@@ -181,7 +181,7 @@ fn nearly_right_bodies_are_answered_or_refused() {
     let mut told: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for Seed { name, head, text, body } in &all {
         // Each begins with the same records, so that one failure can be had again alone.
-        let server = server();
+        let mut server = server();
         let (done, refused) = told.entry(name).or_default();
         for number in 0..CHANGES {
             let mut text = text.clone();
@@ -199,7 +199,13 @@ fn nearly_right_bodies_are_answered_or_refused() {
                 break_text(&mut text, &mut random);
             }
             match http_bodies(&server, format!("{head}\n{text}").as_bytes()) {
-                Some(status) if status < 300 => *done += 1,
+                Some(status) if status < 300 => {
+                    *done += 1;
+                    if name.ends_with("_create") {
+                        // There is one now, so every further one would be refused for that.
+                        server = vecstore_fuzz::server();
+                    }
+                }
                 _ => *refused += 1,
             }
         }
