@@ -7,6 +7,7 @@ use vecstore_segments::SegmentError;
 
 use super::bind::Bound;
 use crate::nearest::Nearest;
+use crate::plan::PROBE_EF;
 use crate::{Plan, PreparedQuery, SegmentPlan, SegmentView, Strategy, Unreadable};
 
 /// What a view gave.
@@ -178,8 +179,6 @@ impl Search<'_> {
     /// the filter lies elsewhere, and the walk would go on until its budget ends. Gives what a
     /// walk over its budget gives.
     fn probe_and_walk(&mut self, beam: Beam) -> Result<Found, SegmentError> {
-        /// Rows looked at; an eighth of them is seen with an error of a few percent.
-        const PROBE_EF: usize = 32;
         let mut probed = 0;
         if let Some(rows) = &self.bound.rows {
             let mut scratch = SCRATCH.take().unwrap_or_default();

@@ -160,7 +160,11 @@ fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> Segme
 ///
 /// A walk misses rows that lie between clusters now and then, however well it does on average (one
 /// query in 500 found 6 of its 10 rows at a mean recall of 0.999); a scan does not.
-const SCAN_COST_MAX: f64 = 2.5;
+const SCAN_COST_MAX: f64 = 2.75;
+
+/// Rows near the query that a walk under a filter looks at first, to see how many of them match; an
+/// eighth of them is seen with an error of a few percent.
+pub(crate) const PROBE_EF: usize = 32;
 
 fn reject_what_saves_little(alternatives: &mut [Alternative]) {
     let admissible = |a: &&Alternative| a.rejected.is_none() && !a.strategy.uses_index();

@@ -19,7 +19,7 @@
 use vecstore_index::Calibration;
 
 use super::aim::{Aim, Leaves, SCAN_RECALL};
-use super::{Alternative, Strategy};
+use super::{Alternative, PROBE_EF, Strategy};
 use crate::{Costs, ViewStats};
 
 /// Every strategy that the view could be searched with, admissible or not. `costs` are for the
@@ -207,7 +207,10 @@ impl View<'_> {
         // A bitmap becomes a set that can be tested for every row the walk meets.
         let row_set_ns =
             if self.has_bitmap() { self.matching as f64 * self.costs.row_set_row_ns } else { 0.0 };
-        let ns = walked * step_ns + self.tail_ns() + row_set_ns + self.rerank_ns();
+        // A look at the rows near the query comes before the walk.
+        let probed =
+            if filtered { expected_distances(graph, PROBE_EF as f64, linked) } else { 0.0 };
+        let ns = (walked + probed) * step_ns + self.tail_ns() + row_set_ns + self.rerank_ns();
         Alternative {
             strategy: strategy(beam),
             cost_us: ns / 1e3,
