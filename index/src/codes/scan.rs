@@ -74,17 +74,17 @@ impl<C: Rows<u8>, I: Iterator<Item = u32>> WithKernel for Scan<'_, C, I> {
     }
 }
 
-/// Takes rows until the block is full, asks for their codes, and gives their number.
+/// Takes rows until the block is full, asks the processor for them, and gives their number.
 #[inline(always)]
-fn fetch<C: Rows<u8>>(
-    codes: &C,
+pub(crate) fn fetch<C: Rows<u8>, const LEN: usize>(
+    rows_of: &C,
     rows: &mut impl Iterator<Item = u32>,
-    block: &mut [u32; AHEAD],
+    block: &mut [u32; LEN],
 ) -> usize {
     let mut len = 0;
     for (slot, row) in block.iter_mut().zip(rows) {
         *slot = row;
-        codes.prefetch(row);
+        rows_of.prefetch(row);
         len += 1;
     }
     len

@@ -2,7 +2,7 @@
 
 use super::head::Sketches;
 use super::query::{LANES, SketchQuery, Taken};
-use crate::codes::Best;
+use crate::codes::{Best, fetch};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{CodeQuery, Damaged, Found, Rows};
 
@@ -220,22 +220,6 @@ fn stretch<K: Kernel, S: Rows<u8>>(
         (current, len) = (next, next_len);
     }
     Ok(())
-}
-
-/// Takes rows until the block is full, asks for their sketches, and gives their number.
-#[inline(always)]
-fn fetch<S: Rows<u8>>(
-    sketches: &S,
-    rows: &mut impl Iterator<Item = u32>,
-    block: &mut [u32; LANES],
-) -> usize {
-    let mut len = 0;
-    for (slot, row) in block.iter_mut().zip(rows) {
-        *slot = row;
-        sketches.prefetch(row);
-        len += 1;
-    }
-    len
 }
 
 /// Bits that sort as the number does.
