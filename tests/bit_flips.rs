@@ -22,7 +22,7 @@ use vecstore::{
 use vecstore_tests::segment_file::{self, DERIVED, END_BYTES};
 use vecstore_tests::{Contents, Random, everything, is_long};
 
-const DIM: usize = 8;
+const DIM: usize = 96;
 /// Enough for an index.
 const ROWS: u64 = 2_060;
 const FILTER: &str = "n < 900 AND tag IN ['t1', 't3']";

@@ -18,7 +18,7 @@ use vecstore::{
 use vecstore_tests::segment_file::{self, CHECKSUMS, DERIVED, END_BYTES, flip};
 use vecstore_tests::{Contents, Random, everything};
 
-const DIM: usize = 16;
+const DIM: usize = 96;
 /// Enough for an index.
 const ROWS: u64 = 2_100;
 const BEGINS: &str = "scrub: a pass begins";

@@ -94,7 +94,7 @@ fn strategies() {
     let ef = 256;
     check(10, auto, &million, 999_999, GraphSweep { beam: Beam::fixed(ef) });
     check(10, auto, &million, 500_000, GraphSweep { beam: Beam::fixed(ef) });
-    // A walk that saves less than two thirds, about, is not worth the row it may miss, unless asked for.
+    // A walk that is not 2.75 times as cheap is not worth the row it may miss, unless asked for.
     check(10, auto, &million, 100_000, ScanRows);
     check(10, Effort::Ef(64), &million, 100_000, GraphSweep { beam: Beam::fixed(64) });
     check(10, auto, &million, 10_000, ScanRows);

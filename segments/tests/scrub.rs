@@ -13,7 +13,7 @@ use vecstore_index::Metric;
 use vecstore_segments::{MemVfs, Segment, SegmentError, Vfs, VfsFile};
 
 const BLOCK: usize = 65_536;
-const KINDS: [u32; 16] = [1, 2, 3, 4, 5, 6, 7, 32, 33, 34, 35, 36, 37, 38, 39, 40];
+const KINDS: [u32; 18] = [1, 2, 3, 4, 5, 6, 7, 32, 33, 34, 35, 36, 37, 38, 39, 40, 44, 45];
 
 /// A file whose large sections have several blocks, and one graph.
 fn file() -> &'static [u8] {
