@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tonic::{Request, Response, Status};
@@ -177,8 +177,17 @@ fn one_of_so_many_begins_a_trace() {
     traces.dedup();
     assert_eq!((spans.len(), traces.len()), (3, 3));
     assert!(spans.iter().all(|span| span.parent_span_id.is_empty()));
-    let metrics = ask(server.http, "GET", "/metrics", &Value::Null).text();
-    assert!(metrics.contains("vecstore_trace_spans_total{outcome=\"exported\"} 3"), "{metrics}");
+    // Counted once the collector has answered, which is after it has the spans.
+    let exported = "vecstore_trace_spans_total{outcome=\"exported\"} 3\n";
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = ask(server.http, "GET", "/metrics", &Value::Null).text();
+        if metrics.contains(exported) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{metrics}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
