@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use vecstore_index::Metric;
 use vecstore_segments::{Progress, RecordId};
@@ -148,6 +149,11 @@ impl Collection {
     /// Threads that one call may use.
     pub(crate) fn threads(&self) -> usize {
         self.handle.state.options.threads
+    }
+
+    /// Batches of queries that run on this database now.
+    pub(crate) fn batches(&self) -> &AtomicUsize {
+        &self.handle.state.batches
     }
 
     pub(crate) fn write(&self, operation: Operation) -> Result<crate::commit::Done> {

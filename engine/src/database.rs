@@ -257,6 +257,7 @@ impl Database {
             background: Signals::default(),
             asks,
             scrubbed: Default::default(),
+            batches: Default::default(),
             closed: AtomicBool::new(false),
             process: std::process::id(),
             probe,

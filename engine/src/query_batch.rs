@@ -18,8 +18,8 @@ impl Collection {
     ///
     /// `vectors` holds the vectors one after another, `n * dim` numbers. `with` sets what they
     /// share; it is called once. Runs on as many threads as the database builds segments with
-    /// ([`Options::threads`](crate::Options::threads)); each result is what
-    /// [`query`](Self::query) gives for its vector.
+    /// ([`Options::threads`](crate::Options::threads)), divided by the batches that run already; each
+    /// result is what [`query`](Self::query) gives for its vector.
     ///
     /// ```
     /// use vecstore::{Collection, Database, Metric, Record};
@@ -76,7 +76,8 @@ impl Collection {
             std::iter::repeat_with(OnceLock::new).take(rows).collect();
         let (caller, progress) = (std::thread::current().id(), Mutex::new(progress));
         let (done, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Threads(self.threads()).run(rows, &|row| {
+        let running = Running::begin(self.batches());
+        Threads(running.share(self.threads())).run(rows, &|row| {
             if stopped.load(Ordering::Relaxed) {
                 return;
             }
@@ -94,5 +95,46 @@ impl Collection {
             return Err(Error::new(ErrorKind::Conflict, format!("{what}: the batch was stopped")));
         }
         found.into_iter().filter_map(OnceLock::into_inner).collect()
+    }
+}
+
+/// A batch that runs, until this is dropped.
+struct Running<'a> {
+    batches: &'a AtomicUsize,
+    /// Those that run, this one among them.
+    together: usize,
+}
+
+impl<'a> Running<'a> {
+    fn begin(batches: &'a AtomicUsize) -> Self {
+        Running { batches, together: batches.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+
+    /// The threads left for this batch: more than there are cores only take turns, and each has to be
+    /// started.
+    fn share(&self, threads: usize) -> usize {
+        (threads / self.together).max(1)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.batches.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_that_run_together_share_the_threads() {
+        let batches = AtomicUsize::new(0);
+        let first = Running::begin(&batches);
+        assert_eq!(first.share(4), 4);
+        let (second, third) = (Running::begin(&batches), Running::begin(&batches));
+        assert_eq!((second.share(4), third.share(4), third.share(2)), (2, 1, 1));
+        drop((first, second, third));
+        assert_eq!(Running::begin(&batches).share(4), 4);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use vecstore_query::Costs;
@@ -45,6 +45,8 @@ pub(crate) struct State {
     /// What readers want to be made of rows in memory.
     pub(crate) asks: Asks,
     pub(crate) scrubbed: Scrubbed,
+    /// Batches of queries that run now; they share the threads.
+    pub(crate) batches: AtomicUsize,
     pub(crate) closed: AtomicBool,
     pub(crate) process: u32,
     pub(crate) probe: Probe,

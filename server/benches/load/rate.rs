@@ -21,9 +21,8 @@ use super::usage::cpu_seconds;
 
 const RECORDS: u64 = 50_000;
 const CLIENTS: usize = 8;
-const BATCH: u64 = 32;
-/// Queries of a stream that may be unanswered.
-const AHEAD: usize = 8;
+/// Vectors that a client asks for, again and again; made beforehand, as those of the library are.
+const VECTORS: u64 = 1_000;
 const ROUNDS: u32 = 3;
 
 /// What came of one measurement.
@@ -38,11 +37,13 @@ struct Rate {
 }
 
 /// How a client asks.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Way {
     Single,
-    Stream,
-    Batch,
+    /// So many may be unanswered.
+    Stream(usize),
+    /// So many at once.
+    Batch(usize),
 }
 
 impl Rate {
@@ -70,14 +71,16 @@ pub async fn run(time: Duration) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     fill(&path).expect("a database");
-    let part = time / (ROUNDS * 4 * 2);
+    let part = time / (ROUNDS * 6 * 2);
     println!("rate: {RECORDS} × {DIM}, k = 10, {CLIENTS} clients, {ROUNDS} rounds in turns");
     for (shown, what) in [(false, "ids only"), (true, "with metadata")] {
         let mut embedded = Rate::default();
         let mut ways = [
             (Way::Single, "gRPC, single", Rate::default()),
-            (Way::Stream, "gRPC, streams", Rate::default()),
-            (Way::Batch, "gRPC, batches of 32", Rate::default()),
+            (Way::Stream(8), "gRPC, streams, 8 ahead", Rate::default()),
+            (Way::Stream(64), "gRPC, streams, 64 ahead", Rate::default()),
+            (Way::Batch(32), "gRPC, batches of 32", Rate::default()),
+            (Way::Batch(256), "gRPC, batches of 256", Rate::default()),
         ];
         for _ in 0..ROUNDS {
             embedded.add(library(&path, part, shown).expect("queries"));
@@ -94,7 +97,7 @@ pub async fn run(time: Duration) {
         let all = [("library, batches", embedded)].into_iter();
         for (name, rate) in all.chain(ways.map(|(_, name, rate)| (name, rate))) {
             println!(
-                "  {name:<20} {:>8.0} queries/s ({:>3.0} %), processor {:>6.1} µs a query \
+                "  {name:<23} {:>8.0} queries/s ({:>3.0} %), processor {:>6.1} µs a query \
                  ({:>3.0} % of the library), clients {:>6.1} µs",
                 rate.per_second(),
                 100.0 * rate.per_second() / embedded.per_second(),
@@ -121,8 +124,7 @@ fn library(path: &Path, time: Duration, shown: bool) -> vecstore::Result<Rate> {
     let db = Database::open(path)?;
     let docs = db.collection(COLLECTION)?;
     let include = if shown { Include::default() } else { Include::NOTHING };
-    let mut random = Random(5);
-    let vectors: Vec<f32> = (0..1_000).flat_map(|_| vector(random.next())).collect();
+    let vectors = vectors(5).concat();
     let ask = || docs.query_batch(&vectors, |query| query.k(10).include(include.clone()));
     ask()?;
     let (started, before) = (Instant::now(), cpu_seconds(std::process::id()));
@@ -144,17 +146,19 @@ async fn measure(
     shown: bool,
     way: Way,
 ) -> Rate {
+    let asking: Vec<_> =
+        clients.into_iter().zip(0..).map(|(client, n)| (client, Asking::new(n, shown))).collect();
     let cpu = || (cpu_seconds(server.pid()), cpu_seconds(std::process::id()));
     let before = cpu();
     let started = Instant::now();
     let mut work = JoinSet::new();
-    for (client, number) in clients.into_iter().zip(0..) {
+    for (client, asking) in asking {
         let end = started + time;
         work.spawn(async move {
             match way {
-                Way::Single => single(client, number, end, shown).await,
-                Way::Stream => stream(client, number, end, shown).await,
-                Way::Batch => batches(client, number, end, shown).await,
+                Way::Single => single(client, asking, end).await,
+                Way::Stream(ahead) => stream(client, asking, end, ahead).await,
+                Way::Batch(size) => batches(client, asking, end, size).await,
             }
         });
     }
@@ -167,28 +171,62 @@ async fn measure(
     Rate { queries: queries as f64, seconds, cpu, clients }
 }
 
-fn one(random: &mut Random, shown: bool) -> proto::QueryRequest {
-    let mut one = query(random.next(), false);
-    if let Some(options) = &mut one.options {
-        options.include = Some(proto::Include { items: Vec::new() }).filter(|_| !shown);
-    }
-    one
+fn vectors(seed: u64) -> Vec<Vec<f32>> {
+    let mut random = Random(seed);
+    (0..VECTORS).map(|_| vector(random.next())).collect()
 }
 
-async fn single(mut client: Client, number: u64, end: Instant, shown: bool) -> u64 {
-    let (mut random, mut queries) = (Random(number), 0);
+/// What a client asks.
+struct Asking {
+    vectors: Vec<Vec<f32>>,
+    next: usize,
+    like: proto::QueryRequest,
+}
+
+impl Asking {
+    fn new(seed: u64, shown: bool) -> Self {
+        let mut like = query(0, false);
+        like.vector = None;
+        if let Some(options) = &mut like.options {
+            options.include = Some(proto::Include { items: Vec::new() }).filter(|_| !shown);
+        }
+        Asking { vectors: vectors(seed), next: 0, like }
+    }
+
+    fn vector(&mut self) -> proto::Vector {
+        self.next = (self.next + 1) % self.vectors.len();
+        message(self.vectors[self.next].clone())
+    }
+
+    fn one(&mut self) -> proto::QueryRequest {
+        let vector = Some(self.vector());
+        proto::QueryRequest { vector, ..self.like.clone() }
+    }
+
+    fn batch(&mut self, size: usize) -> proto::QueryBatchRequest {
+        proto::QueryBatchRequest {
+            collection: self.like.collection.clone(),
+            namespace: String::new(),
+            vectors: (0..size).map(|_| self.vector()).collect(),
+            options: self.like.options.clone(),
+        }
+    }
+}
+
+async fn single(mut client: Client, mut asking: Asking, end: Instant) -> u64 {
+    let mut queries = 0;
     while Instant::now() < end {
-        client.query(one(&mut random, shown)).await.expect("an answer");
+        client.query(asking.one()).await.expect("an answer");
         queries += 1;
     }
     queries
 }
 
-async fn stream(mut client: Client, number: u64, end: Instant, shown: bool) -> u64 {
-    let (mut random, mut queries) = (Random(number), 0);
-    let (requests, receiver) = mpsc::channel(AHEAD);
-    for _ in 0..AHEAD {
-        requests.send(one(&mut random, shown)).await.expect("room");
+async fn stream(mut client: Client, mut asking: Asking, end: Instant, ahead: usize) -> u64 {
+    let mut queries = 0;
+    let (requests, receiver) = mpsc::channel(ahead);
+    for _ in 0..ahead {
+        requests.send(asking.one()).await.expect("room");
     }
     let answers = client.query_stream(ReceiverStream::new(receiver)).await;
     let mut answers = answers.expect("answers").into_inner();
@@ -198,25 +236,17 @@ async fn stream(mut client: Client, number: u64, end: Instant, shown: bool) -> u
         // Those that are unanswered at the end are still counted.
         requests = requests.filter(|_| Instant::now() < end);
         if let Some(requests) = &requests {
-            requests.send(one(&mut random, shown)).await.expect("an open stream");
+            requests.send(asking.one()).await.expect("an open stream");
         }
     }
     queries
 }
 
-async fn batches(mut client: Client, number: u64, end: Instant, shown: bool) -> u64 {
-    let (mut random, mut queries) = (Random(number), 0);
+async fn batches(mut client: Client, mut asking: Asking, end: Instant, size: usize) -> u64 {
+    let mut queries = 0;
     while Instant::now() < end {
-        let one = one(&mut random, shown);
-        let vectors = (0..BATCH).map(|_| message(vector(random.next()))).collect();
-        let request = proto::QueryBatchRequest {
-            collection: one.collection,
-            namespace: String::new(),
-            vectors,
-            options: one.options,
-        };
-        client.query_batch(request).await.expect("an answer");
-        queries += BATCH;
+        client.query_batch(asking.batch(size)).await.expect("an answer");
+        queries += size as u64;
     }
     queries
 }

@@ -1,24 +1,20 @@
 //! The methods of the service.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::streams::{Answers, each};
 use super::{convert, proto, status};
 use crate::service::model::{
     Count, CreateCollection, Facet, Get, Id, Query, QueryBatch, QueryGroups, Remove, Scroll,
     SearchOptions, SetQuota, Update, Upsert, cosine,
 };
-use crate::service::{Call, Kind, Problem, Result as Done, Service};
+use crate::service::{Call, Problem, Result as Done, Service};
 
 type Answer<T> = Result<Response<T>, Status>;
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Answers of a stream that may wait for the reader.
+/// Pages of a stream that may wait for the reader.
 const STREAM_AHEAD: usize = 2;
 
 /// Translates and passes on.
@@ -43,43 +39,6 @@ fn open<T>(request: Request<T>) -> Result<(Call, T), Status> {
 /// Hands an outcome back.
 fn close<T>(done: Done<T>) -> Answer<T> {
     done.map(Response::new).map_err(|problem| status(&problem))
-}
-
-/// Answers each message of a stream with what `act` makes of it, in order; ends at the first
-/// failure.
-fn each<M, T, F>(
-    call: &Call,
-    mut messages: Streaming<M>,
-    mut act: impl FnMut(Call, M) -> F + Send + 'static,
-) -> Response<Answers<T>>
-where
-    M: Send + 'static,
-    T: Send + 'static,
-    F: Future<Output = Done<T>> + Send,
-{
-    let (answers, receiver) = mpsc::channel(STREAM_AHEAD);
-    let call = call.clone();
-    tokio::spawn(async move {
-        loop {
-            let next = match tokio::time::timeout(call.timeout, messages.next()).await {
-                Ok(Some(Ok(message))) => match call.next_message() {
-                    Ok(call) => act(call, message).await,
-                    Err(problem) => Err(problem),
-                },
-                Ok(Some(Err(_)) | None) => return,
-                Err(_) => Err(Problem::new(
-                    Kind::DeadlineExceeded,
-                    "the next message of the stream did not arrive in time",
-                )),
-            };
-            let failure = next.is_err();
-            // The reader is gone if this fails.
-            if answers.send(next.map_err(|p| status(&p))).await.is_err() || failure {
-                return;
-            }
-        }
-    });
-    Response::new(Box::pin(ReceiverStream::new(receiver)))
 }
 
 fn upsert(message: proto::UpsertRequest) -> Done<(String, Upsert)> {
@@ -156,13 +115,28 @@ async fn upserted(
     Ok(proto::UpsertResponse { seq: done.seq, records: done.records })
 }
 
+/// Answers queries that came together, as far as the first that can't be read.
 async fn queried(
     service: &Service,
-    call: &Call,
-    message: proto::QueryRequest,
-) -> Done<proto::QueryResponse> {
-    let (collection, request) = query(message)?;
-    Ok(convert::answer_message(service.query(call, collection, request).await?))
+    messages: Vec<(Call, proto::QueryRequest)>,
+) -> Vec<Done<proto::QueryResponse>> {
+    let mut requests = Vec::with_capacity(messages.len());
+    let mut failure = None;
+    for (call, message) in messages {
+        match query(message) {
+            Ok((collection, request)) => requests.push((call, collection, request)),
+            Err(problem) => {
+                failure = Some(Err(problem));
+                break;
+            }
+        }
+    }
+    let answered = match requests.is_empty() {
+        true => Vec::new(),
+        false => service.queries(requests).await,
+    };
+    let answered = answered.into_iter().map(|answer| answer.map(convert::answer_message));
+    answered.chain(failure).collect()
 }
 
 #[tonic::async_trait]
@@ -254,9 +228,17 @@ impl proto::vec_store_server::VecStore for Methods {
     ) -> Answer<Self::UpsertStreamStream> {
         let (call, messages) = open(request)?;
         let service = self.service.clone();
-        Ok(each(&call, messages, move |call, message| {
+        // One at a time: after a failure nothing more is stored.
+        let one = || 1;
+        Ok(each(&call, messages, one, move |messages| {
             let service = service.clone();
-            async move { upserted(&service, &call, message).await }
+            async move {
+                let mut done = Vec::with_capacity(messages.len());
+                for (call, message) in messages {
+                    done.push(upserted(&service, &call, message).await);
+                }
+                done
+            }
         }))
     }
 
@@ -421,7 +403,11 @@ impl proto::vec_store_server::VecStore for Methods {
 
     async fn query(&self, request: Request<proto::QueryRequest>) -> Answer<proto::QueryResponse> {
         let (call, message) = open(request)?;
-        close(queried(&self.service, &call, message).await)
+        let done = async {
+            let (collection, request) = query(message)?;
+            self.service.query(&call, collection, request).await
+        };
+        close(done.await.map(convert::answer_message))
     }
 
     async fn query_groups(
@@ -489,10 +475,14 @@ impl proto::vec_store_server::VecStore for Methods {
         request: Request<Streaming<proto::QueryRequest>>,
     ) -> Answer<Self::QueryStreamStream> {
         let (call, messages) = open(request)?;
-        let service = self.service.clone();
-        Ok(each(&call, messages, move |call, message| {
+        let (service, operation) = (self.service.clone(), call.operation);
+        let together = {
             let service = service.clone();
-            async move { queried(&service, &call, message).await }
+            move || service.at_once(operation)
+        };
+        Ok(each(&call, messages, together, move |messages| {
+            let service = service.clone();
+            async move { queried(&service, messages).await }
         }))
     }
 

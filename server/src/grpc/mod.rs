@@ -2,6 +2,7 @@
 
 mod convert;
 mod methods;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -252,6 +252,11 @@ impl Pool {
         ]
     }
 
+    /// The average time of an operation.
+    pub(crate) fn usual(&self, operation: Operation) -> Duration {
+        Duration::from_micros(self.costs[operation.index()].load(Relaxed))
+    }
+
     /// Runs `work` when its turn has come; `items` says how many times the usual work it is.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,

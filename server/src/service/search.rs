@@ -7,8 +7,9 @@ use vecstore::{Collection, ErrorKind, Query as EngineQuery, limits};
 use super::model::{Query, QueryAnswer, QueryAnswers, QueryBatch, QueryGroups, SearchOptions};
 use super::recall::Sample;
 use super::records::shown;
-use super::{Call, Kind, LaneKind, Problem, Result, Service, target};
+use super::{Call, Kind, LaneKind, Operation, Problem, Reach, Result, Service, Stop, target};
 use crate::grouped::{self, Groups};
+use crate::include::Shown;
 use crate::records::ShownRecord;
 
 impl Service {
@@ -16,57 +17,85 @@ impl Service {
         &self,
         call: &Call,
         collection: String,
-        mut request: Query,
+        request: Query,
     ) -> Result<QueryAnswer> {
-        let options = request.options();
-        let shown = shown(options.include.as_deref())?;
-        let slow_query = self.slow_query;
-        // What is exact anyway, or cut off by a score, has no recall to be observed.
-        let approximate = options.exact != Some(true) && options.score_threshold.is_none();
-        let sampled = approximate && self.recall.wants_next();
-        let answered = self.read(call, move |db, stop| {
-            let docs = target(db, &collection, &options.namespace)?;
-            let like = request.like.map(|id| id.0);
-            let k = options.k.unwrap_or(DEFAULT_K);
-            if like.is_some() && k >= limits::K_MAX {
-                let message = format!("with `like`, k can be at most {}", limits::K_MAX - 1);
-                return Err(Problem::invalid("k", message));
-            }
-            let vector = wanted(&docs, request.vector, like.as_ref())?;
-            // The record itself takes a place.
-            let asked = k + usize::from(like.is_some() && k > 0);
-            let stopped = || stop.asked();
-            let query = prepare(docs.query(&vector), &options)
-                .k(asked)
-                .include(shown.include())
-                .stop_when(&stopped);
-            let started = Instant::now();
-            let (result, plan) = query.explain()?;
-            log_if_slow(slow_query, started.elapsed(), &collection, &plan);
-            let complete = result.complete;
-            let distances = || result.iter().map(|hit| hit.distance).collect();
-            let sample = sampled.then(|| (distances(), asked));
-            let hits = result
-                .into_iter()
-                .filter(|hit| like.as_ref() != Some(&hit.id))
-                .take(k)
-                .map(|hit| ShownRecord::hit(hit, &shown))
-                .collect();
-            let answer = QueryAnswer {
-                hits,
-                complete,
-                plan: request.explain.then(|| plan.to_json()),
-                plan_text: request.explain.then(|| plan.to_string()),
-            };
-            let sample =
-                sample.map(|(distances, k)| Sample { collection, vector, options, k, distances });
-            Ok((answer, sample))
-        });
-        let (answer, sample) = answered.await?;
+        let asked = self.asked(call, collection, request)?;
+        let (answer, sample) =
+            self.pool.run(call, LaneKind::Read, 1, move |stop| asked.answer(stop)).await?;
         if let Some(sample) = sample {
             self.observe(call, sample);
         }
         Ok(answer)
+    }
+
+    /// Answers queries in one turn, as far as the first that fails. They have the time of the first.
+    pub(crate) async fn queries(
+        &self,
+        requests: Vec<(Call, String, Query)>,
+    ) -> Vec<Result<QueryAnswer>> {
+        let Some(call) = requests.first().map(|(call, ..)| call.clone()) else { return Vec::new() };
+        let mut asked = Vec::with_capacity(requests.len());
+        let mut failure = None;
+        for (call, collection, request) in requests {
+            match self.asked(&call, collection, request) {
+                Ok(one) => asked.push(one),
+                Err(problem) => {
+                    failure = Some(Err(problem));
+                    break;
+                }
+            }
+        }
+        let count = asked.len();
+        let work = move |stop: &Stop| {
+            let mut answers = Vec::with_capacity(count);
+            for one in asked {
+                let answer = one.answer(stop);
+                let failed = answer.is_err();
+                answers.push(answer);
+                if failed {
+                    break;
+                }
+            }
+            Ok(answers)
+        };
+        let answers = match count {
+            0 => Vec::new(),
+            _ => match self.pool.run(&call, LaneKind::Read, count, work).await {
+                Ok(answers) => answers,
+                Err(problem) => return vec![Err(problem)],
+            },
+        };
+        let answers = answers.into_iter().map(|answer| {
+            let (answer, sample) = answer?;
+            if let Some(sample) = sample {
+                self.observe(&call, sample);
+            }
+            Ok(answer)
+        });
+        let mut answers: Vec<_> = answers.collect();
+        if answers.len() == count {
+            answers.extend(failure);
+        }
+        answers
+    }
+
+    /// How many queries that wait already may take one turn: others wait for its end.
+    pub(crate) fn at_once(&self, operation: Operation) -> usize {
+        in_a_turn(self.pool.usual(operation))
+    }
+
+    fn asked(&self, call: &Call, collection: String, request: Query) -> Result<Asked> {
+        let shown = shown(request.include.as_deref())?;
+        // What is exact anyway, or cut off by a score, has no recall to be observed.
+        let approximate = request.exact != Some(true) && request.score_threshold.is_none();
+        Ok(Asked {
+            db: self.reach(call),
+            shown,
+            sampled: approximate && self.recall.wants_next(),
+            slow_query: self.slow_query,
+            collection,
+            request,
+        })
     }
 
     pub(crate) async fn query_groups(
@@ -148,6 +177,66 @@ impl Service {
 }
 
 const DEFAULT_K: usize = 10;
+/// The work of queries that are answered in one turn.
+const TURN: Duration = Duration::from_millis(5);
+const TURN_QUERIES_MAX: usize = 32;
+
+/// How many queries that take so long each are answered in one turn.
+fn in_a_turn(cost: Duration) -> usize {
+    ((TURN.as_micros() / cost.as_micros().max(1)) as usize).clamp(1, TURN_QUERIES_MAX)
+}
+
+/// A query that can be answered where blocking calls run.
+struct Asked {
+    db: Reach,
+    collection: String,
+    request: Query,
+    shown: Shown,
+    sampled: bool,
+    slow_query: Option<Duration>,
+}
+
+impl Asked {
+    fn answer(self, stop: &Stop) -> Result<(QueryAnswer, Option<Sample>)> {
+        let Asked { db, collection, mut request, shown, sampled, slow_query } = self;
+        let options = request.options();
+        let docs = target(&db, &collection, &options.namespace)?;
+        let like = request.like.map(|id| id.0);
+        let k = options.k.unwrap_or(DEFAULT_K);
+        if like.is_some() && k >= limits::K_MAX {
+            let message = format!("with `like`, k can be at most {}", limits::K_MAX - 1);
+            return Err(Problem::invalid("k", message));
+        }
+        let vector = wanted(&docs, request.vector, like.as_ref())?;
+        // The record itself takes a place.
+        let asked = k + usize::from(like.is_some() && k > 0);
+        let stopped = || stop.asked();
+        let query = prepare(docs.query(&vector), &options)
+            .k(asked)
+            .include(shown.include())
+            .stop_when(&stopped);
+        let started = Instant::now();
+        let (result, plan) = query.explain()?;
+        log_if_slow(slow_query, started.elapsed(), &collection, &plan);
+        let complete = result.complete;
+        let sample = sampled.then(|| result.iter().map(|hit| hit.distance).collect());
+        let hits = result
+            .into_iter()
+            .filter(|hit| like.as_ref() != Some(&hit.id))
+            .take(k)
+            .map(|hit| ShownRecord::hit(hit, &shown))
+            .collect();
+        let answer = QueryAnswer {
+            hits,
+            complete,
+            plan: request.explain.then(|| plan.to_json()),
+            plan_text: request.explain.then(|| plan.to_string()),
+        };
+        let sample =
+            sample.map(|distances| Sample { collection, vector, options, k: asked, distances });
+        Ok((answer, sample))
+    }
+}
 
 pub(super) fn prepare<'a>(
     mut query: EngineQuery<'a>,
@@ -210,5 +299,18 @@ fn log_if_slow(
     if slow.is_some_and(|slow| took >= slow) {
         let ms = took.as_secs_f64() * 1e3;
         tracing::warn!(collection, ms, plan = %plan.to_json(), "slow query");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_queries_take_a_turn_together_and_long_ones_alone() {
+        for (cost_us, count) in [(0, 32), (20, 32), (200, 25), (2_000, 2), (2_600, 1), (90_000, 1)]
+        {
+            assert_eq!(in_a_turn(Duration::from_micros(cost_us)), count, "{cost_us} µs");
+        }
     }
 }

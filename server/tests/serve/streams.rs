@@ -97,6 +97,52 @@ fn a_stream_ends_at_the_first_failure_and_keeps_what_was_answered() {
 }
 
 #[test]
+fn queries_that_wait_together_are_answered_in_order_as_far_as_the_first_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    // In one turn they still use a namespace one after the other.
+    let flags = ["--namespace-concurrent-max", "1"];
+    let server = Server::start_with(&dir.path().join("db"), &flags);
+    let grpc = Grpc::connect(server.grpc);
+    grpc.ask("create", "docs", &json!({"dim": 3, "metric": "euclidean"})).unwrap();
+    let mut client = grpc.client.clone();
+    let near =
+        |id: u64| query_message("docs", &json!({"vector": [1.0, id, 0.5], "k": 1, "include": []}));
+    let ask = |queries: Vec<proto::QueryRequest>| {
+        let mut client = grpc.client.clone();
+        grpc.wait(async move {
+            let answers = client.query_stream(tokio_stream::iter(queries)).await.unwrap();
+            answers.into_inner().collect::<Vec<_>>().await
+        })
+    };
+    grpc.wait(client.upsert(upsert(0..500))).unwrap();
+    let answers = ask((0..500).map(near).collect());
+    assert_eq!(answers.len(), 500);
+    for (id, answer) in answers.iter().enumerate() {
+        assert_eq!(answer_json(answer.as_ref().unwrap())["hits"][0]["id"], json!(id));
+    }
+    // What can't be read, and what the engine refuses.
+    let unread = proto::QueryRequest { vector: Some(proto::Vector::default()), ..near(0) };
+    let unread =
+        proto::QueryRequest { like: Some(proto::RecordId { id: None }), vector: None, ..unread };
+    let refused = proto::QueryRequest { collection: "none".to_owned(), ..near(0) };
+    for (wrong, kind) in [(unread, ErrorKind::InvalidArgument), (refused, ErrorKind::NotFound)] {
+        for at in [0usize, 1, 37, 99] {
+            let mut queries: Vec<_> = (0..100).map(near).collect();
+            queries[at] = wrong.clone();
+            // A later one that fails too is not reached.
+            queries.push(proto::QueryRequest { explain: true, options: None, ..wrong.clone() });
+            let answers = ask(queries);
+            assert_eq!(answers.len(), at + 1, "{kind:?} at {at}");
+            for (id, answer) in answers[..at].iter().enumerate() {
+                assert_eq!(answer_json(answer.as_ref().unwrap())["hits"][0]["id"], json!(id));
+            }
+            let status = answers[at].as_ref().unwrap_err();
+            assert_eq!(kind_and_field(status).0, kind.name());
+        }
+    }
+}
+
+#[test]
 fn plans_tasks_and_numbers_come_over_grpc() {
     let (_dir, _server, grpc) = with_docs();
     let mut client = grpc.client.clone();
