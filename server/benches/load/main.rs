@@ -8,8 +8,8 @@
 //! - `overload`: what the server can answer at most, then four times as many requests as that.
 //! - `kill`: the same clients while the server is killed again and again; what was acknowledged is
 //!   asked for afterwards.
-//! - `rate`: queries a second, single and in batches of 32, beside the library's own batches in this
-//!   process, in turns.
+//! - `rate`: queries a second, single, in streams and in batches, beside the library's own batches in
+//!   this process, in turns.
 //!
 //! Without a name all four run. Clients run in this process, on the same cores as the server.
 
@@ -32,6 +32,10 @@ mod proto {
 }
 
 use std::time::Duration;
+
+/// The server's, so that the library beside it and the clients have the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What was asked for.
 struct Asked {

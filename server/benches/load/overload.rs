@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Client, Outcomes, Random, connect, connect_many, fill, query};
 use super::process::Server;
+use super::usage::cpu_seconds;
 
 const RECORDS: u64 = 40_000;
 const TIMES: f64 = 4.0;
@@ -36,6 +37,8 @@ pub async fn run(time: Duration, clients: usize) {
 
     // Requests come at their times, whether or not others are answered.
     let interval = Duration::from_secs_f64(1.0 / (TIMES * peak_rate.max(1.0)));
+    let cpu = || (cpu_seconds(server.pid()), cpu_seconds(std::process::id()));
+    let before = cpu();
     let (started, mut number) = (Instant::now(), 0u32);
     let mut open = JoinSet::new();
     while started.elapsed() < time {
@@ -54,6 +57,13 @@ pub async fn run(time: Duration, clients: usize) {
     let good_rate = good.done() as f64 / whole.as_secs_f64();
     good.print(&format!("{sent:.0} requests/s, {:.1} times the peak", sent / peak_rate), whole);
     println!("goodput: {:.0} % of the peak", 100.0 * good_rate / peak_rate);
+    // The clients' part is taken from the server only because they are on the same cores.
+    let (after, seconds) = (cpu(), whole.as_secs_f64());
+    println!(
+        "cores used meanwhile: {:.2} by the server, {:.2} by the clients",
+        (after.0 - before.0) / seconds,
+        (after.1 - before.1) / seconds
+    );
 }
 
 async fn ask(client: &mut Client, number: u64, outcomes: &mut Outcomes) {
