@@ -329,9 +329,10 @@ fn commits_that_were_not_synced_may_be_lost_but_none_before_the_last_flush() {
         let told = db.stats().unwrap().log_recovery.unwrap();
         assert!(told.contains("0.jnl"), "{told}");
     }
-    // Id, collection, and the commit that was flushed.
+    // Id, collection, and the commit that was flushed: since then no journal is needed for them.
     for batch in 0..3 {
-        assert_eq!(open_damaged(batch).unwrap_err().kind(), ErrorKind::Corrupt, "batch {batch}");
+        let (found, _db, _dir) = open_damaged(batch).unwrap();
+        assert_eq!(found.into_keys().collect::<Vec<_>>(), [1.into()], "batch {batch}");
     }
 }
 
