@@ -4,6 +4,7 @@
 //! This crate knows no file, no clock and no thread pool of its own. What it reads comes in as
 //! [`Rows`], what it runs in parallel goes through [`Workers`].
 
+mod ahead;
 mod append_only;
 mod clusters;
 mod codes;

@@ -93,6 +93,31 @@ proptest! {
     }
 
     #[test]
+    fn four_codes_are_compared_as_each_is(
+        lens in prop::array::uniform5(prop_oneof![0..1100usize, (0..17usize).prop_map(|n| 64 * n)]),
+        seed in any::<u64>(),
+        extreme in any::<bool>(),
+        offset in 0..5usize,
+    ) {
+        let mut state = seed;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let byte = (state >> 56) as u8;
+            if extreme { 255 * (byte & 1) } else { byte }
+        };
+        let codes = lens.map(|len| (0..len + offset).map(|_| byte()).collect::<Vec<u8>>());
+        let [a, b, c, d, e] = std::array::from_fn(|code| &codes[code][offset..]);
+        let twin = KernelChoice::all()[0];
+        for kernel in KernelChoice::all() {
+            let four = kernel.code_squared_l2_of_4([a, b, c, d], e);
+            // Cut to the shortest of all, where each alone would be cut to the shorter of two.
+            let len = [a, b, c, d, e].iter().map(|code| code.len()).min().unwrap_or(0);
+            let alone = [a, b, c, d].map(|code| twin.code_squared_l2(&code[..len], &e[..len]));
+            prop_assert_eq!(four, alone, "{:?}", kernel);
+        }
+    }
+
+    #[test]
     fn lanes_are_told_by_their_bits(
         values in prop::array::uniform16(prop_oneof![-2.0f32..2.0, Just(0.5), Just(f32::NAN)]),
         bound in prop_oneof![-2.0f32..2.0, Just(0.5), Just(f32::NEG_INFINITY)],
@@ -206,6 +231,8 @@ fn the_largest_sums_fit() {
     for kernel in KernelChoice::all() {
         let squared = u64::from(kernel.code_squared_l2(&zeros, &full));
         assert_eq!(squared, 255 * 255 * DIM_MAX as u64, "{kernel:?}");
+        let four = kernel.code_squared_l2_of_4([&full; 4], &zeros);
+        assert_eq!(four.map(u64::from), [squared; 4], "{kernel:?}");
         let dot = i64::from(kernel.code_dot(&zeros, &zeros));
         assert_eq!(dot, 128 * 128 * DIM_MAX as i64, "{kernel:?}");
         let dot = i64::from(kernel.code_dot(&zeros, &full));

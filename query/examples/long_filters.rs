@@ -18,7 +18,7 @@ use long_texts::{texts, used};
 use serde_json::json;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{FieldIndex, FieldIndexBuilder, FieldLimits};
-use vecstore_query::{FILTER_BYTES_MAX, Filter, Matcher, compile};
+use vecstore_query::{FILTER_BYTES_MAX, Filter, Matcher, Stop, compile};
 use vecstore_segments::{Metadata, index_metadata};
 
 /// Rows of a segment, each with a value of its own.
@@ -56,7 +56,8 @@ fn main() {
         let read = fastest(&|| drop(black_box(Filter::parse(&text, &params))));
         let (mut find, mut look) = (0.0, 0.0);
         if let Ok(filter) = Filter::parse(&text, &params) {
-            find = fastest(&|| drop(black_box(compile(&filter, &index, &universe))));
+            find =
+                fastest(&|| drop(black_box(compile(&filter, &index, &universe, &Stop::never()))));
             look = fastest(&|| {
                 let matcher = Matcher::new(&filter);
                 black_box(records.iter().take(RECORDS).filter(|r| matcher.matches(r)).count());

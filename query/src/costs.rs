@@ -22,16 +22,22 @@ pub struct Costs {
     pub code_in_order_ns: f64,
     /// One code distance at a random row that was asked for ahead of time.
     pub code_random_ns: f64,
+    /// The same at a row that is in the caches next to the core.
+    pub code_near_ns: f64,
     /// Preparing a query for sketches.
     pub sketch_query_ns: f64,
     /// The bound that a sketch gives, in row order.
     pub sketch_in_order_ns: f64,
     /// The same at a random row.
     pub sketch_random_ns: f64,
+    /// The same at a row that is in the caches next to the core.
+    pub sketch_near_ns: f64,
     /// One exact distance in row order.
     pub exact_in_order_ns: f64,
     /// One exact distance at a random row.
     pub exact_random_ns: f64,
+    /// One exact distance at a row that is in the caches next to the core.
+    pub exact_near_ns: f64,
     /// One distance of a graph search: the code at a random row, and this distance's share of
     /// reading links, testing visited rows and keeping the pool.
     pub graph_step_ns: f64,
@@ -52,16 +58,19 @@ impl Default for Costs {
             dim: 384,
             code_in_order_ns: 12.0,
             code_random_ns: 25.0,
+            code_near_ns: 12.0,
             sketch_query_ns: 3_000.0,
             sketch_in_order_ns: 8.0,
             sketch_random_ns: 12.0,
+            sketch_near_ns: 7.0,
             exact_in_order_ns: 90.0,
             exact_random_ns: 250.0,
+            exact_near_ns: 45.0,
             graph_step_ns: 25.0 + GRAPH_OVERHEAD_NS,
             leaf_ns: 25.0,
             cluster_row_ns: 4.0,
-            bitmap_row_ns: 2.5,
-            row_set_row_ns: 5.0,
+            bitmap_row_ns: 1.0,
+            row_set_row_ns: 1.0,
         }
     }
 }
@@ -74,20 +83,23 @@ impl Costs {
     #[must_use]
     pub fn measure(dim: usize) -> Self {
         let bench = Bench::new(dim.max(1));
-        let code_in_order_ns = bench.codes(Order::Ascending);
-        // A row far away is never cheaper than the next one, whatever noise says.
-        let code_random_ns = bench.codes(Order::Random).max(code_in_order_ns);
-        let (sketch_query_ns, sketch_in_order_ns, sketch_random_ns) = bench.sketches();
-        let exact_in_order_ns = bench.exact(Order::Ascending);
+        let [code_in_order_ns, code_random_ns, code_near_ns] = by_order(|order| bench.codes(order));
+        let (sketch_query_ns, sketch_ns) = bench.sketches();
+        let [sketch_in_order_ns, sketch_random_ns, sketch_near_ns] = sketch_ns;
+        let [exact_in_order_ns, exact_random_ns, exact_near_ns] =
+            by_order(|order| bench.exact(order));
         let measured = Costs {
             dim: bench.dim,
             code_in_order_ns,
             code_random_ns,
+            code_near_ns,
             sketch_query_ns,
             sketch_in_order_ns,
             sketch_random_ns,
+            sketch_near_ns,
             exact_in_order_ns,
-            exact_random_ns: bench.exact(Order::Random).max(exact_in_order_ns),
+            exact_random_ns,
+            exact_near_ns,
             graph_step_ns: code_random_ns + GRAPH_OVERHEAD_NS,
             leaf_ns: bench.leaf(),
             cluster_row_ns: bench.cluster_row(),
@@ -115,11 +127,14 @@ impl Costs {
             dim,
             code_in_order_ns: self.code_in_order_ns * factor,
             code_random_ns: self.code_random_ns * factor,
+            code_near_ns: self.code_near_ns * factor,
             sketch_query_ns: self.sketch_query_ns * factor,
             sketch_in_order_ns: self.sketch_in_order_ns * factor,
             sketch_random_ns: self.sketch_random_ns * factor,
+            sketch_near_ns: self.sketch_near_ns * factor,
             exact_in_order_ns: self.exact_in_order_ns * factor,
             exact_random_ns: self.exact_random_ns * factor,
+            exact_near_ns: self.exact_near_ns * factor,
             graph_step_ns: self.code_random_ns * factor + graph_overhead_ns,
             leaf_ns: self.leaf_ns * factor,
             cluster_row_ns: self.cluster_row_ns * factor,
@@ -133,6 +148,15 @@ impl Costs {
 enum Order {
     Ascending,
     Random,
+    /// Random rows, the same few over and over.
+    Near,
+}
+
+/// What `cost_ns` says of rows in order, at random and near. A row far away is never cheaper than the
+/// next one, and a near one never dearer than that, whatever noise says.
+fn by_order(mut cost_ns: impl FnMut(Order) -> f64) -> [f64; 3] {
+    let in_order = cost_ns(Order::Ascending);
+    [in_order, cost_ns(Order::Random).max(in_order), cost_ns(Order::Near).min(in_order)]
 }
 
 /// Made-up vectors and codes to time distances on. What the bytes say makes no difference to the
@@ -189,40 +213,38 @@ impl Bench {
         let codes = FlatRows::new("codes", &self.codes, self.code_len);
         let rows = codes.rows();
         self.fastest_ns(|round| {
-            let _ = black_box(self.code_query.scan(&codes, steps(order, rows, round), 32));
+            let rows = steps(order, rows, self.code_len, round);
+            let _ = black_box(self.code_query.scan(&codes, rows, 32));
         })
     }
 
-    /// Nanoseconds to prepare a query for sketches, and of the bound that a sketch gives, in order and
-    /// at random rows.
-    fn sketches(&self) -> (f64, f64, f64) {
+    /// Nanoseconds to prepare a query for sketches, and of the bound that a sketch gives, by order.
+    fn sketches(&self) -> (f64, [f64; 3]) {
         /// Rows that are really sketched: what the others say makes no difference.
         const SKETCHED: usize = 64;
         let quantizer = Quantizer::train(Metric::Euclidean, self.dim, &self.vectors[..self.dim]);
         let rows = self.codes.len() / self.code_len;
         let few = &self.codes[..rows.min(SKETCHED) * self.code_len];
         let Ok(SketchesBuf { sketches, .. }) = build_sketches(&quantizer, few, &OneThread) else {
-            return (0.0, 0.0, 0.0);
+            return (0.0, [0.0; 3]);
         };
         let data: Vec<u8> = (0..251u8).cycle().take(rows * sketches.sketch_len()).collect();
         let rows = FlatRows::new("sketch-rows", &data, sketches.sketch_len());
         let query = sketches.query(&self.code_query);
         let mut bounds = Vec::new();
-        let mut time = |order| {
+        let sketch_ns = by_order(|order| {
             self.fastest_ns(|round| {
                 bounds.clear();
-                let steps = steps(order, rows.rows(), round);
+                let steps = steps(order, rows.rows(), sketches.sketch_len(), round);
                 let _ = black_box(sketches.bounds(&query, &rows, steps, &mut bounds));
             })
-        };
-        let in_order = time(Order::Ascending);
-        let random = time(Order::Random).max(in_order);
+        });
         let prepared = self.fastest_ns(|_| {
             for _ in 0..Self::QUERIES {
                 black_box(sketches.query(&self.code_query));
             }
         });
-        (prepared * f64::from(Self::STEPS / Self::QUERIES), in_order, random)
+        (prepared * f64::from(Self::STEPS / Self::QUERIES), sketch_ns)
     }
 
     /// Nanoseconds of an exact distance.
@@ -231,7 +253,7 @@ impl Bench {
         let rows = vectors.rows();
         self.fastest_ns(|round| {
             let mut sum = 0.0f32;
-            for row in steps(order, rows, round) {
+            for row in steps(order, rows, size_of::<f32>() * self.dim, round) {
                 if let Ok(vector) = vectors.row(row) {
                     sum += self.exact_query.distance(vector);
                 }
@@ -310,13 +332,19 @@ impl Bench {
     }
 }
 
-/// `Bench::STEPS` rows, other ones in every round as far as there are so many.
-fn steps(order: Order, rows: u32, round: u32) -> impl Iterator<Item = u32> {
-    (round * Bench::STEPS..(round + 1) * Bench::STEPS).map(move |step| match order {
-        Order::Ascending => step % rows,
+/// `Bench::STEPS` rows of so many bytes, other ones in every round as far as there are so many.
+fn steps(order: Order, rows: u32, row_len: usize, round: u32) -> impl Iterator<Item = u32> {
+    /// Bytes that surely fit the caches next to a core.
+    const NEAR_BYTES: usize = 128 << 10;
+    let few = (NEAR_BYTES / row_len.max(1)).clamp(1, rows.max(1) as usize) as u64;
+    (round * Bench::STEPS..(round + 1) * Bench::STEPS).map(move |step| {
         // Fibonacci hashing: neighbours in `step` land far apart.
-        Order::Random => {
-            ((u64::from(step.wrapping_mul(2_654_435_769)) * u64::from(rows)) >> 32) as u32
+        let hash = u64::from(step.wrapping_mul(2_654_435_769));
+        match order {
+            Order::Ascending => step % rows,
+            Order::Random => ((hash * u64::from(rows)) >> 32) as u32,
+            // As far apart, so that no row is read along with the one before it.
+            Order::Near => (((hash * few) >> 32) * u64::from(rows) / few) as u32,
         }
     })
 }

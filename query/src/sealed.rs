@@ -304,7 +304,7 @@ impl SegmentView for SealedView<'_> {
         } else {
             let compiled = match self.segment.fields() {
                 Ok(fields) => {
-                    compile_beyond(filter, &fields, &live).map_err(|error| error.to_string())
+                    compile_beyond(filter, &fields, &live, stop).map_err(|error| error.to_string())
                 }
                 Err(error @ SegmentError::Corrupt { .. }) => Err(error.to_string()),
                 Err(error) => return Err(error),

@@ -9,7 +9,7 @@ use records::{build_index, filter, path, record, valid_filter};
 use serde_json::{Value as Json, json};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{FieldIndex, FieldLimits};
-use vecstore_query::{Compiled, Filter, Matcher, Params, compile};
+use vecstore_query::{Compiled, Filter, Matcher, Params, Stop, compile};
 use vecstore_segments::{FieldPath, Metadata};
 
 /// Whether `text` holds for `metadata`, by the plain reading and through an index, with and without
@@ -38,7 +38,7 @@ fn compiled(
 ) -> Compiled {
     let bytes = build_index(records, limits, unindexed);
     let universe: RoaringBitmap = (0..records.len() as u32).collect();
-    compile(filter, &FieldIndex::open(&bytes).unwrap(), &universe).unwrap()
+    compile(filter, &FieldIndex::open(&bytes).unwrap(), &universe, &Stop::never()).unwrap()
 }
 
 fn rows_that_match(
@@ -351,7 +351,7 @@ proptest! {
         for record in &records {
             prop_assert_eq!(matcher.matches(record), filter.matches(record), "{}", filter);
         }
-        let Compiled { mut rows, unsure } = compile(&filter, &index, &universe).unwrap();
+        let Compiled { mut rows, unsure } = compile(&filter, &index, &universe, &Stop::never()).unwrap();
         prop_assert!(rows.is_disjoint(&unsure));
         rows.extend(unsure.iter().filter(|row| filter.matches(&records[*row as usize])));
 
@@ -361,7 +361,7 @@ proptest! {
 
         // A filter and its opposite part the rows between them.
         let opposite = !filter;
-        let Compiled { rows: mut others, unsure } = compile(&opposite, &index, &universe).unwrap();
+        let Compiled { rows: mut others, unsure } = compile(&opposite, &index, &universe, &Stop::never()).unwrap();
         others.extend(unsure.iter().filter(|row| opposite.matches(&records[*row as usize])));
         prop_assert_eq!(others, universe - rows, "{}", opposite);
     }

@@ -16,7 +16,7 @@ use records::build_index;
 use serde_json::json;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{FieldIndex, FieldLimits};
-use vecstore_query::{FILTER_BYTES_MAX, Filter, Matcher, Params, compile};
+use vecstore_query::{FILTER_BYTES_MAX, Filter, Matcher, Params, Stop, compile};
 use vecstore_segments::Metadata;
 
 /// The system's allocator, which counts what each thread asks for.
@@ -141,7 +141,7 @@ fn rows_of_long_filters_are_found_with_little_work() {
             let asked = |text: &str| {
                 let filter = Filter::parse(text, &used(text)).ok()?;
                 let (_, before) = ALLOCATED.get();
-                let found = compile(&filter, &index, &universe).unwrap();
+                let found = compile(&filter, &index, &universe, &Stop::never()).unwrap();
                 let (_, compiled) = ALLOCATED.get();
                 let matcher = Matcher::new(&filter);
                 for row in (0..records.len()).step_by(97) {

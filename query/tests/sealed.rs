@@ -214,10 +214,13 @@ fn cheap_sketches() -> Costs {
         sketch_query_ns: 1.0,
         sketch_in_order_ns: 1e-3,
         sketch_random_ns: 1e-3,
+        sketch_near_ns: 1e-3,
         code_in_order_ns: 100.0,
         code_random_ns: 100.0,
+        code_near_ns: 100.0,
         exact_in_order_ns: 1e4,
         exact_random_ns: 1e4,
+        exact_near_ns: 1e4,
         graph_step_ns: 1e6,
         dim: DIM,
         ..Costs::default()
@@ -284,8 +287,13 @@ fn a_scan_of_codes_has_the_recall_that_the_planner_believes() {
     corpus.queries =
         (0..40).map(|i| (0, near(&mut rng, &corpus.naive.vectors[i * 90], 0.4))).collect();
     // Walking costs nothing, but a scan costs less.
-    let costs = Costs { graph_step_ns: 1e9, exact_in_order_ns: 1e9, ..Costs::default() };
-    let no_sketches = Costs { sketch_in_order_ns: 1e9, ..costs };
+    let costs = Costs {
+        graph_step_ns: 1e9,
+        exact_in_order_ns: 1e9,
+        exact_near_ns: 1e9,
+        ..Costs::default()
+    };
+    let no_sketches = Costs { sketch_in_order_ns: 1e9, sketch_near_ns: 1e9, ..costs };
     let cheap_looks = Costs { code_random_ns: 1e-3, ..costs };
     let view = SealedView::new(&corpus.segment, corpus.namespace(), &Arc::default()).stats();
     assert!(view.codes && view.graph.is_some());

@@ -65,7 +65,8 @@ fn each_kind_of_work_ends_early() {
         });
         assert_eq!(found.candidates.len(), rows, "scan of rows");
         let filter = Filter::parse("text LIKE '%7'", &Default::default()).expect("a filter");
-        let (found, _) = at(nth, |stop| view.matching(&filter, stop).expect("reads"));
+        // The first question comes before the index is asked.
+        let (found, _) = at(nth + 1, |stop| view.matching(&filter, stop).expect("reads"));
         let seen = found.rows.max().expect("some match") as usize;
         assert!(seen < rows && seen + 10 >= rows, "{seen} of {rows} rows read");
 
@@ -93,8 +94,12 @@ fn a_query_ends_at_the_very_question() {
     let vector = [0.0; DIM];
     let filter = at_least("n", 100);
     let read = Filter::parse("text LIKE '%7'", &Default::default()).expect("a filter");
+    let tests: Vec<String> = (0..50).map(|n| format!("n = {n}")).collect();
+    let tests = Filter::parse(&tests.join(" OR "), &Default::default()).expect("a filter");
     for (segment, request, least) in [
         (&segments[0], request(&vector, 5, Effort::Auto), 6),
+        // Each test may have to look at every string of the segment.
+        (&segments[0], Request { filter: Some(&tests), ..request(&vector, 5, Effort::Auto) }, 52),
         (&segments[0], request(&vector, 5, Effort::Exact), 6),
         (&segments[0], Request { filter: Some(&filter), ..request(&vector, 5, Effort::Auto) }, 6),
         (&segments[0], Request { filter: Some(&read), ..request(&vector, 5, Effort::Auto) }, 6),
@@ -102,7 +107,7 @@ fn a_query_ends_at_the_very_question() {
         (&segments[1], request(&vector, 5_000, Effort::Ef(6_000)), 8),
     ] {
         let view = SealedView::new(segment, segment.namespace("").expect("it has rows"), &deleted);
-        let costs = Costs { code_in_order_ns: 1e6, ..Costs::default() };
+        let costs = Costs { code_in_order_ns: 1e6, code_near_ns: 1e6, ..Costs::default() };
         let ask = |nth| at(nth, |stop| run_until(&request, &[&view], &costs, &|| stop.asked()));
         let (whole, times) = ask(usize::MAX);
         let whole = whole.expect("an answer").executed;

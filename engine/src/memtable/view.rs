@@ -210,7 +210,7 @@ impl SegmentView for HotView<'_> {
             let mut scope: RoaringBitmap = unsure.range(run.rows.clone()).collect();
             let compiled = run.index.and_then(|(fields, unread)| {
                 scope -= unread;
-                compile(filter, &fields, &scope)
+                compile(filter, &fields, &scope, stop)
             });
             match compiled {
                 Ok(compiled) => {

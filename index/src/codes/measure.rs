@@ -31,6 +31,15 @@ impl Measure {
             Measure::Dot => dot_to_key(kernel.code_dot(a, b)),
         }
     }
+
+    /// The keys of four codes and one, reading that once.
+    #[inline(always)]
+    pub(crate) fn keys_of_4<K: Kernel>(self, kernel: K, a: [&[u8]; 4], b: &[u8]) -> [u32; 4] {
+        match self {
+            Measure::SquaredL2 => kernel.code_squared_l2_of_4(a, b),
+            Measure::Dot => a.map(|a| dot_to_key(kernel.code_dot(a, b))),
+        }
+    }
 }
 
 impl Measure {

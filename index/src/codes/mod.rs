@@ -12,7 +12,6 @@ pub(crate) use measure::Measure;
 pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};
 pub use query::CodeQuery;
-pub(crate) use scan::fetch;
 
 /// A row and how far it is from the query.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use super::best::Best;
 use super::{Candidate, CodeQuery};
+use crate::ahead::Ahead;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Damaged, Rows};
 
@@ -35,22 +36,29 @@ impl CodeQuery {
         mut rows: impl Iterator<Item = u32>,
         best: &mut Best,
     ) -> Result<(), Damaged> {
-        let (code, measure) = (self.code(), self.measure());
         // Two blocks take turns: one is being fetched while the other is compared.
-        let mut blocks = [[0u32; AHEAD]; 2];
-        let mut lens = [0, 0];
-        let mut current = 0;
-        lens[current] = fetch(codes, &mut rows, &mut blocks[current]);
-        while lens[current] > 0 {
-            let next = 1 - current;
-            lens[next] = fetch(codes, &mut rows, &mut blocks[next]);
-            for &row in &blocks[current][..lens[current]] {
-                let key = measure.key(kernel, code, codes.row(row)?);
-                best.offer(u64::from(key) << 32 | u64::from(row));
-            }
-            current = next;
+        let (mut current, mut next) = (Ahead::EMPTY, Ahead::EMPTY);
+        current.fetch(codes, &mut rows)?;
+        while !current.is_empty() {
+            next.fetch(codes, &mut rows)?;
+            self.offer(kernel, &mut current, best);
+            current.fetch(codes, &mut rows)?;
+            self.offer(kernel, &mut next, best);
         }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn offer<K: Kernel>(&self, kernel: K, block: &mut Ahead<'_, AHEAD>, best: &mut Best) {
+        let len = block.rows().len();
+        let mut keys = [0; AHEAD];
+        let fours = block.data().as_chunks::<4>().0;
+        for (fours, keys) in fours.iter().zip(keys.as_chunks_mut::<4>().0).take(len.div_ceil(4)) {
+            *keys = self.measure().keys_of_4(kernel, *fours, self.code());
+        }
+        for (&row, &key) in block.rows().iter().zip(&keys) {
+            best.offer(u64::from(key) << 32 | u64::from(row));
+        }
     }
 }
 
@@ -72,20 +80,4 @@ impl<C: Rows<u8>, I: Iterator<Item = u32>> WithKernel for Scan<'_, C, I> {
         }
         Ok(best)
     }
-}
-
-/// Takes rows until the block is full, asks the processor for them, and gives their number.
-#[inline(always)]
-pub(crate) fn fetch<C: Rows<u8>, const LEN: usize>(
-    rows_of: &C,
-    rows: &mut impl Iterator<Item = u32>,
-    block: &mut [u32; LEN],
-) -> usize {
-    let mut len = 0;
-    for (slot, row) in block.iter_mut().zip(rows) {
-        *slot = row;
-        rows_of.prefetch(row);
-        len += 1;
-    }
-    len
 }

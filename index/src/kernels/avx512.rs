@@ -13,7 +13,7 @@ const BLOCK: usize = 64;
 /// Lines whose products fit 16 bits together: each adds four of at most 15 · 128.
 const NARROW_LINES: usize = 4;
 
-/// The sum of the lanes of each of four.
+/// The sum of the lanes of each of four, modulo 2³².
 #[inline(always)]
 fn totals(v4: V4, [a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
     let f = v4.avx512f;
@@ -22,7 +22,22 @@ fn totals(v4: V4, [a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
     let (ab, cd) = (two(a, b), two(c, d));
     let four = f._mm512_add_epi32(f._mm512_unpacklo_epi64(ab, cd), f._mm512_unpackhi_epi64(ab, cd));
     let quarters: [[i32; 4]; 4] = pulp::cast(four);
-    std::array::from_fn(|row| quarters.iter().map(|quarter| quarter[row]).sum())
+    std::array::from_fn(|row| {
+        quarters.iter().fold(0i32, |sum, quarter| sum.wrapping_add(quarter[row]))
+    })
+}
+
+/// The squared differences of bytes, added up in fours.
+#[inline(always)]
+fn squared_differences(v4: V4, a: __m512i, b: __m512i) -> [__m512i; 2] {
+    let (f, bw) = (v4.avx512f, v4.avx512bw);
+    let zero = f._mm512_setzero_si512();
+    // |a − b|: one of the two saturated differences is 0.
+    let difference = f._mm512_or_si512(bw._mm512_subs_epu8(a, b), bw._mm512_subs_epu8(b, a));
+    // Widened to 16 bits; the order does not matter in a sum.
+    let low = bw._mm512_unpacklo_epi8(difference, zero);
+    let high = bw._mm512_unpackhi_epi8(difference, zero);
+    [bw._mm512_madd_epi16(low, low), bw._mm512_madd_epi16(high, high)]
 }
 
 impl Kernel for V4 {
@@ -30,25 +45,42 @@ impl Kernel for V4 {
 
     #[inline(always)]
     fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32 {
-        let (f, bw) = (self.avx512f, self.avx512bw);
+        let f = self.avx512f;
         let len = a.len().min(b.len());
         let (a, a_rest) = a[..len].as_chunks::<BLOCK>();
         let (b, b_rest) = b[..len].as_chunks::<BLOCK>();
         let zero = f._mm512_setzero_si512();
         let (mut low, mut high) = (zero, zero);
         for (a, b) in a.iter().zip(b) {
-            let (a, b) = (pulp::cast::<_, __m512i>(*a), pulp::cast::<_, __m512i>(*b));
-            // |a − b|: one of the two saturated differences is 0.
-            let difference =
-                f._mm512_or_si512(bw._mm512_subs_epu8(a, b), bw._mm512_subs_epu8(b, a));
-            // Widened to 16 bits; the order does not matter in a sum.
-            let x = bw._mm512_unpacklo_epi8(difference, zero);
-            let y = bw._mm512_unpackhi_epi8(difference, zero);
-            low = f._mm512_add_epi32(low, bw._mm512_madd_epi16(x, x));
-            high = f._mm512_add_epi32(high, bw._mm512_madd_epi16(y, y));
+            let squares = squared_differences(self, pulp::cast(*a), pulp::cast(*b));
+            low = f._mm512_add_epi32(low, squares[0]);
+            high = f._mm512_add_epi32(high, squares[1]);
         }
         let sum = f._mm512_reduce_add_epi32(f._mm512_add_epi32(low, high)) as u32;
         sum.wrapping_add(portable::code_squared_l2(a_rest, b_rest))
+    }
+
+    #[inline(always)]
+    fn code_squared_l2_of_4(self, a: [&[u8]; 4], b: &[u8]) -> [u32; 4] {
+        let len = a.iter().fold(b.len(), |len, a| len.min(a.len()));
+        let (b_blocks, b_rest) = b[..len].as_chunks::<BLOCK>();
+        let f = self.avx512f;
+        let mut sums = [f._mm512_setzero_si512(); 4];
+        let a_blocks = a.map(|a| &a[..len].as_chunks::<BLOCK>().0[..b_blocks.len()]);
+        for (at, b) in b_blocks.iter().enumerate() {
+            for (sum, a) in sums.iter_mut().zip(a_blocks) {
+                let squares = squared_differences(self, pulp::cast(a[at]), pulp::cast(*b));
+                *sum = f._mm512_add_epi32(*sum, f._mm512_add_epi32(squares[0], squares[1]));
+            }
+        }
+        let mut sums = totals(self, sums).map(|sum| sum as u32);
+        if !b_rest.is_empty() {
+            for (sum, a) in sums.iter_mut().zip(a) {
+                let a_rest = &a[len - b_rest.len()..len];
+                *sum = sum.wrapping_add(portable::code_squared_l2(a_rest, b_rest));
+            }
+        }
+        sums
     }
 
     #[inline(always)]

@@ -150,6 +150,12 @@ impl KernelChoice {
         self.run(CodeSquaredL2(a, b))
     }
 
+    /// `Σ (aᵢ − bᵢ)²` for each of four.
+    #[must_use]
+    pub fn code_squared_l2_of_4(self, a: [&[u8]; 4], b: &[u8]) -> [u32; 4] {
+        self.run(CodeSquaredL2Of4(a, b))
+    }
+
     /// `Σ (aᵢ − 128)(bᵢ − 128)`.
     #[must_use]
     pub fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
@@ -193,6 +199,7 @@ one_call!(DotOf4, [&'a [f32]; 4], &'a [f32], dot_of_4, [f32; 4]);
 one_call!(SquaredL2, &'a [f32], &'a [f32], squared_l2, f32);
 one_call!(DotAndNorm, &'a [f32], &'a [f32], dot_and_norm, (f32, f32));
 one_call!(CodeSquaredL2, &'a [u8], &'a [u8], code_squared_l2, u32);
+one_call!(CodeSquaredL2Of4, [&'a [u8]; 4], &'a [u8], code_squared_l2_of_4, [u32; 4]);
 one_call!(CodeDot, &'a [u8], &'a [u8], code_dot, i32);
 one_call!(NibbleDots, &'a [u8], &'a [[i8; 8]], nibble_dots, [i32; 16]);
 one_call!(SumsWhereSet, [&'a [u8]; 4], &'a [i8], sums_where_set, [i32; 4]);

@@ -62,6 +62,17 @@ pub(crate) trait Kernel: Copy + Send + Sync {
     /// `Σ (aᵢ − bᵢ)²`, exact up to [`DIM_MAX`](crate::DIM_MAX) components.
     fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32;
 
+    /// `Σ (aᵢ − bᵢ)²` for each of four, up to the shortest of all, reading `b` once.
+    #[inline(always)]
+    fn code_squared_l2_of_4(self, a: [&[u8]; 4], b: &[u8]) -> [u32; 4] {
+        let len = a.iter().fold(b.len(), |len, a| len.min(a.len()));
+        let mut sums = [0; 4];
+        for (sum, a) in sums.iter_mut().zip(a) {
+            *sum = self.code_squared_l2(&a[..len], &b[..len]);
+        }
+        sums
+    }
+
     /// `Σ (aᵢ − 128)(bᵢ − 128)`, exact up to [`DIM_MAX`](crate::DIM_MAX) components.
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32;
 

@@ -78,6 +78,11 @@ impl Kernel for Vnni {
     }
 
     #[inline(always)]
+    fn code_squared_l2_of_4(self, a: [&[u8]; 4], b: &[u8]) -> [u32; 4] {
+        self.v4.code_squared_l2_of_4(a, b)
+    }
+
+    #[inline(always)]
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
         self.v4.code_dot(a, b)
     }

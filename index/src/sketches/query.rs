@@ -89,56 +89,39 @@ impl WithKernel for Prepare<'_> {
     }
 }
 
-/// Sketches of some rows, taken apart.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
-    sums: [i32; LANES],
-    squared: [f32; LANES],
-    factors: [f32; LANES],
-}
-
-impl Taken {
-    pub(super) const NONE: Taken =
-        Taken { sums: [0; LANES], squared: [0.0; LANES], factors: [0.0; LANES] };
-}
-
 impl SketchQuery {
-    /// Takes four sketches apart, into the lanes from `lane` on. One that is too short reads as a row
-    /// of no length.
+    /// The least values that rows may have. A sketch that is too short reads as a row of no length.
     #[inline(always)]
-    pub(super) fn take<K: Kernel>(
-        &self,
-        kernel: K,
-        sketches: [&[u8]; 4],
-        taken: &mut Taken,
-        lane: usize,
-    ) {
-        let parts =
-            sketches.map(|sketch| sketch.split_at_checked(self.bit_bytes).unwrap_or_default());
-        let sums = kernel.sums_where_set(parts.map(|(bits, _)| bits), &self.weights);
-        for (place, (_, tail)) in parts.into_iter().enumerate() {
-            let [a, b, c, d, e, f, g, h] = *tail.first_chunk().unwrap_or(&[0; TAIL_BYTES]);
-            taken.sums[lane + place] = sums[place];
-            taken.squared[lane + place] = f32::from_le_bytes([a, b, c, d]);
-            taken.factors[lane + place] = f32::from_le_bytes([e, f, g, h]);
+    pub(super) fn bounds<K: Kernel>(&self, kernel: K, sketches: &[&[u8]; LANES]) -> [f32; LANES] {
+        let mut sums = [0i32; LANES];
+        let mut squared = [0.0f32; LANES];
+        let mut factors = [0.0f32; LANES];
+        for (fours, first) in sketches.as_chunks::<4>().0.iter().zip((0..).step_by(4)) {
+            let mut bits: [&[u8]; 4] = [&[]; 4];
+            for (lane, (bits, sketch)) in bits.iter_mut().zip(fours).enumerate() {
+                let (own_bits, tail) = sketch.split_at_checked(self.bit_bytes).unwrap_or_default();
+                let tail: &[u8; TAIL_BYTES] = tail.first_chunk().unwrap_or(&[0; TAIL_BYTES]);
+                let tail = u64::from_le_bytes(*tail);
+                *bits = own_bits;
+                squared[first + lane] = f32::from_bits(tail as u32);
+                factors[first + lane] = f32::from_bits((tail >> 32) as u32);
+            }
+            sums[first..first + 4].copy_from_slice(&kernel.sums_where_set(bits, &self.weights));
         }
-    }
-
-    /// The least values that the rows taken may have.
-    #[inline(always)]
-    pub(super) fn bounds(&self, taken: &Taken) -> [f32; LANES] {
         let components = self.freedom + 1.0;
         let rows_norm = match self.measure {
             Measure::SquaredL2 => 1.0,
             Measure::Dot => 0.0,
         };
-        std::array::from_fn(|lane| {
-            let (squared, factor) = (taken.squared[lane], taken.factors[lane]);
+        let mut bounds = [0.0; LANES];
+        for (lane, bound) in bounds.iter_mut().enumerate() {
+            let (squared, factor) = (squared[lane], factors[lane]);
             // Set bits are +1, the others −1.
-            let signed = (2 * taken.sums[lane] - self.total) as f32;
+            let signed = (2 * sums[lane] - self.total) as f32;
             let estimate = self.base + rows_norm * squared + self.slope * factor * signed;
             let variance = (components * factor * factor - squared) / self.freedom;
-            estimate - self.spread * variance.max(0.0).sqrt()
-        })
+            *bound = estimate - self.spread * variance.max(0.0).sqrt();
+        }
+        bounds
     }
 }

@@ -1,15 +1,18 @@
 //! Sketches of all rows first, codes of the few that could be among the nearest.
 
 use super::head::Sketches;
-use super::query::{LANES, SketchQuery, Taken};
-use crate::codes::{Best, fetch};
+use super::query::{LANES, SketchQuery};
+use crate::ahead::Ahead;
+use crate::codes::Best;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{CodeQuery, Damaged, Found, Rows};
 
 /// Rows whose bounds are held at once.
 const STRETCH: usize = 1 << 16;
-/// Rows of the first stretch, after which it is seen whether sketches are of use.
+/// Rows of the first stretch at least, after which it is seen whether sketches are of use.
 const FIRST_STRETCH: usize = 1 << 10;
+/// How many times as many as are looked at first in any case.
+const FIRST_STRETCH_PROMISING: usize = 4;
 /// Codes compared before the next rows are held against what was found: enough for the processor to
 /// have many on their way (of 814 codes in a filter of 2,556 rows each took 300 ns in sixteens).
 const LOOKS: usize = 256;
@@ -93,7 +96,10 @@ impl<S: Rows<u8>, C: Rows<u8>, I: Iterator<Item = u32>> WithKernel for Scan<'_, 
             return Ok((self.best, 0));
         }
         let (mut rows, mut bounds) = (Vec::new(), Vec::new());
-        let mut len_max = FIRST_STRETCH;
+        let promising = self.best.keep().saturating_mul(PROMISING);
+        let first_stretch =
+            promising.saturating_mul(FIRST_STRETCH_PROMISING).clamp(FIRST_STRETCH, STRETCH);
+        let mut len_max = first_stretch;
         loop {
             rows.clear();
             bounds.clear();
@@ -104,7 +110,7 @@ impl<S: Rows<u8>, C: Rows<u8>, I: Iterator<Item = u32>> WithKernel for Scan<'_, 
             }
             self.look_at_promising(kernel, &rows, &mut bounds)?;
             self.look(kernel, &rows, &bounds)?;
-            if len_max == FIRST_STRETCH && self.compared > rows.len() / 2 {
+            if len_max == first_stretch && self.compared > rows.len() / 2 {
                 // Rows lie too close together here for bounds to tell them apart.
                 let Scan { query, codes, rows, mut best, compared, .. } = self;
                 let mut rest = 0;
@@ -179,7 +185,7 @@ impl<S: Rows<u8>, C: Rows<u8>, I> Scan<'_, S, C, I> {
     }
 }
 
-/// Takes up to `len_max` rows and computes their bounds.
+/// Takes up to `len_max` rows, in whole pairs of blocks, and computes their bounds.
 #[inline(always)]
 fn stretch<K: Kernel, S: Rows<u8>>(
     kernel: K,
@@ -191,35 +197,44 @@ fn stretch<K: Kernel, S: Rows<u8>>(
     bounds: &mut Vec<f32>,
 ) -> Result<(), Damaged> {
     // Two blocks take turns: one is being fetched while the other is read.
-    let mut blocks = [[0u32; LANES]; 2];
-    let mut current = 0;
-    let mut len = fetch(sketches, rows, &mut blocks[0]);
-    while len > 0 {
-        let next = 1 - current;
-        let full = taken_rows.len() + 2 * LANES > len_max;
-        let next_len = if full { 0 } else { fetch(sketches, rows, &mut blocks[next]) };
-        let block = &blocks[current][..len];
-        let mut taken = Taken::NONE;
-        let (fours, rest) = block.as_chunks::<4>();
-        for (&[a, b, c, d], lane) in fours.iter().zip((0..).step_by(4)) {
-            let four = [sketches.row(a)?, sketches.row(b)?, sketches.row(c)?, sketches.row(d)?];
-            query.take(kernel, four, &mut taken, lane);
+    let (mut current, mut next) = (Ahead::EMPTY, Ahead::EMPTY);
+    let mut left = len_max.div_ceil(2 * LANES);
+    current.fetch(sketches, rows)?;
+    while !current.is_empty() {
+        next.fetch(sketches, rows)?;
+        read(kernel, query, &mut current, taken_rows, bounds);
+        left -= 1;
+        if left > 0 {
+            current.fetch(sketches, rows)?;
+        } else {
+            current.clear();
         }
-        if !rest.is_empty() {
-            let mut four: [&[u8]; 4] = [&[]; 4];
-            for (sketch, &row) in four.iter_mut().zip(rest) {
-                *sketch = sketches.row(row)?;
-            }
-            // The words that all four have: nothing stands for those that are missing.
-            let first = four[0];
-            four[rest.len()..].fill(first);
-            query.take(kernel, four, &mut taken, len - rest.len());
+        if !next.is_empty() {
+            read(kernel, query, &mut next, taken_rows, bounds);
         }
-        taken_rows.extend_from_slice(block);
-        bounds.extend_from_slice(&query.bounds(&taken)[..len]);
-        (current, len) = (next, next_len);
     }
     Ok(())
+}
+
+/// Computes the bounds of rows that are there.
+#[inline(always)]
+fn read<K: Kernel>(
+    kernel: K,
+    query: &SketchQuery,
+    block: &mut Ahead<'_, LANES>,
+    taken_rows: &mut Vec<u32>,
+    bounds: &mut Vec<f32>,
+) {
+    let all = query.bounds(kernel, block.data());
+    let rows = block.rows();
+    if let Ok(rows) = <&[u32; LANES]>::try_from(rows) {
+        // Of a known length: no call is made for it.
+        taken_rows.extend_from_slice(rows);
+        bounds.extend_from_slice(&all);
+    } else {
+        taken_rows.extend_from_slice(rows);
+        bounds.extend_from_slice(&all[..rows.len()]);
+    }
 }
 
 /// Bits that sort as the number does.

@@ -14,6 +14,7 @@ use vecstore_index::{AnyOf, FieldIndex, FormatError, Posting, Scalar, Timestamp,
 
 use super::like::{Pattern, Shape};
 use super::{Comparison, Filter, Value};
+use crate::Stop;
 
 /// The rows that satisfy a filter, as far as an index knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,13 +29,15 @@ pub struct Compiled {
 /// Finds the rows of `universe` that satisfy `filter`, by the index of their segment.
 ///
 /// The index must have been made from [`visit_scalars`](vecstore_segments::visit_scalars) of the
-/// rows' metadata.
+/// rows' metadata. `stop` is asked before each test of the filter; once it says true the rest finds
+/// nothing, so whoever gets these rows has to [ask](Stop::go_on) whether they are all.
 pub fn compile(
     filter: &Filter,
     index: &FieldIndex<'_>,
     universe: &RoaringBitmap,
+    stop: &Stop<'_>,
 ) -> Result<Compiled, FormatError> {
-    let mut compiled = compile_beyond(filter, index, universe)?;
+    let mut compiled = compile_beyond(filter, index, universe, stop)?;
     compiled.rows &= universe;
     compiled.unsure &= universe;
     Ok(compiled)
@@ -46,8 +49,9 @@ pub(crate) fn compile_beyond(
     filter: &Filter,
     index: &FieldIndex<'_>,
     universe: &RoaringBitmap,
+    stop: &Stop<'_>,
 ) -> Result<Compiled, FormatError> {
-    let compile = Compile { index, universe, dense: OnceCell::new() };
+    let compile = Compile { index, universe, stop, dense: OnceCell::new() };
     Ok(match compile.bounds(filter)? {
         Bounds::Exact(rows) => Compiled { rows, unsure: RoaringBitmap::new() },
         Bounds::Between { certain, possible } => {
@@ -122,6 +126,7 @@ impl From<Posting> for Bounds {
 struct Compile<'a> {
     index: &'a FieldIndex<'a>,
     universe: &'a RoaringBitmap,
+    stop: &'a Stop<'a>,
     /// The universe without runs: to take thousands of single rows out of one run moves the rest of
     /// its list each time.
     dense: OnceCell<RoaringBitmap>,
@@ -136,6 +141,9 @@ impl Compile<'_> {
 
     /// Bounds of what [`split`] leaves.
     fn affirmative(&self, part: &Filter) -> Result<Bounds, FormatError> {
+        if self.stop.asked() {
+            return Ok(Bounds::none());
+        }
         match part {
             Filter::And(parts) => self.all(parts),
             Filter::Or(parts) => self.any(parts),

@@ -160,7 +160,7 @@ fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> Segme
 ///
 /// A walk misses rows that lie between clusters now and then, however well it does on average (one
 /// query in 500 found 6 of its 10 rows at a mean recall of 0.999); a scan does not.
-const SCAN_COST_MAX: f64 = 2.75;
+const SCAN_COST_MAX: f64 = 4.0;
 
 /// Rows near the query that a walk under a filter looks at first, to see how many of them match; an
 /// eighth of them is seen with an error of a few percent.

@@ -2,7 +2,7 @@
 //!
 //! | strategy | distances | ns each |
 //! |---|---|---|
-//! | `ScanRows` | matching | code, between in-order (all rows) and random (few rows) |
+//! | `ScanRows` | matching | code, between in-order (all rows) and random (few rows), or near (so few that they stay in the caches) |
 //! | `ScanSketches` | those compared of as many rows, as measured | code, random; and for each matching row its sketch, as a code above |
 //! | `FullScan` | matching | exact, the same |
 //! | `Graph`, `GraphSweep` | D(ef / share of rows that may be collected), for an adaptive beam the ef that costs as much | graph step |
@@ -56,6 +56,23 @@ pub(super) fn distances_max(graph: &Alternative, scan: &Alternative) -> usize {
     (2.0 * estimate).max(scan_distances / 2.0).min(scan_distances).max(1.0) as usize
 }
 
+/// Bytes of rows that are taken to be in the caches next to a core where the same filter was asked
+/// before.
+const NEAR_BYTES: f64 = (512 << 10) as f64;
+
+/// How many times as many codes as of rows chosen by chance a scan of sketches compares of rows that
+/// match a filter: mostly they are alike, and lie close together (of five filters of WordNet three to
+/// five times as many, of two as many).
+const LOOKS_FILTERED: f64 = 3.0;
+
+/// What it costs to look at a row.
+struct RowCost {
+    bytes: f64,
+    in_order_ns: f64,
+    random_ns: f64,
+    near_ns: f64,
+}
+
 struct View<'a> {
     aim: &'a Aim,
     stats: &'a ViewStats,
@@ -75,10 +92,13 @@ impl View<'_> {
     }
 
     /// Nanoseconds to look at each matching row once. Rows that lie together are read in order;
-    /// the fewer they are, the more each one is a jump.
-    fn rows_ns(&self, in_order_ns: f64, random_ns: f64) -> f64 {
+    /// the fewer they are, the more each one is a jump. So few that they fit the caches next to a core
+    /// are found there from the second query on.
+    fn rows_ns(&self, cost: RowCost) -> f64 {
         let share = self.share();
-        let row_ns = in_order_ns * share + random_ns * (1.0 - share);
+        let far_ns = cost.in_order_ns * share + cost.random_ns * (1.0 - share);
+        let near = (NEAR_BYTES / (self.matching as f64 * cost.bytes).max(1.0)).min(1.0);
+        let row_ns = cost.near_ns * near + far_ns * (1.0 - near);
         let bitmap_ns = if self.has_bitmap() { self.costs.bitmap_row_ns } else { 0.0 };
         self.matching as f64 * (row_ns + bitmap_ns)
     }
@@ -95,8 +115,16 @@ impl View<'_> {
 
     /// Nanoseconds to look at the matching rows of the tail.
     fn tail_ns(&self) -> f64 {
-        let all = self.rows_ns(self.costs.exact_in_order_ns, self.costs.exact_random_ns);
-        all * self.tail_share()
+        self.rows_ns(self.vector_cost()) * self.tail_share()
+    }
+
+    fn vector_cost(&self) -> RowCost {
+        RowCost {
+            bytes: (size_of::<f32>() * self.stats.dim) as f64,
+            in_order_ns: self.costs.exact_in_order_ns,
+            random_ns: self.costs.exact_random_ns,
+            near_ns: self.costs.exact_near_ns,
+        }
     }
 
     fn rerank_ns(&self) -> f64 {
@@ -104,7 +132,7 @@ impl View<'_> {
     }
 
     fn full_scan(&self) -> Alternative {
-        let ns = self.rows_ns(self.costs.exact_in_order_ns, self.costs.exact_random_ns);
+        let ns = self.rows_ns(self.vector_cost());
         Alternative {
             strategy: Strategy::FullScan,
             cost_us: ns / 1e3,
@@ -115,7 +143,12 @@ impl View<'_> {
     }
 
     fn scan_rows(&self) -> Alternative {
-        let coded_ns = self.rows_ns(self.costs.code_in_order_ns, self.costs.code_random_ns);
+        let coded_ns = self.rows_ns(RowCost {
+            bytes: self.stats.dim as f64,
+            in_order_ns: self.costs.code_in_order_ns,
+            random_ns: self.costs.code_random_ns,
+            near_ns: self.costs.code_near_ns,
+        });
         let ns = coded_ns * (1.0 - self.tail_share()) + self.tail_ns();
         let (cost_us, rejected) = if self.stats.codes {
             ((ns + self.rerank_ns()) / 1e3, self.aim.rejects_codes())
@@ -134,7 +167,14 @@ impl View<'_> {
     fn scan_sketches(&self) -> Option<Alternative> {
         let expected = self.stats.sketches?;
         let looks = expected.of(self.matching, self.aim.rerank);
-        let sketched_ns = self.rows_ns(self.costs.sketch_in_order_ns, self.costs.sketch_random_ns);
+        let looks = if self.filtered() { looks * LOOKS_FILTERED } else { looks };
+        let looks = looks.min(self.matching as f64);
+        let sketched_ns = self.rows_ns(RowCost {
+            bytes: self.stats.dim as f64 / 8.0,
+            in_order_ns: self.costs.sketch_in_order_ns,
+            random_ns: self.costs.sketch_random_ns,
+            near_ns: self.costs.sketch_near_ns,
+        });
         let looks_ns = looks * self.costs.code_random_ns;
         let ns = self.costs.sketch_query_ns + sketched_ns + looks_ns + self.rerank_ns();
         Some(Alternative {

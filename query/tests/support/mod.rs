@@ -116,8 +116,10 @@ pub fn dear_scans(dim: usize) -> Costs {
         dim,
         code_in_order_ns: 1e6,
         code_random_ns: 1e6,
+        code_near_ns: 1e6,
         exact_in_order_ns: 1e7,
         exact_random_ns: 1e7,
+        exact_near_ns: 1e7,
         graph_step_ns: 1.0,
         ..Costs::default()
     }
