@@ -137,6 +137,51 @@ fn what_was_moved_out_of_the_journal_goes_with_the_commits_that_are_dropped() {
     }
 }
 
+#[test]
+fn what_a_segment_has_is_kept_where_its_rows_have_left_the_log() {
+    const COMMITS: u64 = 70;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open_with(dir.path(), options()).unwrap();
+    let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean)).unwrap();
+    fill(&docs, 0..COMMITS, 30_000);
+    docs.flush().unwrap();
+    let tables = Kept::of(dir.path()).tables();
+    // So much that the store moves it out of its journal, and with it that the rows before are gone.
+    fill(&docs, COMMITS..COMMITS + 60, 300_000);
+    while Kept::of(dir.path()).tables() == tables {
+        assert!(Instant::now() < deadline, "the store keeps everything in its journal");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kept = Kept::of(dir.path());
+    drop((docs, db));
+    let ends = kept.batch_ends();
+    let entry = kept.journal().windows(4).position(|window| window == b".seg").unwrap();
+    let installs = ends.iter().position(|&end| end > entry).unwrap();
+    // Before the entry of the segment, in the batches that remove the rows, and behind.
+    for batch in [installs - 60, installs - 1, installs, installs + 1, installs + 2, installs + 30]
+    {
+        let folder = kept.lay_out(Some(ends[batch - 1] + 20));
+        copy_segments(dir.path(), folder.path());
+        let report = Database::repair(folder.path()).unwrap();
+        let db = Database::open_existing(folder.path(), options()).unwrap();
+        assert_eq!(db.verify().unwrap().problems, Vec::<String>::new());
+        let docs = db.collection("docs").unwrap();
+        let ids: Vec<RecordId> = everything(&docs).unwrap().into_keys().collect();
+        let expected: Vec<RecordId> = (0..ids.len() as u64).map(RecordId::from).collect();
+        assert_eq!(ids, expected, "batch {batch}");
+        assert!(ids.len() as u64 >= COMMITS, "batch {batch}: {} records", ids.len());
+        // As of the commit that is named: the first creates the collection.
+        assert_eq!(report.seq, ids.len() as u64 + 1, "batch {batch}");
+    }
+}
+
+fn copy_segments(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from.join("seg")).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), to.join("seg").join(entry.file_name())).unwrap();
+    }
+}
+
 fn records(dir: &Path) -> usize {
     let db = Database::open_existing(dir, options()).unwrap();
     everything(&db.collection("docs").unwrap()).unwrap().len()

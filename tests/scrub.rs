@@ -365,3 +365,30 @@ fn it_keeps_its_pace_and_stops_at_once() {
     let db = Database::in_memory_with(options()).unwrap();
     assert_eq!(db.stats().unwrap().scrub.bytes_per_s, 0, "there is no disk");
 }
+
+#[test]
+fn verify_goes_on_after_a_segment_that_would_not_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let off = Options { scrub_bytes_per_s: 0, ..options() };
+    let db = Database::open_with(dir.path(), off).unwrap();
+    let mut files = Vec::new();
+    for index in IndexOption::ALL {
+        let docs = fill(&db, index);
+        files.push(segment(dir.path(), &docs).0);
+    }
+    let whole = db.verify().unwrap();
+    assert_eq!((whole.segments, whole.problems), (3, vec![]));
+    // The head of one, a record of another; and a third that is gone.
+    flip(&files[0], 9, 1);
+    let records = segment_file::sections(&std::fs::read(&files[1]).unwrap());
+    let at = records.iter().find(|(kind, _)| *kind == 5).unwrap().1.start;
+    flip(&files[1], at, 1);
+    std::fs::remove_file(&files[2]).unwrap();
+    let report = db.verify().unwrap();
+    assert_eq!((report.segments, report.problems.len()), (3, 3), "{report:?}");
+    let named = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        report.problems.iter().filter(|problem| problem.contains(name)).count()
+    };
+    assert_eq!(files.iter().map(named).collect::<Vec<_>>(), [1, 1, 1], "{report:?}");
+}

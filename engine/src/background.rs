@@ -11,6 +11,7 @@ use crate::flush::flush_oldest;
 use crate::memtable::Asked;
 use crate::optimize::merge_if_worthwhile;
 use crate::options::Durability;
+use crate::settle::settle_if_due;
 use crate::state::{CollectionState, State};
 use crate::{Error, ErrorKind, Result, scrub};
 
@@ -27,10 +28,12 @@ type Job = fn(&State, &CollectionState) -> Result<bool>;
 /// Starts the threads of a database. They end once [`State::closed`] is set, `work` notified, and
 /// [`State::asks`] stopped.
 pub(crate) fn start(state: &Arc<State>, asked: Asked) -> Result<Vec<JoinHandle<()>>> {
-    let mut threads = vec![spawn(state, "vecstore-flush", |state| serve(&state, flush_one))?];
+    let flush = |state: Arc<State>| serve(&state, flush_one, settle_if_due);
+    let mut threads = vec![spawn(state, "vecstore-flush", flush)?];
     threads.push(spawn(state, "vecstore-link", move |_| asked.serve())?);
     if state.options.background_merge {
-        threads.push(spawn(state, "vecstore-merge", |state| serve(&state, merge_if_worthwhile))?);
+        let merge = |state: Arc<State>| serve(&state, merge_if_worthwhile, |_| Ok(()));
+        threads.push(spawn(state, "vecstore-merge", merge)?);
     }
     let scrub_bytes_per_s = scrub::bytes_per_s(state);
     if scrub_bytes_per_s > 0 {
@@ -55,14 +58,17 @@ fn spawn(
         .map_err(|e| Error::io("start a background thread", e))
 }
 
-/// Does `job` for every collection until there is nothing left, then waits for the next request.
-fn serve(state: &State, job: Job) {
+/// Does `job` for every collection until there is nothing left, and `then` what is to be done for
+/// all of them; waits for the next request.
+fn serve(state: &State, job: Job, then: fn(&State) -> Result<()>) {
     loop {
         let seen = state.background.pending.lock().requests;
         let mut failed = false;
         for collection in state.all_collections() {
             failed |= !drain(state, &collection, job);
         }
+        // What failed in the log is told by the next write.
+        failed |= then(state).is_err_and(|error| error.kind() != ErrorKind::Closed);
         let mut pending = state.background.pending.lock();
         loop {
             if state.closed.load(Ordering::Acquire) {

@@ -27,7 +27,7 @@ use crate::state::{CollectionState, CommitLock, CommitState, Head, Signals, Stat
 use crate::stats::{self, Stats, VerifyReport};
 use crate::store::SegmentStore;
 use crate::version::Version;
-use crate::{Error, ErrorKind, Result, background, recovery};
+use crate::{Error, ErrorKind, Result, background, recovery, settle};
 
 /// An open database: a folder with collections, or the same in memory.
 ///
@@ -232,9 +232,13 @@ impl Database {
             collections.insert(collection.name.clone(), Arc::new(collection));
         }
         // Frames of flushed epochs and of dropped collections, left by a crash.
-        purge(&*kv, Space::Hot, &[], &|key| {
+        let is_left = |key: &[u8]| {
             Position::from_key(key)
                 .is_some_and(|at| flushed.get(&at.collection).is_none_or(|&e| at.epoch <= e))
+        };
+        purge(&*kv, Space::Hot, &[], &is_left, || {
+            kv.settle()?;
+            Ok(settle::wait(&*kv, &|| false))
         })?;
         let (asks, asked) = Asks::new();
         let state = Arc::new(State {

@@ -50,6 +50,7 @@ mod schema;
 mod scroll;
 mod scrub;
 mod selection;
+mod settle;
 #[doc(hidden)]
 pub mod simulation;
 mod snapshot;

@@ -18,6 +18,7 @@ use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
 use crate::quota::Quotas;
 use crate::scrub::Scrubbed;
+use crate::settle::settle;
 use crate::store::SegmentStore;
 use crate::version::Version;
 use crate::{Error, ErrorKind, Result};
@@ -251,7 +252,7 @@ impl State {
         prefix: &[u8],
         dead: &dyn Fn(&[u8]) -> bool,
     ) -> Result<()> {
-        let purged = purge(&*self.kv, space, prefix, dead);
+        let purged = purge(&*self.kv, space, prefix, dead, || settle(self));
         if purged.is_err() {
             // Nothing is committed after a batch that failed, whatever was in it.
             return self.commit.lock().fail(purged);

@@ -91,7 +91,7 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
     }
     state.commit_times.note(started.elapsed());
     drop(commit);
-    if sealed {
+    if sealed || state.kv.is_settling_due() {
         state.background.request();
     }
     results

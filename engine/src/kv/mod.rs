@@ -67,6 +67,15 @@ impl Batch {
         self.changes.len()
     }
 
+    /// Bytes of keys and values, and about what a store adds to each.
+    fn bytes(&self) -> u64 {
+        const ADDED: usize = 64;
+        let bytes = |(_, key, value): &(Space, Vec<u8>, Option<Vec<u8>>)| {
+            (ADDED + key.len() + value.as_ref().map_or(0, Vec::len)) as u64
+        };
+        self.changes.iter().map(bytes).sum()
+    }
+
     /// Each change, in the order they were added: keyspace, key, and the value that is set or
     /// `None` if the key is removed.
     pub fn changes(&self) -> impl Iterator<Item = (Space, &[u8], Option<&[u8]>)> {
@@ -108,6 +117,24 @@ pub trait Kv: Send + Sync + Debug {
     }
     /// Bytes on disk (in memory for a store without a disk).
     fn bytes(&self) -> Result<u64>;
+    /// Begins to move everything to where it no longer depends on a journal. What comes of a journal
+    /// that is damaged later is then as of now or later in all keyspaces. No commit may run meanwhile
+    /// but [`purge`].
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Whether that has been done.
+    fn is_settled(&self) -> bool {
+        true
+    }
+    /// Whether journals are kept for what is not settled, besides the one that is written to.
+    fn has_old_journals(&self) -> bool {
+        false
+    }
+    /// Whether so much was written since the last [`settle`](Self::settle) that it is time.
+    fn is_settling_due(&self) -> bool {
+        false
+    }
     /// Does what can be done of [`compact`](Self::compact) while commits go on.
     fn prepare_compact(&self) -> Result<()>;
     /// Gives back the disk space of everything that was removed. No commit may run meanwhile.
@@ -125,12 +152,14 @@ pub enum CompactError {
 }
 
 /// Removes the keys under `prefix` for which `dead` holds, in small batches that do not hold others
-/// up. Not atomic: for keys that no longer mean anything.
+/// up. Not atomic: for keys that no longer mean anything. Why they do not is settled before they go
+/// ([`settle`](crate::settle)); if `settle` gives false they stay.
 pub(crate) fn purge(
     kv: &dyn Kv,
     space: Space,
     prefix: &[u8],
     dead: &dyn Fn(&[u8]) -> bool,
+    settle: impl FnOnce() -> Result<bool>,
 ) -> Result<()> {
     const KEYS_A_BATCH: usize = 1_000;
     let mut keys = Vec::new();
@@ -140,6 +169,9 @@ pub(crate) fn purge(
         }
         Ok(())
     })?;
+    if keys.is_empty() || !settle()? {
+        return Ok(());
+    }
     for some in keys.chunks(KEYS_A_BATCH) {
         let mut batch = Batch::default();
         for key in some {

@@ -13,6 +13,7 @@ use crate::catalogue::{self, Catalogue, CataloguedCollection, SegmentRecord};
 use crate::kv::{Batch, Space, purge};
 use crate::log::Position;
 use crate::record::check_name;
+use crate::settle::wait;
 use crate::state::{CollectionState, Head, State};
 use crate::version::{SegmentFile, SegmentPart, Version};
 use crate::{Error, Result};
@@ -31,7 +32,12 @@ pub(crate) fn restore(state: &State, name: &str) -> Result<()> {
         state.all_collections().into_iter().map(|shard| (shard.id, shard)).collect();
     // A collection that was dropped since may have left frames that must not come back.
     for id in catalogue.collections.keys().filter(|id| !current.contains_key(id)) {
-        let purged = purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true);
+        let purged = purge(&*state.kv, Space::Hot, &id.to_be_bytes(), &|_| true, || {
+            state.kv.settle()?;
+            wait(&*state.kv, &|| false);
+            // Whether or not: under the restored collection they would mean something.
+            Ok(true)
+        });
         commit.fail(purged)?;
     }
     let seq = commit.seq + 1;

@@ -1,5 +1,6 @@
 //! Reading a whole segment back: every checksum, then every structure.
 
+use std::io;
 use std::ops::{ControlFlow, Range};
 
 use vecstore_index::Clusters;
@@ -11,6 +12,7 @@ use crate::format::{
     BLOOM_BLOCK_BYTES, BlockEntry, CHECK_BLOCK, FOOTER_BYTES, Footer, HEADER_BYTES, Header,
     IndexParts, Kind, Section, bloom_block, bloom_contains, key_hash, namespace_seed,
 };
+use crate::vfs::is_medium_error;
 use crate::{RecordId, SegmentError, Vfs};
 
 /// More problems than this are counted, not listed.
@@ -39,11 +41,28 @@ pub struct VerifyReport {
 impl Segment {
     /// Reads the whole file with positioned reads and checks every checksum and every structure.
     ///
-    /// The file is opened again by its path, so the answer is about what the next open will meet.
+    /// The file is opened again by its path, so the answer is about what the next open will meet; that
+    /// it would not open is a problem like others.
     pub fn verify(&self, vfs: &dyn Vfs) -> Result<VerifyReport, SegmentError> {
-        let fresh = Segment::open(vfs, &self.path)?;
-        verify_file(&fresh, &mut |_| ControlFlow::Continue(()))
+        let unopened = |problem: String| VerifyReport { bytes: 0, problems: vec![problem] };
+        match Segment::open(vfs, &self.path) {
+            Ok(fresh) => verify_file(&fresh, &mut |_| ControlFlow::Continue(())),
+            Err(SegmentError::Corrupt { section, detail, .. }) => {
+                Ok(unopened(format!("{section}: {detail}")))
+            }
+            Err(SegmentError::Unsupported { detail, .. }) => Ok(unopened(detail)),
+            Err(SegmentError::Io { source, .. }) if is_gone(&source) => {
+                Ok(unopened(format!("cannot be opened: {source}")))
+            }
+            Err(other) => Err(other),
+        }
     }
+}
+
+/// Whether it is the file's fault: it is missing, or cut off, or the disk has lost it.
+fn is_gone(error: &io::Error) -> bool {
+    is_medium_error(error)
+        || matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 /// Verifies `segment`, which nobody has read from yet. `progress(bytes)` is called now and then

@@ -4,6 +4,10 @@
 //! they are visible, and snapshots (direct reads of a keyspace see half-applied batches). What is
 //! not used: key-value separation, ingestion, `clear`, transactions.
 //!
+//! fjall begins a new journal at 64 MB, and removes an old one when no keyspace needs it any more. By
+//! itself it moves each keyspace to tables at another time, and one that is seldom written keeps
+//! journals for long. So all are moved together (`settle`), and the catalogue not otherwise.
+//!
 //! Before fjall opens, its journals are examined (`journal`, `audit`): what it would drop silently
 //! is refused.
 //!
@@ -19,8 +23,9 @@ mod journal;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use fjall::{KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{AbstractTree, KeyspaceCreateOptions, PersistMode, Readable};
 use parking_lot::{Mutex, RwLock};
 use vecstore_segments::Vfs;
 
@@ -34,8 +39,12 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) const ID_KEY: &[u8] = b"database";
 const BLOCK_CACHE_BYTES: u64 = 8 << 20;
 const HOT_TABLE_BYTES: u64 = 16 << 20;
-const SMALL_TABLE_BYTES: u64 = 4 << 20;
-const JOURNALS_BYTES_MAX: u64 = 128 << 20;
+/// More than the catalogue and the deletions write between two times that all is settled.
+const SMALL_TABLE_BYTES: u64 = 64 << 20;
+/// Written since all was settled, at which it is to be settled again: what fjall takes for a journal.
+const UNSETTLED_BYTES_MAX: u64 = 64 << 20;
+/// The same where an old journal waits for it.
+const UNSETTLED_BYTES_WITH_OLD: u64 = 4 << 20;
 
 /// fjall in a folder.
 #[derive(Debug)]
@@ -48,6 +57,8 @@ pub(crate) struct FjallKv {
     current: RwLock<Arc<Generation>>,
     /// An empty store that is to take over.
     next: Mutex<Option<Generation>>,
+    /// Bytes written since all was settled.
+    unsettled: AtomicU64,
 }
 
 /// One fjall database and its keyspaces, in the order of [`Space::ALL`].
@@ -116,6 +127,8 @@ impl FjallKv {
             recovery,
             current: RwLock::new(Arc::new(generation)),
             next: Mutex::new(None),
+            // Journals of a process before this one may be there.
+            unsettled: AtomicU64::new(UNSETTLED_BYTES_WITH_OLD),
         }
     }
 
@@ -149,7 +162,8 @@ impl Generation {
         let fail = |e| store_error("open the log", &path, e);
         let database = fjall::Database::builder(&path)
             .cache_size(BLOCK_CACHE_BYTES)
-            .max_journaling_size(JOURNALS_BYTES_MAX)
+            // Beyond it fjall would settle one keyspace without the others.
+            .max_journaling_size(u64::MAX)
             .worker_threads(1)
             .open()
             .map_err(fail)?;
@@ -236,6 +250,7 @@ impl Generation {
 
 impl Kv for FjallKv {
     fn commit(&self, batch: Batch, durable: bool) -> Result<()> {
+        self.unsettled.fetch_add(batch.bytes(), Ordering::Relaxed);
         self.generation().commit(&self.dir, batch, durable)
     }
 
@@ -277,6 +292,30 @@ impl Kv for FjallKv {
         // Not `disk_space()`: it counts the 64 MiB that a journal reserves but does not use.
         let dir = self.dir.join(folder(self.generation().number));
         self.vfs.stored_bytes(&dir).map_err(|e| Error::io(dir.display(), e))
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.unsettled.store(0, Ordering::Relaxed);
+        let generation = self.generation();
+        generation.spaces.iter().try_for_each(|keyspace| {
+            let rotated = keyspace.rotate_memtable().map(drop);
+            rotated.map_err(|e| store_error("settle the log", &self.dir, e))
+        })
+    }
+
+    fn is_settled(&self) -> bool {
+        let generation = self.generation();
+        generation.spaces.iter().all(|keyspace| keyspace.tree.sealed_memtable_count() == 0)
+    }
+
+    fn has_old_journals(&self) -> bool {
+        self.generation().database.journal_count() > 1
+    }
+
+    fn is_settling_due(&self) -> bool {
+        let unsettled = self.unsettled.load(Ordering::Relaxed);
+        unsettled >= UNSETTLED_BYTES_MAX
+            || (unsettled >= UNSETTLED_BYTES_WITH_OLD && self.has_old_journals())
     }
 
     fn prepare_compact(&self) -> Result<()> {
