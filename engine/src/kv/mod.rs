@@ -119,7 +119,7 @@ pub trait Kv: Send + Sync + Debug {
     fn bytes(&self) -> Result<u64>;
     /// Begins to move everything to where it no longer depends on a journal. What comes of a journal
     /// that is damaged later is then as of now or later in all keyspaces. No commit may run meanwhile
-    /// but [`purge`].
+    /// but `purge`.
     fn settle(&self) -> Result<()> {
         Ok(())
     }
