@@ -165,6 +165,24 @@ impl Browser {
         self.value(&format!("{found}.click()"));
     }
 
+    /// Presses a key in what has the focus.
+    pub fn press(&mut self, key: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            let text = if key == "Enter" && kind == "keyDown" { "\r" } else { "" };
+            let code = match key {
+                "Enter" => 13,
+                "Escape" => 27,
+                "ArrowUp" => 38,
+                "ArrowDown" => 40,
+                other => panic!("{other}"),
+            };
+            let event = json!({
+                "type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code,
+            });
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
     /// Types into a field, in place of what it had.
     pub fn fill(&mut self, selector: &str, text: &str) {
         let selector = json!(selector);

@@ -30,7 +30,7 @@ async function home(main, all) {
 
 async function collection(main, name, tab, parameters) {
   const base = `#/c/${encodeURIComponent(name)}`;
-  const body = el("div");
+  const body = el("div", {}, el("p.quiet.later", {}, "loading…"));
   main.replaceChildren(
     el("div.title", {}, el("h1", {}, name)),
     el("div.tabs", { role: "navigation" }, Object.keys(TABS).map((t) =>

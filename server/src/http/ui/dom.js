@@ -31,7 +31,13 @@ export function table(columns, rows, choose) {
       line.setAttribute("aria-current", "true");
       choose(row);
     };
-    const onkeydown = (event) => event.key === "Enter" && act();
+    const onkeydown = (event) => {
+      if (event.key === "Enter") return act();
+      const next = { ArrowDown: line.nextSibling, ArrowUp: line.previousSibling }[event.key];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+    };
     const line = el("tr.link", { tabIndex: 0, onclick: act, onkeydown }, cells);
     return line;
   });
@@ -58,6 +64,30 @@ export function labelled(text, input, kind = "label") {
 /** What a request said when it failed, in place. */
 export function problem(error) {
   return el("div.problem", { role: "alert" }, error.message || String(error));
+}
+
+/** Says at a field of a form what is wrong with it; false if the form has no such field. */
+export function blame(form, error) {
+  const field = form.elements.namedItem(error.field || "");
+  if (!field) return false;
+  const said = el("span.wrong", { role: "alert", id: `wrong-${error.field}` }, error.message);
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", said.id);
+  field.after(said);
+  field.focus();
+  return true;
+}
+
+/** Takes back what `blame` said. */
+export function forgive(form) {
+  for (const field of form.elements) ["aria-invalid", "aria-describedby"].forEach((name) => field.removeAttribute(name));
+  for (const said of form.querySelectorAll(".wrong")) said.remove();
+}
+
+/** Shows that what stands in `box` is old while something new is asked for. */
+export async function busy(box, asking) {
+  box.setAttribute("aria-busy", "true");
+  try { return await asking(); } finally { box.removeAttribute("aria-busy"); }
 }
 
 /** A message that goes away. */

@@ -53,12 +53,12 @@ function fields(stats) {
 
 /** The button, and progress while the task runs. */
 function optimizer(name, stats, reload) {
-  const box = el("div.card");
+  const box = el("div.card.act");
   const dead = stats.segments.reduce((sum, s) => sum + s.deleted, 0);
   const useful = stats.segments.length > 1 || dead;
   const idle = () => box.replaceChildren(
-    el(useful ? "button.main" : "button", { onclick: start }, "Optimize"), " ",
-    el("span.quiet", {}, useful
+    el(useful ? "button.main" : "button", { onclick: start }, "Optimize"),
+    el("span.quiet.spoken", {}, useful
       ? `merges ${count(stats.segments.length)} segments into one and drops ${count(dead)} deleted rows`
       : "there is nothing to merge or to drop"));
   async function start() {
@@ -68,8 +68,8 @@ function optimizer(name, stats, reload) {
     while (task.state === "running") {
       const cancel = el("button", { onclick: () => api.cancel(task.id).catch((e) => notice(e.message)) }, "Cancel");
       const share = task.total ? { value: task.done, max: task.total } : {};
-      box.replaceChildren(el("progress", share), " ",
-        el("span.quiet", {}, `${task.stage || "starting"} ${count(task.done)} / ${count(task.total)} `), cancel);
+      box.replaceChildren(el("progress", share),
+        el("span.quiet.spoken", {}, `${task.stage || "starting"} ${count(task.done)} / ${count(task.total)}`), cancel);
       await new Promise((resolve) => setTimeout(resolve, 250));
       if (!box.isConnected) return;
       task = await api.task(task.id);

@@ -1,16 +1,19 @@
 // The nearest records to a vector or to a record, with the plan that found them.
 
 import { api, parseId } from "/ui/api.js";
-import { count, el, labelled, micros, problem, remember } from "/ui/dom.js";
+import { blame, busy, count, el, forgive, labelled, micros, problem, remember } from "/ui/dom.js";
 import { planTree } from "/ui/plan.js";
 import { browse, namespaceChoice } from "/ui/records.js";
+
+/** Something that is wrong with a field before anything was sent. */
+const wrong = (field, message) => Object.assign(new Error(message), { field });
 
 function parseVector(text, dim) {
   const parts = text.replace(/[[\]]/g, " ").split(/[\s,;]+/).filter(Boolean);
   const vector = parts.map(Number);
-  const wrong = vector.findIndex((x) => !Number.isFinite(x));
-  if (wrong >= 0) throw new Error(`"${parts[wrong]}" in the vector is not a number`);
-  if (vector.length !== dim) throw new Error(`the vector has ${count(vector.length)} components, the collection ${count(dim)}`);
+  const at = vector.findIndex((x) => !Number.isFinite(x));
+  if (at >= 0) throw wrong("vector", `"${parts[at]}" in the vector is not a number`);
+  if (vector.length !== dim) throw wrong("vector", `the vector has ${count(vector.length)} components, the collection ${count(dim)}`);
   return vector;
 }
 
@@ -41,7 +44,7 @@ export async function query(main, name, parameters) {
     const body = { k: Number(k.value), explain: true, namespace: choice ? choice.value : start };
     if (like.value.trim()) body.like = parseId(like.value);
     else if (vector.value.trim()) body.vector = parseVector(vector.value, info.dim);
-    else throw new Error("give the id of a record, or a vector");
+    else throw wrong("like", "give the id of a record, or a vector");
     if (filter.value.trim()) body.filter = filter.value.trim();
     if (effort.value === "exact") body.exact = true;
     else if (effort.value !== "auto") body[effort.value] = Number(amount.value);
@@ -49,20 +52,21 @@ export async function query(main, name, parameters) {
   }
 
   async function ask() {
-    for (const input of form.elements) input.removeAttribute("aria-invalid");
+    forgive(form);
     try {
       const body = asked();
       // Not the vector, which is longer than an address may be.
       remember({ like: like.value.trim(), filter: body.filter ?? "", namespace: body.namespace, k: k.value });
-      const answer = await api.query(name, body);
+      const answer = await busy(results, () => api.query(name, body));
       const score = { title: "score", right: true, value: (hit) => hit.score.toFixed(4) };
       const hits = answer.hits.length === 1 ? "1 hit" : `${count(answer.hits.length)} hits`;
       results.replaceChildren(
         el("p.quiet", {}, `${hits} in ${micros(answer.plan.total_us)}`, answer.complete ? "" : ", incomplete"),
         browse(name, body.namespace, answer.hits, { more: [score], empty: "Nothing found." }), el("h2", {}, "Plan"), planTree(answer.plan, body.like === undefined ? "" : "one more than shown: the record itself is left out"));
     } catch (error) {
-      form.elements.namedItem(error.field || "")?.setAttribute("aria-invalid", "true");
-      results.replaceChildren(problem(error));
+      // Both have one field here.
+      if (["ef", "recall"].includes(error.field)) error.field = "amount";
+      results.replaceChildren(...(blame(form, error) ? [] : [problem(error)]));
     }
   }
   if (like.value) await ask();

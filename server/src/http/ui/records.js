@@ -1,7 +1,7 @@
 // The records of a namespace, page by page, under a filter.
 
 import { api } from "/ui/api.js";
-import { cell, count, el, labelled, problem, remember, table } from "/ui/dom.js";
+import { blame, busy, cell, count, el, forgive, labelled, problem, remember, table } from "/ui/dom.js";
 
 const PAGE = 50;
 const COLUMNS_MAX = 9;
@@ -26,7 +26,7 @@ function columns(records, more = []) {
 
 /** A table of records, and beside it the one that is chosen. */
 export function browse(name, namespace, records, { more, empty, below }) {
-  const split = el("div.split");
+  const split = el("div.split", { onkeydown: (event) => event.key === "Escape" && close() });
   const list = el("div", {}, records.length ? table(columns(records, more), records, choose) : el("div.empty.card", {}, empty), below);
   const close = () => {
     split.replaceChildren(list);
@@ -71,7 +71,7 @@ export async function records(main, name, parameters) {
 
   /** `trail` has where each page up to this one begins. */
   async function show(trail) {
-    filter.removeAttribute("aria-invalid");
+    forgive(form);
     const namespace = choice ? choice.value : start;
     const asked = { namespace, limit: PAGE, include: ["metadata"] };
     if (filter.value.trim()) asked.filter = filter.value.trim();
@@ -79,7 +79,8 @@ export async function records(main, name, parameters) {
     const after = trail[trail.length - 1];
     try {
       const counted = { namespace, filter: asked.filter };
-      const [page, total] = await Promise.all([api.scroll(name, after === undefined ? asked : { ...asked, after }), api.count(name, counted)]);
+      const [page, total] = await busy(results, () =>
+        Promise.all([api.scroll(name, after === undefined ? asked : { ...asked, after }), api.count(name, counted)]));
       const first = (trail.length - 1) * PAGE;
       const below = el("div.paging", {},
         el("button", { disabled: trail.length === 1, onclick: () => show(trail.slice(0, -1)) }, "Previous"),
@@ -88,8 +89,7 @@ export async function records(main, name, parameters) {
       const empty = asked.filter ? "No record matches." : "No records here yet.";
       results.replaceChildren(browse(name, namespace, page.records, { empty, below }));
     } catch (error) {
-      if (error.field === "filter") filter.setAttribute("aria-invalid", "true");
-      results.replaceChildren(problem(error));
+      results.replaceChildren(...(blame(form, error) ? [] : [problem(error)]));
     }
   }
   await show([undefined]);

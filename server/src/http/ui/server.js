@@ -1,7 +1,7 @@
 // The server: live metrics, tasks and snapshots.
 
 import { api } from "/ui/api.js";
-import { bytes, count, el, micros, notice, numbers, problem, table } from "/ui/dom.js";
+import { blame, bytes, count, el, forgive, micros, notice, numbers, problem, table } from "/ui/dom.js";
 
 const EVERY_MS = 2000;
 const POINTS = 60;
@@ -84,12 +84,13 @@ export async function server(main) {
   const read = live(charts);
   const tasks = el("div");
   const snapshots = el("div");
-  const name = el("input", { required: true, placeholder: "name", autocomplete: "off" });
+  const name = el("input", { name: "name", required: true, placeholder: "name", autocomplete: "off" });
   const form = el("form.bar", {
     onsubmit: async (event) => {
       event.preventDefault();
+      forgive(form);
       try { await api.createSnapshot(name.value.trim()); name.value = ""; notice("snapshot made"); await showSnapshots(); }
-      catch (error) { notice(error.message); }
+      catch (error) { blame(form, { field: "name", message: error.message }); }
     },
   }, el("label", {}, "New snapshot", name), el("button", {}, "Create"));
 
