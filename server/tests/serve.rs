@@ -33,4 +33,10 @@ mod serve {
     pub mod proto {
         include!(concat!(env!("OUT_DIR"), "/client/vecstore.v1.rs"));
     }
+
+    /// The messages of Qdrant's.
+    #[allow(clippy::all, clippy::pedantic)]
+    pub mod qdrant {
+        include!(concat!(env!("OUT_DIR"), "/qdrant/qdrant.rs"));
+    }
 }

@@ -1,4 +1,5 @@
-//! gRPC `vecstore.v1`: translation between the messages of `proto/` and the service.
+//! gRPC `vecstore.v1`: translation between the messages of `proto/` and the service. On the same
+//! port, behind the same front, is what [`qdrant`] has of Qdrant's.
 
 mod convert;
 mod methods;
@@ -14,6 +15,7 @@ use axum::middleware::{Next, from_fn};
 use tonic::service::Routes;
 
 use crate::failure::{Failure, Result};
+use crate::qdrant;
 use crate::serve::{Access, Front, Readiness};
 use crate::service::{Kind, Operation, Problem, Protocol};
 use methods::Methods;
@@ -68,25 +70,32 @@ pub(crate) fn router(front: Arc<Front>, readiness: Readiness) -> Result<Router> 
         .add_service(health)
         .add_service(reflection().build_v1().map_err(described)?)
         .add_service(reflection().build_v1alpha().map_err(described)?);
-    Ok(routes.into_axum_router().layer(from_fn(move |request, next| {
+    let qdrant = qdrant::grpc::router(&front.service, bytes_max);
+    Ok(routes.into_axum_router().merge(qdrant).layer(from_fn(move |request, next| {
         let front = Arc::clone(&front);
         async move { guard(&front, request, next).await }
     })))
 }
 
 async fn guard(front: &Front, mut request: Request, next: Next) -> Response<axum::body::Body> {
-    let _in_flight = front.service.metrics.begin(Protocol::Grpc);
     let path = request.uri().path();
-    let method = path.strip_prefix("/vecstore.v1.VecStore/");
-    let operation = method.and_then(Operation::of_method).unwrap_or(Operation::Other);
+    let (protocol, operation) = match qdrant::grpc::operation(path) {
+        Some(operation) => (Protocol::QdrantGrpc, operation),
+        None => {
+            let method = path.strip_prefix("/vecstore.v1.VecStore/");
+            let operation = method.and_then(Operation::of_method).unwrap_or(Operation::Other);
+            (Protocol::Grpc, operation)
+        }
+    };
+    let _in_flight = front.service.metrics.begin(protocol);
     let access = match path.strip_prefix("/grpc.health.v1.Health/") {
         Some(_) => Access::Open,
         None => Access::Keyed,
     };
     let (uri, headers) = (request.uri(), request.headers());
-    let mut guarded =
-        front.guard(Protocol::Grpc, operation, access, uri, headers, request.extensions());
-    let (outcome, mut response) = match guarded.refused.take() {
+    let mut guarded = front.guard(protocol, operation, access, uri, headers, request.extensions());
+    let refused = guarded.refused.take().or_else(|| qdrant::grpc::refusal(path));
+    let (outcome, mut response) = match refused {
         Some(problem) => (Err(problem.kind), status(&problem).into_http()),
         None => {
             request.extensions_mut().insert(guarded.call.clone());
@@ -98,12 +107,12 @@ async fn guard(front: &Front, mut request: Request, next: Next) -> Response<axum
             (kind.map_or(Ok(()), Err), response)
         }
     };
-    front.finish(Protocol::Grpc, &guarded, outcome, &mut response);
+    front.finish(protocol, &guarded, outcome, &mut response);
     response
 }
 
 /// A failure as gRPC has it.
-fn status(problem: &Problem) -> tonic::Status {
+pub(crate) fn status(problem: &Problem) -> tonic::Status {
     let (_, code) = problem.kind.codes();
     let mut status = tonic::Status::new(code, &problem.message);
     let metadata = status.metadata_mut();

@@ -101,7 +101,7 @@ impl Hnsw {
         let Some(mut config) = fields.object("hnsw_config")? else { return Ok(()) };
         self.m = config.read("m")?.or(self.m);
         self.ef_construct = config.read("ef_construct")?.or(self.ef_construct);
-        config.ignore(&["full_scan_threshold", "max_indexing_threads", "on_disk"]);
+        config.ignore(&["full_scan_threshold", "max_indexing_threads", "on_disk", "payload_m"]);
         config.finish()
     }
 }
@@ -166,6 +166,7 @@ pub(super) async fn get(asked: Asked) -> Result<Value> {
                 "default_segment_number": 0,
                 "flush_interval_sec": 0,
             },
+            "wal_config": {"wal_capacity_mb": 0, "wal_segments_ahead": 0},
         },
     }))
 }

@@ -232,7 +232,7 @@ fn key(headers: &HeaderMap) -> Option<&str> {
 fn timeout(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let name = match protocol {
         Protocol::Http | Protocol::Qdrant => TIMEOUT_MS,
-        Protocol::Grpc => GRPC_TIMEOUT,
+        Protocol::Grpc | Protocol::QdrantGrpc => GRPC_TIMEOUT,
     };
     let Some(value) = headers.get(&name) else { return Ok(None) };
     let wrong = || {
@@ -242,7 +242,7 @@ fn timeout(protocol: Protocol, headers: &HeaderMap) -> Result<Option<Duration>, 
     let text = value.to_str().map_err(|_| wrong())?;
     let (digits, unit_us) = match protocol {
         Protocol::Http | Protocol::Qdrant => (text, 1e3),
-        Protocol::Grpc => {
+        Protocol::Grpc | Protocol::QdrantGrpc => {
             let (digits, unit) =
                 text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
             let unit_us = match unit {

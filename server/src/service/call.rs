@@ -17,16 +17,20 @@ pub(crate) enum Protocol {
     Grpc,
     /// HTTP as Qdrant has it.
     Qdrant,
+    /// gRPC as Qdrant has it.
+    QdrantGrpc,
 }
 
 impl Protocol {
-    pub(crate) const ALL: [Protocol; 3] = [Protocol::Http, Protocol::Grpc, Protocol::Qdrant];
+    pub(crate) const ALL: [Protocol; 4] =
+        [Protocol::Http, Protocol::Grpc, Protocol::Qdrant, Protocol::QdrantGrpc];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Protocol::Http => "http",
             Protocol::Grpc => "grpc",
             Protocol::Qdrant => "qdrant",
+            Protocol::QdrantGrpc => "qdrant_grpc",
         }
     }
 }

@@ -1,8 +1,8 @@
 """The unmodified qdrant-client against `vecstore serve` and against its own in-memory twin.
 
-Generated points, filters and questions go to both, and the answers are compared: the same points,
-the same scores, the same order (among points of different scores), the same errors where something
-exists already or does not exist. Prints how much was compared.
+Generated points, filters and questions go to both, over REST and over gRPC, and the answers are
+compared: the same points, the same scores, the same order (among points of different scores), the same
+errors where something exists already or does not exist. Prints how much was compared.
 
     differential.py VECSTORE [ROUNDS] [SEED]
 """
@@ -18,6 +18,7 @@ import warnings
 from importlib.metadata import version
 from urllib.request import Request, urlopen
 
+import grpc
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
@@ -30,6 +31,19 @@ DIM = 8
 POINTS = 400
 WORDS = ["red", "green", "blue", "dark red", "100%", "under_score", "it's", "", "straße"]
 TIMES = [f"2024-0{month}-1{day}T10:00:00Z" for month in (1, 5, 9) for day in (0, 5, 9)]
+
+
+def failure(act):
+    """What went wrong, as the status of HTTP and in words."""
+    codes = grpc.StatusCode
+    statuses = {codes.INVALID_ARGUMENT: 400, codes.NOT_FOUND: 404, codes.ALREADY_EXISTS: 409, codes.UNIMPLEMENTED: 501}
+    try:
+        act()
+    except UnexpectedResponse as error:
+        return error.status_code, str(error)
+    except grpc.RpcError as error:
+        return statuses.get(error.code(), 500), error.details()
+    return None, "nothing went wrong"
 
 
 def point_id(rng, number):
@@ -211,12 +225,8 @@ def round_of(rng, clients, name, distance):
         after = [{str(p.id): p.payload or {} for p in client.scroll(name, limit=1000)[0]} for client in clients]
         assert after[0] == after[1], (act, arguments, selector)
         COUNTS["changes of payload"] += 1
-    try:
-        ours.set_payload(name, {"missing": None}, points=[there[0], 123456789])
-    except UnexpectedResponse as error:
-        assert error.status_code == 404 and "123456789" in str(error), error
-    else:
-        raise AssertionError("a point that is not there was changed")
+    status, words = failure(lambda: ours.set_payload(name, {"missing": None}, points=[there[0], 123456789]))
+    assert status == 404 and "123456789" in words, (status, words)
 
     near = [vector() for _ in range(5)]
     requests = [models.QueryRequest(query=v, limit=3, params=models.SearchParams(exact=True)) for v in near]
@@ -256,7 +266,7 @@ def round_of(rng, clients, name, distance):
     ours.update_collection(name, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
 
 
-def refusals(client, url):
+def refusals(client):
     """What is not supported is refused by its name, and nothing is a server error."""
     client.create_collection("r", vectors_config={"": models.VectorParams(size=2, distance=models.Distance.DOT)})
     condition = lambda **how: models.Filter(must=[models.FieldCondition(key="a", **how)])
@@ -285,13 +295,13 @@ def refusals(client, url):
         ("`none`", lambda: client.count("none")),
     ]
     for words, act in cases:
-        try:
-            act()
-        except UnexpectedResponse as error:
-            assert 400 <= error.status_code < 500 and words in str(error), (words, error)
-            COUNTS["refusals"] += 1
-        else:
-            raise AssertionError(f"{words} was not refused")
+        status, told = failure(act)
+        assert status in (400, 404) and words in told, (words, status, told)
+        COUNTS["refusals"] += 1
+
+
+def odd_bodies(url):
+    """Bodies that are no request are the client's fault."""
     for body in ["", "[]", "{", '{"limit": -1}', '{"filter": {"must": 7}}', '{"query": {"nearest": {}}}', '{"offset": "x"}', '{"ids": [1.5]}']:
         for path in ["points", "points/scroll", "points/query", "points/count", "points/delete", "points/search/batch"]:
             request = Request(f"{url}/collections/r/{path}", data=body.encode(), headers={"content-type": "application/json"})
@@ -302,20 +312,36 @@ def refusals(client, url):
             COUNTS["odd bodies"] += 1
 
 
-def compare(server, rng, rounds):
-    ours, theirs = QdrantClient(url=server.url), QdrantClient(":memory:")
+def odd_messages(rng, client, port):
+    """Bytes that are no message, and methods that are not there, are the client's fault."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for method in ["Upsert", "Get", "Delete", "SetPayload", "Scroll", "Count", "Query", "QueryBatch", "SearchGroups", "Facet"]:
+            call = channel.unary_unary(f"/qdrant.Points/{method}")
+            for length in range(40):
+                # The name of a collection, and after it what may be anything.
+                message = b"\x0a\x01r" + rng.randbytes(length)
+                status, told = failure(lambda: call(message))
+                assert status in (None, 400, 404), (method, message, status, told)
+                COUNTS["odd messages"] += 1
+    status, told = failure(lambda: client.update_vectors("r", [models.PointVectors(id=1, vector=[1, 2])]))
+    assert status == 501 and "Points/UpdateVectors" in told, (status, told)
+
+
+def compare(server, rng, rounds, transport):
+    ours, theirs = QdrantClient(**server.how(transport)), QdrantClient(":memory:")
     for number in range(rounds):
         for distance in [models.Distance.COSINE, models.Distance.DOT, models.Distance.EUCLID]:
             round_of(rng, (ours, theirs), f"c{number}-{distance.value}", distance)
-    refusals(ours, server.url)
+    refusals(ours)
+    if transport == "REST":
+        odd_bodies(server.url)
+    else:
+        odd_messages(rng, ours, server.grpc_port)
     assert ours.collection_exists("c0-Dot") and not ours.collection_exists("none")
     assert not ours.delete_collection("none")
-    try:
-        ours.create_collection("c0-Dot", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
-    except UnexpectedResponse as error:
-        assert error.status_code == 409 and "already exists!" in str(error)
-    else:
-        raise AssertionError("created twice")
+    again = models.VectorParams(size=2, distance=models.Distance.DOT)
+    status, words = failure(lambda: ours.create_collection("c0-Dot", vectors_config=again))
+    assert status == 409 and "already exists!" in words, (status, words)
     names = {c.name for c in ours.get_collections().collections}
     assert names == {c.name for c in theirs.get_collections().collections} | {"r"}
     for name in names:
@@ -324,15 +350,17 @@ def compare(server, rng, rounds):
 
 def main():
     binary, rounds, seed = sys.argv[1], int((sys.argv[2:] or ["2"])[0]), int((sys.argv[3:] or ["7"])[0])
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(binary, folder)
-        try:
-            compare(server, random.Random(seed), rounds)
-        finally:
-            server.process.terminate()
-        assert server.process.wait(60) == 0
-    counts = ", ".join(f"{n} {what}" for what, n in COUNTS.items())
-    print(f"qdrant-client {version('qdrant-client')}, seed {seed}: {counts}")
+    for transport in ["REST", "gRPC"]:
+        COUNTS.clear()
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server(binary, folder)
+            try:
+                compare(server, random.Random(seed), rounds, transport)
+            finally:
+                server.process.terminate()
+            assert server.process.wait(60) == 0
+        counts = ", ".join(f"{n} {what}" for what, n in COUNTS.items())
+        print(f"qdrant-client {version('qdrant-client')} over {transport}, seed {seed}: {counts}", flush=True)
 
 
 main()

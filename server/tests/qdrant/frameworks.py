@@ -25,7 +25,7 @@ from server import Server
 TEXTS = [f"text {number}" for number in range(60)]
 
 
-def langchain(client, url):
+def langchain(client, how):
     embedding = DeterministicFakeEmbedding(size=16)
     client.create_collection("lc", vectors_config=models.VectorParams(size=16, distance=models.Distance.COSINE))
     store = QdrantVectorStore(client=client, collection_name="lc", embedding=embedding)
@@ -41,9 +41,9 @@ def langchain(client, url):
     assert diverse[0].page_content == "text 7" and len({d.page_content for d in diverse}) == 4
     assert store.as_retriever(search_kwargs={"k": 2}).invoke("text 9")[0].page_content == "text 9"
     assert store.delete(ids[:10]) and client.count("lc").count == 50
-    made = QdrantVectorStore.from_texts(["a", "b"], embedding, url=url, collection_name="made")
+    made = QdrantVectorStore.from_texts(["a", "b"], embedding, collection_name="made", **how)
     assert made.similarity_search("b", k=1)[0].page_content == "b"
-    again = QdrantVectorStore.from_existing_collection("made", embedding, url=url)
+    again = QdrantVectorStore.from_existing_collection("made", embedding, **how)
     assert len(again.similarity_search("a", k=5)) == 2
 
 
@@ -74,17 +74,19 @@ def llama_index(client):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(sys.argv[1], folder)
-        try:
-            client = QdrantClient(url=server.url)
-            langchain(client, server.url)
-            llama_index(client)
-        finally:
-            server.process.terminate()
-        assert server.process.wait(60) == 0
+    for transport in ["REST", "gRPC"]:
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server(sys.argv[1], folder)
+            try:
+                how = server.how(transport)
+                client = QdrantClient(**how)
+                langchain(client, how)
+                llama_index(client)
+            finally:
+                server.process.terminate()
+            assert server.process.wait(60) == 0
     names = ["langchain-qdrant", "llama-index-vector-stores-qdrant"]
-    print("unmodified: " + ", ".join(f"{name} {version(name)}" for name in names))
+    print("unmodified, over REST and gRPC: " + ", ".join(f"{name} {version(name)}" for name in names))
 
 
 main()

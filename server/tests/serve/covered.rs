@@ -85,7 +85,7 @@ fn every_route_and_method_is_counted_under_its_name() {
     }
     assert!(routes > 30, "{routes} routes");
 
-    let table = include_str!("../../src/qdrant/mod.rs");
+    let table = include_str!("../../src/qdrant/rest.rs");
     let mut qdrant = 0;
     for line in table.lines().filter_map(|line| line.trim().strip_prefix("route!(")) {
         let parts: Vec<&str> = line.split(' ').collect();
@@ -116,6 +116,32 @@ fn every_route_and_method_is_counted_under_its_name() {
         methods += 1;
     }
     assert!(methods > 25, "{methods} methods");
+    // Qdrant's methods are those of its proto file, and each is counted as its route is.
+    let proto = include_str!("../../proto/qdrant/qdrant.proto");
+    let table = include_str!("../../src/qdrant/grpc/mod.rs");
+    let mut named = Vec::new();
+    let mut service = "";
+    for line in proto.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("service ") {
+            service = name.trim_end_matches(" {");
+        } else if let Some(rest) = line.strip_prefix("rpc ") {
+            named.push(format!("{service}/{}", rest.split('(').next().unwrap()));
+        }
+    }
+    let mut by_table = Vec::new();
+    for line in table.lines().filter_map(|line| line.trim().strip_prefix("method!(\"")) {
+        let (path, rest) = line.split_once("\" ").unwrap();
+        let operation = rest.split(' ').next().unwrap();
+        let by = counted_by(&server, || call(format!("/qdrant.{path}")));
+        assert_eq!(by, pair("qdrant_grpc", &snake(operation)), "{path}");
+        by_table.push(path.to_owned());
+    }
+    named.sort();
+    by_table.sort();
+    assert_eq!(named, by_table);
+    let by = counted_by(&server, || call("/qdrant.Points/Recommend".to_owned()));
+    assert_eq!(by, pair("qdrant_grpc", "other"));
+
     for other in
         ["/grpc.health.v1.Health/Check", "/vecstore.v1.VecStore/Unknown", "/none.None/None"]
     {
@@ -125,7 +151,8 @@ fn every_route_and_method_is_counted_under_its_name() {
             "{other}"
         );
     }
-    println!("{routes} routes, {qdrant} of Qdrant, {methods} methods are counted");
+    let of_qdrant = by_table.len();
+    println!("{routes} routes, {qdrant} of Qdrant, {methods} methods, {of_qdrant} of Qdrant");
 }
 
 #[test]

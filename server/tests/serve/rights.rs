@@ -19,7 +19,7 @@ use tonic::Code;
 use super::faces::Grpc;
 use super::http::ask_with;
 use super::process::{Server, command};
-use super::proto;
+use super::{proto, qdrant};
 
 const ADMIN: &str = "a-key-that-allows-everything";
 const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
@@ -56,6 +56,76 @@ fn fill(to: SocketAddr) {
         let records = json!({"records": [{"id": 1, "vector": [1, 2]}]});
         ask_with(to, "POST", &format!("{path}/records"), &key, &records).success();
     }
+}
+
+/// The code over Qdrant's gRPC, for an operation that it has.
+fn by_qdrants_grpc(grpc: &Grpc, key: &str, operation: &str, name: &str) -> Option<Code> {
+    fn call<M: prost::Message + 'static>(grpc: &Grpc, key: &str, path: &str, message: M) -> Code {
+        let mut request = tonic::Request::new(message);
+        request.metadata_mut().insert("api-key", key.parse().unwrap());
+        grpc.wait(async {
+            let mut client = tonic::client::Grpc::new(grpc.channel.clone());
+            client.ready().await.unwrap();
+            let codec = tonic_prost::ProstCodec::<M, ()>::default();
+            let path = format!("/qdrant.Points/{path}").parse().unwrap();
+            client.unary(request, path, codec).await.map_or_else(|s| s.code(), |_| Code::Ok)
+        })
+    }
+    let dense = || qdrant::DenseVector { data: vec![1.0, 2.0] };
+    let near = || {
+        let variant = Some(qdrant::vector_input::Variant::Dense(dense()));
+        let input = qdrant::VectorInput { variant };
+        Some(qdrant::Query { variant: Some(qdrant::query::Variant::Nearest(input)) })
+    };
+    let id = |number| {
+        let options = qdrant::point_id::PointIdOptions::Num(number);
+        qdrant::PointId { point_id_options: Some(options) }
+    };
+    let collection_name = name.to_owned();
+    Some(match operation {
+        "query" => {
+            let message =
+                qdrant::QueryPoints { collection_name, query: near(), ..Default::default() };
+            call(grpc, key, "Query", message)
+        }
+        "upsert" => {
+            let vector = Some(qdrant::vector::Vector::Dense(dense()));
+            let vector = qdrant::Vector { vector, ..Default::default() };
+            let options = qdrant::vectors::VectorsOptions::Vector(vector);
+            let vectors = Some(qdrant::Vectors { vectors_options: Some(options) });
+            let point = qdrant::PointStruct { id: Some(id(2)), vectors, ..Default::default() };
+            let points = vec![point];
+            let message = qdrant::UpsertPoints { collection_name, points, ..Default::default() };
+            call(grpc, key, "Upsert", message)
+        }
+        "query_groups" => {
+            let group_by = "g".to_owned();
+            let message = qdrant::QueryPointGroups {
+                collection_name,
+                query: near(),
+                group_by,
+                ..Default::default()
+            };
+            call(grpc, key, "QueryGroups", message)
+        }
+        "facet" => {
+            let field = "g".to_owned();
+            let message = qdrant::FacetCounts { collection_name, key: field, ..Default::default() };
+            call(grpc, key, "Facet", message)
+        }
+        "update" => {
+            let ids = qdrant::PointsIdsList { ids: vec![id(1)] };
+            let options = qdrant::points_selector::PointsSelectorOneOf::Points(ids);
+            let selector = qdrant::PointsSelector { points_selector_one_of: Some(options) };
+            let message = qdrant::SetPayloadPoints {
+                collection_name,
+                points_selector: Some(selector),
+                ..Default::default()
+            };
+            call(grpc, key, "SetPayload", message)
+        }
+        _ => return None,
+    })
 }
 
 /// The status over HTTP, over Qdrant's HTTP and the code over gRPC for an operation.
@@ -258,7 +328,9 @@ fn rights_hold_over_every_protocol() {
             if let Some(status) = qdrants {
                 assert_eq!(status, if yes { 200 } else { 403 }, "{place}, as Qdrant");
             }
-            if let Some(code) = by_grpc {
+            let by_qdrants = by_qdrants_grpc(&grpc, key, operation, name);
+            assert_eq!(by_qdrants.is_some(), qdrants.is_some(), "{place}");
+            for code in by_grpc.into_iter().chain(by_qdrants) {
                 let wanted = if yes { Code::Ok } else { Code::PermissionDenied };
                 assert_eq!(code, wanted, "{place}, gRPC");
             }
