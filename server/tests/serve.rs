@@ -34,8 +34,8 @@ mod serve {
         include!(concat!(env!("OUT_DIR"), "/client/vecstore.v1.rs"));
     }
 
-    /// The messages of Qdrant's.
-    #[allow(clippy::all, clippy::pedantic)]
+    /// The messages of Qdrant's, of which a few are sent.
+    #[allow(dead_code, clippy::all, clippy::pedantic)]
     pub mod qdrant {
         include!(concat!(env!("OUT_DIR"), "/qdrant/qdrant.rs"));
     }

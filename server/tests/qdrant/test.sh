@@ -13,4 +13,4 @@ prepare "the Qdrant client" 'qdrant-client==1.20.0' \
 # VectorDBBench's clients need little of what it asks for, which is a web page and the clients of others.
 "$venv/pip" install -q 'environs==15.2.0'
 "$venv/pip" install -q --no-deps 'vectordb-bench==2.0.0'
-(cd "$work" && "$venv/python" -W ignore "$OLDPWD/vectordbbench.py" "$vecstore")
+(cd "$work" && LOG_LEVEL=ERROR "$venv/python" -W ignore "$OLDPWD/vectordbbench.py" "$vecstore")

@@ -111,18 +111,17 @@ fn a_record_is_seen_where_it_was_chosen_also_on_a_narrow_page() {
 }
 
 /// Fills fields, searches, and looks for what is said at one of them.
-fn said_at(browser: &mut Browser) -> impl FnMut(&[(&str, &str)], &str, &str) {
-    |fill, field, said| {
-        for (name, text) in fill {
-            browser.fill(&format!("[name={name}]"), text);
-        }
-        browser.click("button", "Search");
-        let at = format!("document.querySelector('label:has([name={field}][aria-invalid=true])')");
-        browser.wait_for(&format!("{at}?.querySelector('.wrong')?.innerText.includes({said:?})"));
-        // There, and nowhere else; and there is where one goes on.
-        assert_eq!(browser.value("document.querySelectorAll('.wrong, .problem').length"), 1);
-        assert_eq!(browser.value("document.activeElement.name"), field);
+#[track_caller]
+fn refused(browser: &mut Browser, fill: &[(&str, &str)], field: &str, said: &str) {
+    for (name, text) in fill {
+        browser.fill(&format!("[name={name}]"), text);
     }
+    browser.click("button", "Search");
+    let at = format!("document.querySelector('label:has([name={field}][aria-invalid=true])')");
+    browser.wait_for(&format!("{at}?.querySelector('.wrong')?.innerText.includes({said:?})"));
+    // There, and nowhere else; and there is where one goes on.
+    assert_eq!(browser.value("document.querySelectorAll('.wrong, .problem').length"), 1);
+    assert_eq!(browser.value("document.activeElement.name"), field);
 }
 
 #[test]
@@ -130,16 +129,19 @@ fn what_is_wrong_is_said_at_its_field() {
     let Some(mut browser) = Browser::start() else { return };
     let (_folder, server) = serve(&[], &[]);
     browser.open(&format!("http://{}/ui#/c/docs/query", server.http));
-    let mut refused = said_at(&mut browser);
-    refused(&[], "like", "give the id of a record, or a vector");
-    refused(&[("vector", "1 x")], "vector", "\"x\" in the vector is not a number");
-    refused(&[("vector", "1 2 3")], "vector", "has 3 components, the collection 2");
-    refused(&[("vector", "1 2"), ("filter", "len <")], "filter", "expected a value after");
+    refused(&mut browser, &[], "like", "give the id of a record, or a vector");
+    refused(&mut browser, &[("vector", "1 x")], "vector", "\"x\" in the vector is not a number");
+    refused(&mut browser, &[("vector", "1 2 3")], "vector", "has 3 components, the collection 2");
+    refused(
+        &mut browser,
+        &[("vector", "1 2"), ("filter", "len <")],
+        "filter",
+        "expected a value after",
+    );
     let tops = "[...document.querySelectorAll('.row:nth-of-type(2) :is(input, select, button)')]\
                 .filter((e) => !e.hidden).map((e) => Math.round(e.getBoundingClientRect().top))";
     assert_eq!(browser.value(&format!("new Set({tops}).size")), 1, "they stand in one line");
-    let mut refused = said_at(&mut browser);
-    refused(&[("filter", ""), ("k", "100000000")], "k", "100000000");
+    refused(&mut browser, &[("filter", ""), ("k", "100000000")], "k", "100000000");
     browser.fill("[name=k]", "5");
     browser.click("button", "Search");
     browser.wait_for_text("5 hits in");
@@ -167,8 +169,11 @@ fn records_are_walked_with_keys() {
     }
     browser.press("Enter");
     browser.wait_for("document.querySelector('.detail')?.innerText.includes('gloss 2')");
+    let focused = "document.activeElement.innerText.includes('gloss 2')";
+    assert_eq!(browser.value(focused), true, "one goes on from where one was");
     browser.press("Escape");
     browser.wait_for("!document.querySelector('.detail, tr[aria-current]')");
+    assert_eq!(browser.value(focused), true);
     no_errors(&browser);
 }
 

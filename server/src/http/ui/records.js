@@ -28,13 +28,17 @@ function columns(records, more = []) {
 export function browse(name, namespace, records, { more, empty, below }) {
   const split = el("div.split", { onkeydown: (event) => event.key === "Escape" && close() });
   const list = el("div", {}, records.length ? table(columns(records, more), records, choose) : el("div.empty.card", {}, empty), below);
+  // The list stays where it is: what is taken out of a page loses the focus.
   const close = () => {
-    split.replaceChildren(list);
-    list.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    split.querySelector(".detail")?.remove();
+    const chosen = list.querySelector("[aria-current]");
+    chosen?.removeAttribute("aria-current");
+    chosen?.focus();
   };
   function choose(record) {
     const shown = detail(name, namespace, record, close);
-    split.replaceChildren(list, shown);
+    split.querySelector(".detail")?.remove();
+    split.append(shown);
     // On a narrow page it stands below the table.
     shown.scrollIntoView({ block: "nearest" });
   }
