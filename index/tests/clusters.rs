@@ -47,7 +47,7 @@ fn search(
         .clusters
         .search(&blocks(buf), query, Reach::leaves(probes), keep, accept, &mut scratch)
         .expect("no block is damaged");
-    assert!(!found.over_budget);
+    assert!(found.gave_up.is_none());
     (found.candidates.iter().map(|c| (c.row, c.distance)).collect(), found.distances)
 }
 
@@ -284,14 +284,14 @@ fn accepted_rows_that_lie_elsewhere_are_noticed() {
         let only = Accept::Only(&set);
         for probes in [3, 20, usize::MAX] {
             let found = search(probes, 0, only);
-            assert!(!found.over_budget);
+            assert!(found.gave_up.is_none());
             let accepted = found.candidates.len();
-            assert!(!search(probes, accepted, only).over_budget, "{metric}");
+            assert!(search(probes, accepted, only).gave_up.is_none(), "{metric}");
             let missed = search(probes, accepted + 1, only);
-            assert!(missed.over_budget, "{metric}");
+            assert!(missed.gave_up.is_some(), "{metric}");
             assert_eq!((missed.candidates, missed.distances), (found.candidates, found.distances));
         }
-        assert!(!search(1, usize::MAX, Accept::All).over_budget);
+        assert!(search(1, usize::MAX, Accept::All).gave_up.is_none());
     }
 }
 

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::testing::{KernelChoice, build_with};
 use vecstore_index::{
-    Accept, Beam, BuildError, Candidate, Damaged, FlatRows, Found, Graph, GraphBuf, GraphOptions,
-    Metric, OneThread, RowSet, Rows, Scratch, UpperLayers, build, search,
+    Accept, Beam, BuildError, Candidate, Damaged, FlatRows, Found, GaveUp, Graph, GraphBuf,
+    GraphOptions, Limits, Metric, OneThread, RowSet, Rows, Scratch, UpperLayers, build, search,
 };
 
 const OPTIONS: GraphOptions = GraphOptions { m: 8, ef_construction: 64, seed: 3 };
@@ -120,7 +120,7 @@ fn every_kind_of_data_gives_a_whole_graph() {
             // A pool for all rows finds all rows, in the order of a scan.
             let found = search_all(&coded, &graph, query, rows);
             assert_eq!(found.candidates, scan(&coded, query, rows, Accept::All), "{name}");
-            assert!(!found.over_budget, "{name}");
+            assert!(found.gave_up.is_none(), "{name}");
             // A pool for one more does not wait for it.
             assert_eq!(
                 search_all(&coded, &graph, query, rows + 1).candidates.len(),
@@ -240,6 +240,45 @@ fn accepting_a_set_of_all_rows_is_accepting_all() {
 }
 
 #[test]
+fn a_walk_is_given_up_where_few_of_the_near_rows_are_accepted() {
+    let dim = 24;
+    let all = clustered(21, 4_040, dim, 40);
+    let (vectors, queries) = all.split_at(4_000 * dim);
+    let coded = Coded::new(Metric::Euclidean, dim, vectors);
+    let graph = coded.build(&OPTIONS, &OneThread).unwrap();
+    for query in queries.chunks_exact(dim) {
+        let ranked = scan(&coded, query, 4_000, Accept::All);
+        let rows = |some: &[Candidate]| some.iter().map(|c| c.row).collect::<RoaringBitmap>();
+        let code_query = coded.quantizer.query(query);
+        let run = |accepted: &RoaringBitmap, limits: Limits| {
+            let set = RowSet::from_bitmap(accepted, 0..4_000);
+            let mut scratch = Scratch::default();
+            with_graph(&graph, |graph| {
+                let (accept, beam) = (Accept::Only(&set), Beam::fixed(40));
+                search(graph, &coded.rows(), &code_query, beam, accept, limits, &mut scratch)
+            })
+            .unwrap()
+        };
+        let wanting = |accepted_near_min| Limits { distances_max: usize::MAX, accepted_near_min };
+
+        // A half that is as far from the query as can be.
+        let far = rows(&ranked[2_000..]);
+        let free = run(&far, usize::MAX.into());
+        assert_eq!(free.gave_up, None);
+        let found = run(&far, wanting(3));
+        assert_eq!(found.gave_up, Some(GaveUp::FewNear));
+        assert!(found.distances < free.distances / 2, "{} of {}", found.distances, free.distances);
+        assert_eq!(run(&far, wanting(0)).candidates, free.candidates);
+
+        // The half that is as near: nothing is given up.
+        let near = rows(&ranked[..2_000]);
+        let found = run(&near, wanting(Limits::NEAR_ROWS));
+        assert_eq!(found.gave_up, None);
+        assert_eq!(found.candidates, run(&near, usize::MAX.into()).candidates);
+    }
+}
+
+#[test]
 fn a_budget_is_never_exceeded() {
     let dim = 16;
     let vectors = clustered(14, 3_000, dim, 20);
@@ -255,12 +294,12 @@ fn a_budget_is_never_exceeded() {
                     .unwrap()
             };
             let free = run(usize::MAX);
-            assert!(!free.over_budget);
+            assert!(free.gave_up.is_none());
             for budget in (0..free.distances + 50).step_by(7) {
                 let found = run(budget);
                 assert!(found.distances <= budget, "{} of {budget}", found.distances);
-                assert_eq!(found.over_budget, budget < free.distances, "budget {budget}");
-                if !found.over_budget {
+                assert_eq!(found.gave_up.is_some(), budget < free.distances, "budget {budget}");
+                if found.gave_up.is_none() {
                     assert_eq!(found.candidates, free.candidates);
                 }
             }
@@ -462,6 +501,39 @@ fn row_sets_are_cut_and_renumbered() {
     #[allow(clippy::reversed_empty_ranges, reason = "it is what is tested")]
     {
         assert_eq!(members(9..3), []);
+    }
+}
+
+proptest! {
+    #[test]
+    fn row_sets_hold_the_rows_of_the_bitmap(
+        runs in prop::collection::vec((0u32..3 << 16, 1u32..100_000), 0..3),
+        rows in prop::collection::vec(0u32..4 << 16, 0..300),
+        steps in prop::option::of((0u32..1 << 17, 2u32..5, 0u32..90_000)),
+        run_containers in any::<bool>(),
+        cut in prop::option::of((0u32..5 << 16, 0u32..5 << 16)),
+    ) {
+        let mut bitmap: RoaringBitmap = rows.into_iter().collect();
+        for (start, len) in runs {
+            bitmap.insert_range(start..start + len);
+        }
+        if let Some((start, step, len)) = steps {
+            bitmap.extend((start..start + len).step_by(step as usize));
+        }
+        if run_containers {
+            bitmap.optimize();
+        } else {
+            bitmap.remove_run_compression();
+        }
+        let (start, end) = cut.unwrap_or((0, 6 << 16));
+        let set = RowSet::from_bitmap(&bitmap, start..end);
+        let mut inside = bitmap.clone();
+        inside.remove_range(..start);
+        inside.remove_range(end..);
+        let renumbered: RoaringBitmap = inside.iter().map(|row| row - start).collect();
+        prop_assert_eq!((set.len(), set.is_empty()), (renumbered.len(), renumbered.is_empty()));
+        prop_assert!((0..6 << 16).all(|row| set.contains(row) == renumbered.contains(row)));
+        prop_assert_eq!(set.to_bitmap(), renumbered);
     }
 }
 

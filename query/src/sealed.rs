@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, Budget, Candidate, Damaged, FieldIndex, FormatError, Found, Graph, Metric, Reach,
-    RowSet, Rows, Scratch,
+    Accept, Beam, Budget, Candidate, Damaged, FieldIndex, FormatError, Found, GaveUp, Graph,
+    Limits, Metric, Reach, RowSet, Rows, Scratch,
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
@@ -379,19 +379,19 @@ impl SegmentView for SealedView<'_> {
         query: &PreparedQuery<'_>,
         beam: Beam,
         accept: Accept<'_>,
-        distances_max: usize,
+        limits: Limits,
         scratch: &mut Scratch,
     ) -> Result<Found, SegmentError> {
         let Some(graph) = self.segment.graph(self.namespace)? else {
             // Only asked for where `stats` shows a graph. A search that gave up at once.
-            return Ok(Found { over_budget: true, ..Found::default() });
+            return Ok(Found { gave_up: Some(GaveUp::OverBudget), ..Found::default() });
         };
         let code_query = self.segment.quantizer()?.query(query.vector);
         let codes = self.segment.codes(self.namespace.rows.clone());
         let accept = self.alive(accept);
         let links = Graph { links: &graph.links, upper: graph.upper };
         let stopped = || query.stop.asked();
-        let budget = Budget::asking(distances_max, &stopped);
+        let budget = Budget::asking(limits, &stopped);
         vecstore_index::search(&links, &codes, &code_query, beam, accept, budget, scratch)
             .map_err(|damaged| self.segment.damaged(&damaged))
     }

@@ -3,8 +3,8 @@
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, Calibration, ClusterCalibration, ExactQuery, ExpectedLooks, Found, Metric, Reach,
-    Scratch,
+    Accept, Beam, Calibration, ClusterCalibration, ExactQuery, ExpectedLooks, Found, Limits,
+    Metric, Reach, Scratch,
 };
 use vecstore_segments::SegmentError;
 
@@ -150,7 +150,7 @@ pub trait SegmentView: Sync {
         query: &PreparedQuery<'_>,
         beam: Beam,
         accept: Accept<'_>,
-        distances_max: usize,
+        limits: Limits,
         scratch: &mut Scratch,
     ) -> Result<Found, SegmentError>;
     /// Searches the nearest leaves for the `keep` nearest rows by code distance; only called

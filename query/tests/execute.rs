@@ -124,7 +124,7 @@ fn a_walk_over_budget_is_replaced_by_a_scan_and_says_so() {
     );
     assert_eq!(
         ran.distances,
-        ran.plan.distances_max as u64 + 2_000,
+        ran.plan.limits.distances_max as u64 + 2_000,
         "both the walk and the scan are counted"
     );
     assert!(answer.complete && ran.degraded.is_empty());

@@ -62,17 +62,17 @@ fn assert_consistent(plan: &SegmentPlan) {
             let fallback = plan.fallback.expect("every walk has a way out");
             let scan = plan.alternatives.iter().find(|a| a.strategy == fallback).expect("priced");
             assert!(scan.rejected.is_none() && !fallback.walks_graph(), "{plan:#?}");
-            assert!(plan.distances_max as u64 >= plan.distances, "{plan:#?}");
+            assert!(plan.limits.distances_max as u64 >= plan.distances, "{plan:#?}");
             let step_us = plan.cost_us / plan.distances as f64;
-            assert!(plan.distances_max as f64 * step_us <= scan.cost_us * 1.01, "{plan:#?}");
+            assert!(plan.limits.distances_max as f64 * step_us <= scan.cost_us * 1.01, "{plan:#?}");
         }
         Clusters { probes, .. } => {
             let fallback = plan.fallback.expect("every index has a way out");
             assert!(!fallback.uses_index() && probes > 0, "{plan:#?}");
-            assert_eq!(plan.distances_max, 0);
+            assert_eq!(plan.limits.distances_max, 0);
         }
         Empty | ScanRows | ScanSketches | FullScan => {
-            assert_eq!((plan.fallback, plan.distances_max), (None, 0));
+            assert_eq!((plan.fallback, plan.limits.distances_max), (None, 0));
         }
     }
 }

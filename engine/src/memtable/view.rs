@@ -1,7 +1,9 @@
 //! The memtable as the planner and executor see it.
 
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Accept, Beam, Budget, Candidate, Found, LiveReader, Metric, Scratch};
+use vecstore_index::{
+    Accept, Beam, Budget, Candidate, Found, GaveUp, Limits, LiveReader, Metric, Scratch,
+};
 use vecstore_query::{
     FieldOrder, Filter, Matcher, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, Stop,
     ValueCounts, ViewKind, ViewStats, compile,
@@ -272,12 +274,12 @@ impl SegmentView for HotView<'_> {
         query: &PreparedQuery<'_>,
         beam: Beam,
         accept: Accept<'_>,
-        distances_max: usize,
+        limits: Limits,
         scratch: &mut Scratch,
     ) -> Result<Found, SegmentError> {
         let Some(linked) = &self.linked else {
             // Only asked for where `stats` shows a graph. A search that gave up at once.
-            return Ok(Found { over_budget: true, ..Found::default() });
+            return Ok(Found { gave_up: Some(GaveUp::OverBudget), ..Found::default() });
         };
         let codes = linked.quantizer().query(query.vector);
         // The graph may have grown beyond this version's rows, and walks through all of its own.
@@ -290,11 +292,11 @@ impl SegmentView for HotView<'_> {
         let needs_test = !(all_live && matches!(accept, Accept::All));
         let test = needs_test.then_some(&is_accepted as &dyn Fn(u32) -> bool);
         let stopped = || query.stop.asked();
-        let budget = Budget::asking(distances_max, &stopped);
+        let budget = Budget::asking(limits, &stopped);
         let mut found = linked
             .search(&codes, beam, test, budget, scratch)
             .map_err(|damaged| in_memory(&damaged))?;
-        if !found.over_budget {
+        if found.gave_up.is_none() {
             // Of the tail only the nearest can be among the answers; how many that is the beam says.
             let keep = beam.ef.max(found.candidates.len());
             let tail = self.live_rows(self.linked_rows()..self.len);
@@ -396,7 +398,7 @@ mod tests {
             let set = RowSet::from_bitmap(&even, 0..ROWS);
             let (all, mut scratch) = (ROWS as usize, Scratch::default());
             let mut search = |accept| {
-                view.search(&query, Beam::fixed(all), accept, usize::MAX, &mut scratch)
+                view.search(&query, Beam::fixed(all), accept, usize::MAX.into(), &mut scratch)
                     .expect("in memory")
             };
             let rows = |found: Found| -> RoaringBitmap {

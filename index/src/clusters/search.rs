@@ -4,7 +4,7 @@ use super::Clusters;
 use super::block::{LANES, NO_ROW};
 use super::leaves::prepare;
 use super::nibbles::NibbleQuery;
-use crate::graph::{Accept, Found};
+use crate::graph::{Accept, Found, GaveUp};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Candidate, Damaged, Rows, Scratch};
 
@@ -74,7 +74,7 @@ impl Clusters {
             candidates: scratch.candidates.iter().map(candidate).collect(),
             distances: cost.distances,
             hops: reach.probes.min(self.leaves.len()),
-            over_budget: cost.over_budget,
+            gave_up: cost.gave_up,
         })
     }
 }
@@ -91,7 +91,7 @@ struct Search<'a, B> {
 #[derive(Default)]
 struct Cost {
     distances: usize,
-    over_budget: bool,
+    gave_up: Option<GaveUp>,
 }
 
 impl<B: Rows<u8>> WithKernel for Search<'_, B> {
@@ -166,7 +166,7 @@ impl<B: Rows<u8>> WithKernel for Search<'_, B> {
                 }
             }
         }
-        cost.over_budget = accepted < reach.accepted_min;
+        cost.gave_up = (accepted < reach.accepted_min).then_some(GaveUp::FewNear);
         candidates.sort_unstable();
         candidates.truncate(keep);
         Ok(cost)

@@ -22,5 +22,7 @@ mod union;
 pub use builder::{FieldIndexBuilder, FieldLimits};
 pub use reader::{AnyOf, Elements, FieldIndex, FieldSummary, Posting};
 pub use scalar::Scalar;
+pub(crate) use serialized::visit_containers;
 pub use timestamp::Timestamp;
 pub use union::Union;
+pub(crate) use union::{BLOCK_WORDS, add_container};

@@ -17,7 +17,7 @@ use super::layout::{
     merged_levels, slice, split_number,
 };
 use super::number::Number;
-use super::serialized::{read_bitmap, write_bitmap};
+use super::serialized::{read_bitmap, visit_containers, write_bitmap};
 use super::union::Union;
 use crate::FormatError;
 
@@ -437,7 +437,11 @@ impl Bucket<'_> {
 
     /// The rows that the pairs name by their places.
     fn all_rows(&self) -> Result<Vec<u32>, FormatError> {
-        Ok(read_bitmap(self.bitmap, "bucket bitmap")?.iter().collect())
+        let mut rows = Vec::new();
+        visit_containers(self.bitmap, "bucket bitmap", &mut |key, container| {
+            container.append_to(key, &mut rows);
+        })?;
+        Ok(rows)
     }
 
     fn number(&self, at: usize) -> Result<Number, FormatError> {
@@ -448,7 +452,7 @@ impl Bucket<'_> {
     /// The row of a pair; `rows` are all of the bucket.
     fn row(&self, at: usize, rows: &[u32]) -> Result<u32, FormatError> {
         let place = usize::from(self.field(9 * self.len() + 2 * at, 2)?.u16()?);
-        rows.get(place).copied().ok_or_else(|| damaged("bucket: a pair names no row"))
+        rows.get(place).copied().ok_or_else(names_no_row)
     }
 
     fn field(&self, start: usize, len: u64) -> Result<Reader<'_>, FormatError> {
@@ -476,11 +480,17 @@ impl Bucket<'_> {
         rows: &[u32],
         union: &mut Union,
     ) -> Result<(), FormatError> {
-        let rows: Vec<u32> =
-            pairs.map(|at| self.row(at, rows)).collect::<Result<_, FormatError>>()?;
-        union.add(&rows);
+        let start = 9 * self.len() + 2 * pairs.start;
+        let places = self.field(start, 2 * pairs.len() as u64)?.0.as_chunks().0;
+        let row = |place: &[u8; 2]| rows.get(usize::from(u16::from_le_bytes(*place))).copied();
+        let found: Option<Vec<u32>> = places.iter().map(row).collect();
+        union.add(&found.ok_or_else(names_no_row)?);
         Ok(())
     }
+}
+
+fn names_no_row() -> FormatError {
+    damaged("bucket: a pair names no row")
 }
 
 /// Whether `number` satisfies the lower bound.

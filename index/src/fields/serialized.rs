@@ -19,7 +19,7 @@ const ARRAY_ROWS_MAX: usize = 4_096;
 const BITS_LEN: usize = 8_192;
 
 /// The rows of one block of 65,536, without their upper halves.
-pub(super) enum Container<'a> {
+pub(crate) enum Container<'a> {
     /// Row by row.
     Array(&'a [[u8; 2]]),
     /// A bit a row, in words.
@@ -28,9 +28,37 @@ pub(super) enum Container<'a> {
     Runs(&'a [[u8; 4]]),
 }
 
+impl Container<'_> {
+    /// Appends the rows of block `key` in their order.
+    pub(super) fn append_to(&self, key: u16, rows: &mut Vec<u32>) {
+        let first = u32::from(key) << 16;
+        match self {
+            Container::Array(lower) => {
+                rows.extend(lower.iter().map(|row| first | u32::from(u16::from_le_bytes(*row))));
+            }
+            Container::Bits(words) => {
+                for (first, bits) in (first..).step_by(64).zip(*words) {
+                    let mut bits = u64::from_le_bytes(*bits);
+                    while bits != 0 {
+                        rows.push(first + bits.trailing_zeros());
+                        bits &= bits - 1;
+                    }
+                }
+            }
+            Container::Runs(runs) => {
+                for &[a, b, c, d] in *runs {
+                    let (start, more) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+                    let last = first | u32::from(start.saturating_add(more));
+                    rows.extend(first | u32::from(start)..=last);
+                }
+            }
+        }
+    }
+}
+
 /// Calls `found` with the upper half and the container of each block. What is said of the rows is
 /// not checked: they may come in any order, and twice.
-pub(super) fn visit_containers(
+pub(crate) fn visit_containers(
     bytes: &[u8],
     what: &str,
     found: &mut dyn FnMut(u16, Container<'_>),

@@ -8,7 +8,10 @@ use crate::{FormatError, RowBlocks};
 /// Rows of one block of bits; blocks without rows take no memory.
 const BLOCK_ROWS: usize = 1 << 16;
 
-type Block = [u64; BLOCK_ROWS / 64];
+/// Words of a block.
+pub(crate) const BLOCK_WORDS: usize = BLOCK_ROWS / 64;
+
+type Block = [u64; BLOCK_WORDS];
 
 /// Collects rows as dense blocks of bits.
 ///
@@ -55,24 +58,7 @@ impl Union {
     /// Adds the rows of a serialised bitmap, which errors call `what`.
     pub(super) fn add_serialized(&mut self, bytes: &[u8], what: &str) -> Result<(), FormatError> {
         visit_containers(bytes, what, &mut |key, container| {
-            let words = self.block(usize::from(key));
-            match container {
-                Container::Array(rows) => {
-                    rows.iter().for_each(|row| set(words, u16::from_le_bytes(*row)));
-                }
-                Container::Bits(bits) => {
-                    for (word, bits) in words.iter_mut().zip(bits) {
-                        *word |= u64::from_le_bytes(*bits);
-                    }
-                }
-                Container::Runs(runs) => {
-                    for &[a, b, c, d] in runs {
-                        let (first, more) =
-                            (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
-                        set_run(words, first.into(), first.saturating_add(more).into());
-                    }
-                }
-            }
+            add_container(self.block(usize::from(key)), &container);
         })
     }
 
@@ -102,7 +88,25 @@ impl Union {
         if self.blocks.len() <= at {
             self.blocks.resize(at + 1, None);
         }
-        self.blocks[at].get_or_insert_with(|| Box::new([0; BLOCK_ROWS / 64]))
+        self.blocks[at].get_or_insert_with(|| Box::new([0; BLOCK_WORDS]))
+    }
+}
+
+/// Sets the bits of a container's rows in their block.
+pub(crate) fn add_container(words: &mut Block, container: &Container<'_>) {
+    match container {
+        Container::Array(rows) => rows.iter().for_each(|row| set(words, u16::from_le_bytes(*row))),
+        Container::Bits(bits) => {
+            for (word, bits) in words.iter_mut().zip(*bits) {
+                *word |= u64::from_le_bytes(*bits);
+            }
+        }
+        Container::Runs(runs) => {
+            for &[a, b, c, d] in *runs {
+                let (first, more) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+                set_run(words, first.into(), first.saturating_add(more).into());
+            }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ mod visited;
 mod walk;
 
 pub use beam::{Beam, Gamma};
-pub use budget::Budget;
+pub use budget::{Budget, GaveUp, Limits};
 pub use build::{BuildError, GraphBuf, GraphOptions, build, build_with};
 pub use calibrate::{Probe, calibrate};
 pub use calibration::{Calibration, MeasuredEffort};

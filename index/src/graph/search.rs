@@ -1,6 +1,6 @@
 //! Searching a graph.
 
-use super::budget::{Budget, Cost};
+use super::budget::{Budget, Cost, GaveUp};
 use super::walk::{Links, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
@@ -33,8 +33,8 @@ pub struct Found {
     pub distances: usize,
     /// Rows whose links were read.
     pub hops: usize,
-    /// The search stopped because it would have cost more than its budget.
-    pub over_budget: bool,
+    /// Whether the search was given up before its end.
+    pub gave_up: Option<GaveUp>,
 }
 
 /// Best-first search (Malkov & Yashunin 2018, Alg. 2 and 5) over codes.
@@ -130,7 +130,7 @@ impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
             candidates: scratch.pool.iter().map(candidate).collect(),
             distances: cost.distances,
             hops: cost.hops,
-            over_budget: cost.over_budget,
+            gave_up: cost.gave_up,
         })
     }
 }
@@ -153,7 +153,7 @@ impl<'b, C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b
         let mut cost = Cost::within(budget);
         scratch.pool.start(beam);
         let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
-        let Some(down) = down.filter(|_| !cost.over_budget) else {
+        let Some(down) = down.filter(|_| cost.gave_up.is_none()) else {
             return Ok(cost);
         };
         if down >= walk.rows {

@@ -16,6 +16,10 @@ use crate::codes::Measure;
 use crate::kernels::Kernel;
 use crate::{Damaged, Rows};
 
+/// What is set in an entry of the frontier whose row is accepted: where those of the pool say that a
+/// row was expanded.
+const ACCEPTED: u64 = 1;
+
 /// Codes asked for ahead of the one that is compared.
 const AHEAD: usize = 16;
 
@@ -113,7 +117,8 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
 
     /// What `beam` keeps of the rows that `accept` accepts on a walk through all, left in the pool.
     ///
-    /// The walk ends when no row that is still to be expanded would be kept if it were accepted.
+    /// The walk ends when no row that is still to be expanded would be kept if it were accepted, or
+    /// when too few of those near the query are.
     /// `seeds` and `hidden` must be less than `rows`. The visited set is empty before and
     /// after.
     #[inline(always)]
@@ -154,8 +159,9 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
             for &entry in &*near {
                 // What would not be kept now is never expanded, as the bound only falls.
                 if entry < pool.bound() {
-                    frontier.push(Reverse(entry));
-                    if accept(row_of(entry)) {
+                    let is_accepted = accept(row_of(entry));
+                    frontier.push(Reverse(entry | if is_accepted { ACCEPTED } else { 0 }));
+                    if is_accepted {
                         pool.insert(entry);
                     }
                 }
@@ -163,12 +169,12 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
             let Some(Reverse(entry)) = scratch.frontier.pop() else {
                 return Ok(());
             };
-            if key_of(scratch.pool.bound()) < key_of(entry) {
+            let is_accepted = entry & ACCEPTED != 0;
+            if key_of(scratch.pool.bound()) < key_of(entry) || !cost.expand(is_accepted) {
                 return Ok(());
             }
             let next = scratch.frontier.peek().map(|&Reverse(entry)| row_of(entry));
             self.collect(row_of(entry), scratch, |_| next)?;
-            cost.hops += 1;
         }
     }
 

@@ -133,10 +133,18 @@ impl<S: Rows<u8>, C: Rows<u8>, I> Scan<'_, S, C, I> {
     ) -> Result<(), Damaged> {
         let mark = self.mark();
         let mut promising = Best::new(self.best.keep().saturating_mul(PROMISING));
-        for (&bound, place) in bounds.iter().zip(0u64..) {
-            if bound < mark {
-                promising.offer(u64::from(ascending(bound)) << 32 | place);
+        let (lanes, rest) = bounds.as_chunks::<LANES>();
+        let rest_at = bounds.len() - rest.len();
+        for (lanes, first) in lanes.iter().zip((0..).step_by(LANES)) {
+            let mut below = !kernel.lanes_at_least(lanes, mark);
+            while below != 0 {
+                let lane = below.trailing_zeros() as usize;
+                promising.offer(ascending(lanes[lane]) | (first + lane) as u64);
+                below &= below - 1;
             }
+        }
+        for (&bound, place) in rest.iter().zip(rest_at..).filter(|&(&bound, _)| bound < mark) {
+            promising.offer(ascending(bound) | place as u64);
         }
         let places: Vec<u32> =
             promising.into_sorted().into_iter().map(|value| value as u32).collect();
@@ -237,9 +245,9 @@ fn read<K: Kernel>(
     }
 }
 
-/// Bits that sort as the number does.
+/// Upper bits that sort as the number does.
 #[inline(always)]
-fn ascending(value: f32) -> u32 {
+fn ascending(value: f32) -> u64 {
     let bits = value.to_bits();
-    bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
+    u64::from(bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)) << 32
 }

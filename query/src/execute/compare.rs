@@ -1,6 +1,6 @@
 //! Runs every strategy that a plan had to choose from, to see what the choice cost.
 
-use vecstore_index::{ExactQuery, Metric};
+use vecstore_index::{ExactQuery, Limits, Metric};
 use vecstore_segments::SegmentError;
 
 use super::{bind_and_plan, search};
@@ -182,7 +182,7 @@ fn with_strategy(segment: &SegmentPlan, strategy: Strategy, distances: u64) -> S
     SegmentPlan {
         strategy,
         distances,
-        distances_max: if strategy.walks_graph() { usize::MAX } else { 0 },
+        limits: Limits::from(if strategy.walks_graph() { usize::MAX } else { 0 }),
         fallback: strategy.uses_index().then_some(Strategy::FullScan),
         ..segment.clone()
     }

@@ -2,12 +2,11 @@
 
 use std::cell::Cell;
 
-use vecstore_index::{Accept, Beam, Candidate, Found, Reach, RowSet, Scratch};
+use vecstore_index::{Accept, Beam, Candidate, Found, GaveUp, Reach, RowSet, Scratch};
 use vecstore_segments::SegmentError;
 
 use super::bind::Bound;
 use crate::nearest::Nearest;
-use crate::plan::PROBE_EF;
 use crate::{Plan, PreparedQuery, SegmentPlan, SegmentView, Strategy, Unreadable};
 
 /// What a view gave.
@@ -151,12 +150,10 @@ impl Search<'_> {
                 Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
                 found => found?,
             },
-            Strategy::Graph { beam } | Strategy::GraphSweep { beam } => {
-                match self.probe_and_walk(beam) {
-                    Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
-                    found => found?,
-                }
-            }
+            Strategy::Graph { beam } | Strategy::GraphSweep { beam } => match self.walk(beam) {
+                Err(error @ SegmentError::Corrupt { .. }) => return self.degrade(&error),
+                found => found?,
+            },
         };
         self.query.stop.go_on()?;
         self.searched.distances += found.distances as u64;
@@ -175,49 +172,12 @@ impl Search<'_> {
         full_scan(self.view, self.bound, self.query, self.k, &mut self.searched.unreadable)
     }
 
-    /// Walks the graph, unless a look at the rows near the query says that few of them match: then
-    /// the filter lies elsewhere, and the walk would go on until its budget ends. Gives what a
-    /// walk over its budget gives.
-    fn probe_and_walk(&mut self, beam: Beam) -> Result<Found, SegmentError> {
-        let mut probed = 0;
-        if let Some(rows) = &self.bound.rows {
-            let mut scratch = SCRATCH.take().unwrap_or_default();
-            let distances_max = self.segment.distances_max;
-            let near = self.view.search(
-                self.query,
-                Beam::fixed(PROBE_EF),
-                Accept::All,
-                distances_max,
-                &mut scratch,
-            );
-            SCRATCH.set(Some(scratch));
-            let near = near?;
-            if near.over_budget {
-                return Ok(near);
-            }
-            probed = near.distances;
-            let seen = near.candidates.len().max(1) as f64;
-            let passing = near.candidates.iter().filter(|c| rows.contains(c.row)).count();
-            let share = self.segment.matching as f64 / f64::from(self.segment.live.max(1));
-            // None seen may be one that was missed.
-            let local_share = (passing as f64).max(0.5) / seen;
-            let distances = self.segment.distances as f64 * share / local_share;
-            if distances > self.segment.distances_max as f64 {
-                return Ok(Found { distances: probed, over_budget: true, ..Found::default() });
-            }
-        }
-        let mut found = self.walk(beam)?;
-        found.distances += probed;
-        Ok(found)
-    }
-
     fn walk(&self, beam: Beam) -> Result<Found, SegmentError> {
         let set = (self.bound.rows.as_ref())
             .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.view_rows));
         let accept = set.as_ref().map_or(Accept::All, Accept::Only);
         let mut scratch = SCRATCH.take().unwrap_or_default();
-        let distances_max = self.segment.distances_max;
-        let found = self.view.search(self.query, beam, accept, distances_max, &mut scratch);
+        let found = self.view.search(self.query, beam, accept, self.segment.limits, &mut scratch);
         SCRATCH.set(Some(scratch));
         found
     }
@@ -247,14 +207,13 @@ impl Search<'_> {
 
     /// Why a result of an index is not the view's answer.
     fn gives_up(&self, found: &Found) -> Option<String> {
-        if found.over_budget && !self.searched.ran.walks_graph() {
-            Some("few of the rows near the query match".to_owned())
-        } else if found.over_budget {
-            Some(format!("no end after {} distances", found.distances))
-        } else if found.candidates.len() < self.k {
-            Some(format!("found {} of {} rows", found.candidates.len(), self.k))
-        } else {
-            None
+        match found.gave_up {
+            Some(GaveUp::OverBudget) => Some(format!("no end after {} distances", found.distances)),
+            Some(GaveUp::FewNear) => Some("few of the rows near the query match".to_owned()),
+            None if found.candidates.len() < self.k => {
+                Some(format!("found {} of {} rows", found.candidates.len(), self.k))
+            }
+            None => None,
         }
     }
 

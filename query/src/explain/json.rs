@@ -61,7 +61,7 @@ fn segment(executed: &ExecutedSegment) -> Value {
             "estimated_us": us(plan.cost_us),
             "estimated_distances": plan.distances,
             "expected_recall": decimal(plan.recall),
-            "distances_max": plan.fallback.map(|_| plan.distances_max),
+            "distances_max": plan.fallback.map(|_| plan.limits.distances_max),
             "fallback": plan.fallback.map(Strategy::name),
         },
         "ran": {

@@ -6,10 +6,11 @@
 mod aim;
 mod price;
 
-use vecstore_index::Beam;
+use vecstore_index::{Beam, Limits};
 
 use crate::{Costs, Effort, Request, ViewKind, ViewStats};
 use aim::Aim;
+use price::Priced;
 
 /// How one view is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +73,8 @@ pub struct SegmentPlan {
     pub cost_us: f64,
     /// Distances it is expected to compute before reranking.
     pub distances: u64,
-    /// Distances after which a walk gives up and `fallback` runs; 0 for the others.
-    pub distances_max: usize,
+    /// When a walk gives up and `fallback` runs; all 0 for the others.
+    pub limits: Limits,
     /// What runs if a graph strategy gives up, or an index finds too few rows.
     pub fallback: Option<Strategy>,
     /// Expected recall, from the segment's measurements; 1 for exact strategies.
@@ -121,7 +122,9 @@ pub fn plan(request: &Request<'_>, views: &[ViewStats], matching: &[u64], costs:
 }
 
 fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> SegmentPlan {
-    let mut alternatives = price::alternatives(aim, view, matching, &costs.scaled(view.dim));
+    let costs = costs.scaled(view.dim);
+    let priced = Priced { aim, stats: view, matching, costs: &costs };
+    let mut alternatives = priced.alternatives();
     alternatives.sort_by(|a, b| a.cost_us.total_cmp(&b.cost_us));
     if aim.prefers_scans() && matching < u64::from(view.live) {
         reject_what_saves_little(&mut alternatives);
@@ -134,12 +137,13 @@ fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> Segme
             .expect("a full scan, or Empty, is never rejected")
     };
     let chosen = cheapest(true);
-    let (fallback, distances_max) = if chosen.strategy.uses_index() {
-        let scan = cheapest(false);
-        let walks = chosen.strategy.walks_graph();
-        (Some(scan.strategy), if walks { price::distances_max(chosen, scan) } else { 0 })
-    } else {
-        (None, 0)
+    let scan = cheapest(false);
+    let (fallback, limits) = match chosen.strategy {
+        Strategy::Graph { beam } | Strategy::GraphSweep { beam } => {
+            (Some(scan.strategy), priced.limits(beam, chosen, scan))
+        }
+        Strategy::Clusters { .. } => (Some(scan.strategy), Limits::from(0)),
+        _ => (None, Limits::from(0)),
     };
     SegmentPlan {
         kind: view.kind,
@@ -148,7 +152,7 @@ fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> Segme
         strategy: chosen.strategy,
         cost_us: chosen.cost_us,
         distances: chosen.distances,
-        distances_max,
+        limits,
         fallback,
         recall: chosen.recall,
         alternatives,
@@ -161,10 +165,6 @@ fn plan_view(aim: &Aim, view: &ViewStats, matching: u64, costs: &Costs) -> Segme
 /// A walk misses rows that lie between clusters now and then, however well it does on average (one
 /// query in 500 found 6 of its 10 rows at a mean recall of 0.999); a scan does not.
 const SCAN_COST_MAX: f64 = 4.0;
-
-/// Rows near the query that a walk under a filter looks at first, to see how many of them match; an
-/// eighth of them is seen with an error of a few percent.
-pub(crate) const PROBE_EF: usize = 32;
 
 fn reject_what_saves_little(alternatives: &mut [Alternative]) {
     let admissible = |a: &&Alternative| a.rejected.is_none() && !a.strategy.uses_index();

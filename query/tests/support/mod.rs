@@ -11,7 +11,8 @@ use std::path::Path;
 use serde_json::json;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, Calibration, Candidate, Curve, EffortPoint, Found, Metric, Reach, Scratch,
+    Accept, Beam, Calibration, Candidate, Curve, EffortPoint, Found, GaveUp, Limits, Metric, Reach,
+    Scratch,
 };
 use vecstore_query::{
     Answer, ClusterStats, Comparison, Costs, Effort, Filter, Matching, PreparedQuery, Request,
@@ -299,7 +300,7 @@ impl SegmentView for NaiveView {
         query: &PreparedQuery<'_>,
         beam: Beam,
         accept: Accept<'_>,
-        distances_max: usize,
+        limits: Limits,
         _scratch: &mut Scratch,
     ) -> Result<Found, SegmentError> {
         assert!(self.graph.is_some(), "a view without a graph is not searched");
@@ -314,9 +315,10 @@ impl SegmentView for NaiveView {
             self.live_rows().filter(|row| accepted(row) && !self.faults.graph_misses.contains(row));
         Ok(Found {
             candidates: self.nearest(query.vector, rows, beam.ef, true),
-            distances: self.faults.graph_distances.min(distances_max),
+            distances: self.faults.graph_distances.min(limits.distances_max),
             hops: 0,
-            over_budget: self.faults.graph_distances > distances_max,
+            gave_up: (self.faults.graph_distances > limits.distances_max)
+                .then_some(GaveUp::OverBudget),
         })
     }
 
