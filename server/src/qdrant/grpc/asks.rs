@@ -8,27 +8,26 @@ use super::values::{id, ids, number, object, time, vector, vectors};
 use super::{Ask, proto};
 use crate::service::{Problem, Result};
 
-/// Nothing but the name of a collection, or nothing at all.
-macro_rules! bare {
-    ($($name:ident $($collection:ident)?,)*) => { $(
+/// Messages without a body: the collection of each.
+macro_rules! without_body {
+    ($($name:ident $collection:expr,)*) => { $(
         impl Ask for proto::$name {
             const NAME: &'static str = stringify!($name);
 
             fn body(self) -> Result<(String, Value)> {
-                let collection = String::new();
-                $( let collection = { drop(collection); self.$collection }; )?
-                Ok((collection, json!({})))
+                let collection: fn(Self) -> String = $collection;
+                Ok((collection(self), json!({})))
             }
         }
     )* };
 }
 
-bare! {
-    HealthCheckRequest,
-    ListCollectionsRequest,
-    GetCollectionInfoRequest collection_name,
-    CollectionExistsRequest collection_name,
-    DeleteCollection collection_name,
+without_body! {
+    HealthCheckRequest |_| String::new(),
+    ListCollectionsRequest |_| String::new(),
+    GetCollectionInfoRequest |message| message.collection_name,
+    CollectionExistsRequest |message| message.collection_name,
+    DeleteCollection |message| message.collection_name,
 }
 
 impl Ask for proto::CreateCollection {
