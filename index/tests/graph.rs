@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::testing::{KernelChoice, build_with};
 use vecstore_index::{
-    Accept, Beam, BuildError, Candidate, Damaged, FlatRows, Found, GaveUp, Graph, GraphBuf,
+    Accept, Beam, BuildError, Candidate, Damaged, FlatRows, Found, Gamma, GaveUp, Graph, GraphBuf,
     GraphOptions, Limits, Metric, OneThread, RowSet, Rows, Scratch, UpperLayers, build, search,
 };
 
@@ -259,7 +259,7 @@ fn a_walk_is_given_up_where_few_of_the_near_rows_are_accepted() {
             })
             .unwrap()
         };
-        let wanting = |accepted_near_min| Limits { distances_max: usize::MAX, accepted_near_min };
+        let wanting = |accepted_near_min| Limits { accepted_near_min, ..Limits::from(usize::MAX) };
 
         // A half that is as far from the query as can be.
         let far = rows(&ranked[2_000..]);
@@ -275,6 +275,41 @@ fn a_walk_is_given_up_where_few_of_the_near_rows_are_accepted() {
         let found = run(&near, wanting(Limits::NEAR_ROWS));
         assert_eq!(found.gave_up, None);
         assert_eq!(found.candidates, run(&near, usize::MAX.into()).candidates);
+    }
+}
+
+#[test]
+fn rows_found_elsewhere_shorten_an_adaptive_walk() {
+    let dim = 24;
+    let all = clustered(22, 4_040, dim, 10);
+    let (vectors, queries) = all.split_at(4_000 * dim);
+    for metric in [Metric::Cosine, Metric::Euclidean] {
+        let coded = Coded::new(metric, dim, vectors);
+        let graph = coded.build(&OPTIONS, &OneThread).unwrap();
+        let (mut free_distances, mut distances) = (0, 0);
+        for query in queries.chunks_exact(dim) {
+            let code_query = coded.quantizer.query(query);
+            let run = |found_within: f32| {
+                let limits = Limits { found_within, ..Limits::from(usize::MAX) };
+                let beam = Beam::adaptive(10, Gamma::new(300));
+                let mut scratch = Scratch::default();
+                with_graph(&graph, |graph| {
+                    let codes = coded.rows();
+                    search(graph, &codes, &code_query, beam, Accept::All, limits, &mut scratch)
+                })
+                .unwrap()
+            };
+            let free = run(f32::INFINITY);
+            let tenth = free.candidates[9].distance;
+            // What is as far as the own tenth says nothing new.
+            assert_eq!(run(tenth).candidates[..10], free.candidates[..10], "{metric}");
+            let third = free.candidates[2].distance;
+            let found = run(third);
+            assert_eq!(found.candidates[..3], free.candidates[..3], "{metric}");
+            free_distances += free.distances;
+            distances += found.distances;
+        }
+        assert!(distances < free_distances * 9 / 10, "{metric}: {distances} of {free_distances}");
     }
 }
 

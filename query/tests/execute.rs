@@ -10,7 +10,7 @@ use support::{
     NaiveView, Rng, at_least, calibration, clustered, dear_scans, less, metadata, places, request,
     search, unreadable,
 };
-use vecstore_index::{ClusterCalibration, Metric};
+use vecstore_index::{Calibration, ClusterCalibration, Curve, Metric};
 use vecstore_query::{
     Answer, ClusterStats, Costs, Effort, Filter, Request, SegmentView, Strategy, ViewKind, run,
 };
@@ -102,6 +102,31 @@ fn a_filter_that_all_rows_pass_is_no_filter() {
     assert_eq!(with.executed.segments[0].ran, without.executed.segments[0].ran);
     assert!(matches!(with.executed.segments[0].ran, Strategy::Graph { .. }));
     assert!(with.executed.filter.is_some(), "EXPLAIN still shows the filter");
+}
+
+#[test]
+fn an_adaptive_walk_is_told_how_near_rows_were_found_before() {
+    let told = |view: &NaiveView| view.found_within.lock().unwrap().clone();
+    let by_ef = calibration().by_ef;
+    for by_gamma in [Curve::default(), Curve { points: by_ef.points[..4].to_vec() }] {
+        let is_adaptive = !by_gamma.points.is_empty();
+        let graph = Some(Calibration { by_ef: by_ef.clone(), by_gamma });
+        let [large, middle, small] =
+            [3_000, 2_500, 2_000].map(|rows| NaiveView { graph: graph.clone(), ..line(rows) });
+        let request = request(&ORIGIN, 3, Effort::Recall(0.9));
+        let answer = run(&request, &[&small, &large, &middle], &dear_scans(2)).unwrap();
+        assert_eq!(places(&answer), [(0, 0), (1, 0), (2, 0)]);
+        // Larger ones come first, and 16 rows of one are not twice as many as are wanted.
+        assert_eq!((told(&large), told(&middle)), (vec![f32::INFINITY], vec![f32::INFINITY]));
+        let beam = answer.executed.segments[2].ran.beam().expect("a walk");
+        assert_eq!(
+            (!beam.is_fixed(), beam.nearest),
+            (is_adaptive, if is_adaptive { 10 } else { beam.ef })
+        );
+        // Row n is n away, in either view.
+        let within = if is_adaptive { 9.0 } else { f32::INFINITY };
+        assert_eq!(told(&small), [within], "{beam:?}");
+    }
 }
 
 // ---- walks that end too early --------------------------------------------------------------

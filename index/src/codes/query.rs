@@ -45,6 +45,21 @@ impl CodeQuery {
     }
 }
 
+impl CodeQuery {
+    /// The largest key that stands for no more than `distance`, 0 if there is none: a distance that
+    /// came of a key gives that, or one that stands for the same.
+    pub(crate) fn distance_to_key(&self, distance: f32) -> u32 {
+        let (mut key, mut step) = (0u32, 1 << 31);
+        while step > 0 {
+            if self.key_to_distance(key | step) <= distance {
+                key |= step;
+            }
+            step >>= 1;
+        }
+        key
+    }
+}
+
 struct Key<'a> {
     measure: Measure,
     a: &'a [u8],
@@ -57,5 +72,32 @@ impl WithKernel for Key<'_> {
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> u32 {
         self.measure.key(kernel, self.a, self.b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_distance_that_came_of_a_key_gives_it_back(
+            key in any::<u32>(),
+            unit in 1e-9f64..1e3,
+            metric in prop::sample::select(Metric::ALL.to_vec()),
+        ) {
+            let query = CodeQuery::new(metric, Vec::new(), unit);
+            let distance = query.key_to_distance(key);
+            let back = query.distance_to_key(distance);
+            prop_assert!(back >= key);
+            prop_assert_eq!(query.key_to_distance(back), distance);
+            if let Some(next) = back.checked_add(1) {
+                prop_assert!(query.key_to_distance(next) > distance);
+            }
+            prop_assert_eq!(query.distance_to_key(f32::INFINITY), u32::MAX);
+            prop_assert_eq!(query.distance_to_key(f32::NEG_INFINITY), 0);
+        }
     }
 }

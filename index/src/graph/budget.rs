@@ -12,7 +12,7 @@ pub enum GaveUp {
 }
 
 /// When a search is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// More distances than this are not computed.
     pub distances_max: usize,
@@ -20,6 +20,9 @@ pub struct Limits {
     /// are, those that a filter accepts lie elsewhere, and a walk would go on until its distances are
     /// spent.
     pub accepted_near_min: usize,
+    /// Distance of the last of the rows wanted that were found elsewhere, so that none as far is
+    /// looked for here; infinite if there are none. An adaptive beam measures its reach by it.
+    pub found_within: f32,
 }
 
 impl Limits {
@@ -35,7 +38,7 @@ impl Limits {
 impl From<usize> for Limits {
     /// So many distances, wherever rows are accepted.
     fn from(distances_max: usize) -> Self {
-        Limits { distances_max, accepted_near_min: 0 }
+        Limits { distances_max, accepted_near_min: 0, found_within: f32::INFINITY }
     }
 }
 
@@ -66,6 +69,12 @@ impl fmt::Debug for Budget<'_> {
     }
 }
 
+impl Budget<'_> {
+    pub(super) fn found_within(&self) -> f32 {
+        self.limits.found_within
+    }
+}
+
 /// What a walk has cost, and what it may cost.
 #[derive(Clone, Copy)]
 pub(super) struct Cost<'a> {
@@ -75,6 +84,8 @@ pub(super) struct Cost<'a> {
     /// Rows expanded under a filter, and how many of those near the query were accepted.
     expanded: usize,
     accepted_near: usize,
+    /// Key of [`Limits::found_within`].
+    pub(super) found_within: u32,
     budget: Budget<'a>,
     /// Distances allowed without another look at the budget; no more than that has.
     allowed: usize,
@@ -95,6 +106,7 @@ impl<'a> Cost<'a> {
             gave_up: None,
             expanded: 0,
             accepted_near: 0,
+            found_within: u32::MAX,
             budget,
             allowed,
         }

@@ -16,6 +16,8 @@ pub(super) struct Pool {
     bound: u64,
     /// (1 + γ)² in 65,536ths: keys are squares.
     stretch: u64,
+    /// Key of the last of the rows wanted, if they were found elsewhere.
+    found_within: u32,
     /// Every entry before this one has been expanded.
     next: usize,
 }
@@ -39,19 +41,28 @@ pub(super) fn row_of(entry: u64) -> u32 {
 
 impl Default for Pool {
     fn default() -> Self {
-        Pool { entries: Vec::new(), beam: Beam::fixed(0), bound: 0, stretch: 0, next: 0 }
+        Pool {
+            entries: Vec::new(),
+            beam: Beam::fixed(0),
+            bound: 0,
+            stretch: 0,
+            found_within: 0,
+            next: 0,
+        }
     }
 }
 
 impl Pool {
-    /// Empties the pool and says what it is to keep.
-    pub(super) fn start(&mut self, beam: Beam) {
+    /// Empties the pool and says what it is to keep. Others that are wanted were found elsewhere, the
+    /// last of them with the key `found_within`; there is none as far as `u32::MAX`.
+    pub(super) fn start(&mut self, beam: Beam, found_within: u32) {
         let Beam { ef, nearest, ef_max, .. } = beam;
         self.entries.clear();
         self.beam = Beam { nearest: nearest.clamp(1, ef.max(1)), ef_max: ef_max.max(ef), ..beam };
         self.bound = if ef == 0 { 0 } else { u64::MAX };
         let stretch = 1.0 + f64::from(beam.gamma.thousandths()) / 1e3;
         self.stretch = (stretch * stretch * 65_536.0) as u64;
+        self.found_within = found_within;
         self.next = 0;
     }
 
@@ -78,8 +89,11 @@ impl Pool {
         if self.beam.is_fixed() {
             return;
         }
-        let within =
-            u64::from(key_of(self.entries[nearest - 1])).saturating_mul(self.stretch) >> 16;
+        let reach = |key: u32| u64::from(key).saturating_mul(self.stretch) >> 16;
+        let last = key_of(self.entries[nearest - 1]);
+        // A walk that is still far away looks around as if it were alone, so as not to stay there.
+        let is_near = u64::from(last) <= reach(self.found_within);
+        let within = reach(if is_near { last.min(self.found_within) } else { last });
         let within = pack(u32::try_from(within).unwrap_or(u32::MAX), 0);
         if within <= self.bound {
             self.entries.truncate(ef);

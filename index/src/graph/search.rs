@@ -123,7 +123,8 @@ impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
             }
         }
         self.walk.hidden = self.walk.hidden.filter(|&row| row < rows && row != self.root);
-        let search = Search { from: self, beam, accept, budget, scratch };
+        let found_within = query.distance_to_key(budget.found_within());
+        let search = Search { from: self, beam, accept, budget, found_within, scratch };
         let cost = KernelChoice::detected().run(search)?;
         let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
         Ok(Found {
@@ -140,6 +141,7 @@ struct Search<'a, 'b, C, L, A> {
     beam: Beam,
     accept: Option<A>,
     budget: Budget<'b>,
+    found_within: u32,
     scratch: &'a mut Scratch,
 }
 
@@ -148,10 +150,11 @@ impl<'b, C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { from, beam, accept, budget, scratch } = self;
+        let Search { from, beam, accept, budget, found_within, scratch } = self;
         let Descent { walk, upper, root } = from;
         let mut cost = Cost::within(budget);
-        scratch.pool.start(beam);
+        cost.found_within = found_within;
+        scratch.pool.start(beam, found_within);
         let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
         let Some(down) = down.filter(|_| cost.gave_up.is_none()) else {
             return Ok(cost);

@@ -83,7 +83,7 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
         scratch.visited.reserve(self.rows);
-        scratch.pool.start(beam);
+        scratch.pool.start(beam, cost.found_within);
         let result = self.nearest_marking(kernel, seeds, cost, scratch);
         scratch.visited.clear();
         result
@@ -133,7 +133,7 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
         scratch.visited.reserve(self.rows);
-        scratch.pool.start(beam);
+        scratch.pool.start(beam, cost.found_within);
         scratch.frontier.clear();
         let result = self.nearest_accepted_marking(kernel, seeds, accept, cost, scratch);
         scratch.visited.clear();

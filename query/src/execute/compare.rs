@@ -3,6 +3,7 @@
 use vecstore_index::{ExactQuery, Limits, Metric};
 use vecstore_segments::SegmentError;
 
+use super::so_far::SoFar;
 use super::{bind_and_plan, search};
 use crate::stopwatch::Stopwatch;
 use crate::{
@@ -152,7 +153,8 @@ pub fn compare(
                 let rerank = run.strategy.rerank().map_or(plan.rerank, |n| n.max(plan.rerank));
                 let plan = Plan { rerank, ..plan.clone() };
                 let watch = Stopwatch::start();
-                let searched = search::search_view(view, bound, &segment, &plan, &query)?;
+                let searched =
+                    search::search_view(view, bound, &segment, &plan, &query, &SoFar::NOTHING)?;
                 let mut found: Vec<f32> = Vec::new();
                 for candidate in searched.candidates.iter().take(plan.rerank.max(k)) {
                     found.push(if searched.is_exact() {

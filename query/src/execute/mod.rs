@@ -5,6 +5,7 @@ mod bind;
 mod compare;
 mod merge;
 mod search;
+mod so_far;
 
 use vecstore_index::{ExactQuery, Metric};
 use vecstore_segments::SegmentError;
@@ -17,6 +18,7 @@ use crate::{
 use bind::Bound;
 pub use compare::{AlternativeRun, ComparedSegment, compare};
 use search::Searched;
+use so_far::SoFar;
 
 /// A record found: where it is and how far.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,9 +75,12 @@ pub fn run_until(
     let mut watch = Stopwatch::start();
     let mut searched: Vec<Searched> = Vec::with_capacity(views.len());
     let mut search_us: Vec<f64> = Vec::with_capacity(views.len());
+    let mut so_far = SoFar::for_plan(&plan);
     for &(index, ref segment) in &plan.segments {
         let (view, bound) = (views[index], &bound[index]);
-        searched.push(search::search_view(view, bound, segment, &plan, &query)?);
+        let found = search::search_view(view, bound, segment, &plan, &query, &so_far)?;
+        so_far.add(&found);
+        searched.push(found);
         search_us.push(watch.lap_us());
     }
 

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 
-use vecstore_index::{Accept, Beam, Candidate, Found, GaveUp, Reach, RowSet, Scratch};
+use vecstore_index::{Accept, Beam, Candidate, Found, GaveUp, Limits, Reach, RowSet, Scratch};
 use vecstore_segments::SegmentError;
 
 use super::bind::Bound;
+use super::so_far::SoFar;
 use crate::nearest::Nearest;
 use crate::{Plan, PreparedQuery, SegmentPlan, SegmentView, Strategy, Unreadable};
 
@@ -58,12 +59,14 @@ pub(super) fn search_view(
     segment: &SegmentPlan,
     plan: &Plan,
     query: &PreparedQuery<'_>,
+    so_far: &SoFar,
 ) -> Result<Searched, SegmentError> {
     let mut search = Search {
         view,
         bound,
         query,
         segment,
+        so_far,
         k: bounded(plan.k, segment.matching),
         keep: bounded(plan.rerank.max(plan.k), segment.matching),
         searched: Searched {
@@ -121,6 +124,7 @@ struct Search<'a> {
     bound: &'a Bound,
     query: &'a PreparedQuery<'a>,
     segment: &'a SegmentPlan,
+    so_far: &'a SoFar,
     /// Rows wanted, no more than match.
     k: usize,
     /// Approximate candidates wanted, no more than match.
@@ -176,8 +180,10 @@ impl Search<'_> {
         let set = (self.bound.rows.as_ref())
             .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.view_rows));
         let accept = set.as_ref().map_or(Accept::All, Accept::Only);
+        let found_within = self.so_far.within(beam);
+        let limits = Limits { found_within, ..self.segment.limits };
         let mut scratch = SCRATCH.take().unwrap_or_default();
-        let found = self.view.search(self.query, beam, accept, self.segment.limits, &mut scratch);
+        let found = self.view.search(self.query, beam, accept, limits, &mut scratch);
         SCRATCH.set(Some(scratch));
         found
     }

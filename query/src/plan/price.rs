@@ -92,7 +92,7 @@ impl Priced<'_> {
             }
             _ => 0,
         };
-        Limits { distances_max, accepted_near_min }
+        Limits { accepted_near_min, ..Limits::from(distances_max) }
     }
 
     /// Whether the filter leaves some live rows out.

@@ -7,6 +7,7 @@ pub mod sealed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use vecstore_index::roaring::RoaringBitmap;
@@ -174,6 +175,8 @@ pub struct NaiveView {
     pub graph: Option<Calibration>,
     pub clusters: Option<ClusterStats>,
     pub faults: Faults,
+    /// What walks were told of rows found before.
+    pub found_within: Arc<Mutex<Vec<f32>>>,
 }
 
 impl NaiveView {
@@ -189,6 +192,7 @@ impl NaiveView {
             graph: Some(calibration()),
             clusters: None,
             faults: Faults::default(),
+            found_within: Arc::default(),
         }
     }
 
@@ -304,6 +308,7 @@ impl SegmentView for NaiveView {
         _scratch: &mut Scratch,
     ) -> Result<Found, SegmentError> {
         assert!(self.graph.is_some(), "a view without a graph is not searched");
+        self.found_within.lock().expect("no panic").push(limits.found_within);
         if self.faults.links {
             return Err(corrupt("links", "block 5"));
         }
