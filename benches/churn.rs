@@ -1,10 +1,10 @@
 //! A long life: half of the records are replaced or removed, over and over.
 //!
 //! ```text
-//! cargo run --release -p vecstore-benches --bin churn -- DIR [SECONDS]
+//! cargo run --release -p vecstore-benches --bin churn -- DIR [SECONDS [RECORDS]]
 //! ```
 //!
-//! The database goes to a new folder in `DIR`; `SECONDS` is 60 by default. 100,000 records are
+//! The database goes to a new folder in `DIR`; `SECONDS` is 60 by default, `RECORDS` 100,000. They are
 //! imported and optimized, which gives the bytes that a live record takes on disk. Then, in each
 //! round, half of the records are removed or replaced and those that are missing come back, while a
 //! thread queries and a snapshot is made and removed. About every thirtieth of the time a line is
@@ -12,7 +12,8 @@
 //! - memory that is the process's own (`anon`) and pages of mapped segments (`file`), MiB;
 //! - open file descriptors, and mapped files that are removed already;
 //! - disk, its highest value since the line before, and both as multiples of what the live records
-//!   take; the log's part of it;
+//!   take; of what the highest was made: the log, live and dead rows of segments, and files that are
+//!   being written or to be removed;
 //! - the 99th percentile of a write of 100 records, ms.
 //!
 //! After each round records are compared with a list of what must be there; a difference ends the
@@ -34,31 +35,34 @@ use vecstore::{Collection, Database, Metric, Options, Record};
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 const DIM: usize = 128;
-const RECORDS: u64 = 100_000;
 const BATCH: u64 = 100;
 
 fn main() -> Result<(), AnyError> {
     let mut arguments = std::env::args_os().skip(1);
-    let parent: PathBuf = arguments.next().ok_or("usage: churn DIR [SECONDS]")?.into();
-    let seconds: u64 = match arguments.next() {
-        Some(text) => text.to_str().ok_or("SECONDS is no number")?.parse()?,
-        None => 60,
+    let parent: PathBuf = arguments.next().ok_or("usage: churn DIR [SECONDS [RECORDS]]")?.into();
+    let mut number = |name: &str, default: u64| match arguments.next() {
+        Some(text) => {
+            text.to_str().and_then(|n| n.parse().ok()).ok_or(format!("{name} is no number"))
+        }
+        None => Ok(default),
     };
+    let seconds = number("SECONDS", 60)?;
+    let records = number("RECORDS", 100_000)?;
     let dir = tempfile::tempdir_in(&parent)?;
     let path = dir.path().join("db");
     let (db, docs) = open(&path)?;
-    let mut model = Model::default();
-    for first in (0..RECORDS).step_by(BATCH as usize) {
+    let mut model = Model::new(records);
+    for first in (0..records).step_by(BATCH as usize) {
         docs.batch_upsert((first..first + BATCH).map(|id| model.replace(id)).collect())?;
     }
     db.optimize()?;
-    let bytes_per_record = disk(&path)? as f64 / RECORDS as f64;
-    println!("{RECORDS} records of {DIM} components, {bytes_per_record:.0} bytes each on disk");
+    let bytes_per_record = disk(&path)? as f64 / records as f64;
+    println!("{records} records of {DIM} components, {bytes_per_record:.0} bytes each on disk");
 
     let watch = Watch {
         path: &path,
         bytes_per_record,
-        live: AtomicU64::new(RECORDS),
+        live: AtomicU64::new(records),
         stop: AtomicBool::new(false),
         round: AtomicU64::new(0),
         writes: Mutex::default(),
@@ -111,7 +115,7 @@ fn churn(
 ) -> Result<(), AnyError> {
     let end = Instant::now() + time;
     for round in 1.. {
-        for first in (0..RECORDS).step_by(BATCH as usize) {
+        for first in (0..model.records).step_by(BATCH as usize) {
             if Instant::now() >= end {
                 return Ok(());
             }
@@ -141,14 +145,18 @@ fn churn(
 }
 
 /// What must be there: the version of each record, from which its contents follow.
-#[derive(Default)]
 struct Model {
+    records: u64,
     versions: std::collections::BTreeMap<u64, u64>,
     next: u64,
     random: Random,
 }
 
 impl Model {
+    fn new(records: u64) -> Self {
+        Model { records, versions: Default::default(), next: 0, random: Random::default() }
+    }
+
     /// The record with this id, as new.
     fn replace(&mut self, id: u64) -> Record {
         self.next += 1;
@@ -163,7 +171,7 @@ impl Model {
         if count != self.versions.len() as u64 {
             return Err(format!("{count} records, {} expected", self.versions.len()).into());
         }
-        for id in (0..RECORDS).step_by(step) {
+        for id in (0..self.records).step_by(step) {
             let found = docs.get(id)?;
             let version = found.as_ref().and_then(|r| r.metadata.get("version")?.as_u64());
             if version != self.versions.get(&id).copied() {
@@ -205,16 +213,19 @@ impl Watch<'_> {
     fn print(&self, db: &Database, time: Duration) -> Result<(), AnyError> {
         let started = Instant::now();
         let mut next = Duration::ZERO;
-        let mut peak = 0;
+        let mut peak = Disk::default();
         while !self.stop.load(Ordering::Acquire) {
-            peak = disk(self.path)?.max(peak);
+            let now = Disk::now(self.path, db)?;
+            if now.all >= peak.all {
+                peak = now;
+            }
             if started.elapsed() >= next {
                 next += time / 30;
-                let highest = self.multiple(peak);
-                println!("{}, peak {highest:.2}", self.line(db, started.elapsed())?);
+                let highest = self.multiple(peak.all);
+                println!("{}, peak {highest:.2} ({peak})", self.line(db, started.elapsed())?);
                 let mut before = self.highest.lock().expect("no panic");
                 *before = before.max(highest);
-                peak = 0;
+                peak = Disk::default();
             }
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -248,6 +259,36 @@ impl Watch<'_> {
             self.multiple(disk),
             p99.as_secs_f64() * 1e3,
         ))
+    }
+}
+
+/// Bytes on disk by what they are.
+#[derive(Default)]
+struct Disk {
+    all: u64,
+    log: u64,
+    live: u64,
+    dead: u64,
+}
+
+impl Disk {
+    fn now(path: &Path, db: &Database) -> Result<Self, AnyError> {
+        let stats = db.stats()?;
+        let mut now = Disk { all: disk(path)?, log: stats.log_bytes, ..Disk::default() };
+        for segment in stats.collections.iter().flat_map(|docs| &docs.segments) {
+            let dead = segment.bytes * segment.deleted / segment.rows.max(1);
+            now.dead += dead;
+            now.live += segment.bytes - dead;
+        }
+        Ok(now)
+    }
+}
+
+impl std::fmt::Display for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let others = self.all.saturating_sub(self.log + self.live + self.dead);
+        let [log, live, dead, others] = [self.log, self.live, self.dead, others].map(|n| n >> 20);
+        write!(f, "MiB: log {log}, live {live}, dead {dead}, other files {others}")
     }
 }
 

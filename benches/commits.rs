@@ -1,11 +1,12 @@
 //! What group commit gains, and what an `optimize` beside them costs writers.
 //!
-//! `commits [DIR]`: the database goes to a new folder in `DIR` (default: the folder for temporary
-//! files), which should be on a disk that counts. Prints
-//! - commits per second of 16 writers that take turns, one sync each, and of 16 that share syncs:
-//!   alone, and beside the flushes that they cause;
-//! - the 50th and 99th percentile of a write while nothing else happens, and while `optimize`
-//!   merges.
+//! `commits [DIR [PART …]]`: the database goes to a new folder in `DIR` (default: the folder for
+//! temporary files), which should be on a disk that counts. Parts, all by default:
+//! - `alone`: commits per second of 16 writers that take turns, one sync each, and of 16 that share
+//!   syncs;
+//! - `flushed`: the same beside the flushes that they cause;
+//! - `optimize`: the 50th and 99th percentile of a write while nothing else happens, and while
+//!   `optimize` merges.
 
 #![allow(clippy::print_stdout)]
 
@@ -26,9 +27,18 @@ fn main() -> vecstore::Result<()> {
     let parent = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = tempfile::tempdir_in(&parent).expect("a new folder");
     let in_memory = Options { memtable_bytes_max: 1 << 40, ..Options::default() };
-    group_commit(&dir.path().join("alone"), in_memory, "nothing is flushed")?;
-    group_commit(&dir.path().join("flushed"), Options::default(), "beside flushes")?;
-    writers_beside_optimize(&dir.path().join("optimize"))
+    let parts: Vec<String> = std::env::args().skip(2).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    if wanted("alone") {
+        group_commit(&dir.path().join("alone"), in_memory, "nothing is flushed")?;
+    }
+    if wanted("flushed") {
+        group_commit(&dir.path().join("flushed"), Options::default(), "beside flushes")?;
+    }
+    if wanted("optimize") {
+        writers_beside_optimize(&dir.path().join("optimize"))?;
+    }
+    Ok(())
 }
 
 /// A vector whose components follow from a number.

@@ -206,6 +206,34 @@ fn segments_are_merged_in_the_background() {
     assert_eq!(docs.count(None).unwrap(), 12_000);
 }
 
+/// Removals alone fill no memory, so that no flush comes that could be what the merge waits for.
+#[test]
+fn removals_alone_are_enough_for_a_rewrite() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
+    fill(&docs, 0..2_000, &mut Random::new(3));
+    docs.flush().unwrap();
+    // The flush has woken the merge, which must have gone to sleep again.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let rows = || -> Vec<(u64, u64)> {
+        let segments = docs.stats().unwrap().segments;
+        segments.iter().map(|segment| (segment.rows, segment.deleted)).collect()
+    };
+    for id in 0..400 {
+        docs.remove(id).unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(rows(), [(2_000, 400)], "20 % are not too many");
+    docs.remove(400).unwrap();
+    let started = std::time::Instant::now();
+    while rows() != [(1_599, 0)] {
+        assert!(started.elapsed().as_secs() < 20, "{:?}", rows());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(docs.count(None).unwrap(), 1_599);
+}
+
 #[test]
 fn an_optimize_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();

@@ -226,11 +226,7 @@ fn merge_bytes(parts: &[SegmentPart]) -> u64 {
 pub(crate) fn merge_if_worthwhile(state: &State, collection: &CollectionState) -> Result<bool> {
     let _one_at_a_time = collection.merging.lock();
     let version = collection.version();
-    let sizes: Vec<Size> = version
-        .segments
-        .iter()
-        .map(|part| Size { id: part.id(), live: part.live(), deleted: part.deleted.len() })
-        .collect();
+    let sizes: Vec<Size> = version.segments.iter().map(Size::of).collect();
     let damaged = version.segments.iter().find(|part| part.file.take_rewrite());
     let damaged = damaged.map(|part| BTreeSet::from([part.id()]));
     let Some(ids) = damaged.or_else(|| choose(&sizes)) else { return Ok(false) };
@@ -242,10 +238,22 @@ pub(crate) fn merge_if_worthwhile(state: &State, collection: &CollectionState) -
 
 /// What the choice of a merge depends on.
 #[derive(Clone, Copy, Debug)]
-struct Size {
+pub(crate) struct Size {
     id: u64,
     live: u64,
     deleted: u64,
+}
+
+impl Size {
+    pub(crate) fn of(part: &SegmentPart) -> Self {
+        Size { id: part.id(), live: part.live(), deleted: part.deleted.len() }
+    }
+
+    /// Whether the segment is to be rewritten for the sake of the space that its deleted rows take.
+    pub(crate) fn has_too_many_deleted(self) -> bool {
+        const DELETED_PERCENT_MAX: u64 = 20;
+        self.deleted * 100 > (self.live + self.deleted) * DELETED_PERCENT_MAX
+    }
 }
 
 /// Which segments to merge: those of one size class (a factor of [`TIER_FACTOR`]) once there are
@@ -254,7 +262,6 @@ fn choose(segments: &[Size]) -> Option<BTreeSet<u64>> {
     const TIER_SEGMENTS: usize = 4;
     const TIER_FACTOR: u64 = 4;
     const SMALLEST_TIER_ROWS: u64 = 4_096;
-    const DELETED_PERCENT_MAX: u64 = 20;
     const ROWS_MAX: u64 = 4_000_000;
 
     let tier = |live: u64| (live / SMALLEST_TIER_ROWS).max(1).ilog(TIER_FACTOR);
@@ -272,10 +279,7 @@ fn choose(segments: &[Size]) -> Option<BTreeSet<u64>> {
     }
     segments
         .iter()
-        .filter(|segment| {
-            let rows = segment.live + segment.deleted;
-            segment.deleted * 100 > rows * DELETED_PERCENT_MAX
-        })
+        .filter(|segment| segment.has_too_many_deleted())
         .max_by_key(|segment| segment.deleted)
         .map(|segment| BTreeSet::from([segment.id]))
 }

@@ -11,6 +11,7 @@ use crate::catalogue::RemovedNamespace;
 use crate::kv::Batch;
 use crate::log::{self, Position};
 use crate::memtable::Memtable;
+use crate::optimize::Size;
 use crate::record::CheckedRecord;
 use crate::state::CollectionState;
 use crate::stats::{Usage, share};
@@ -312,15 +313,20 @@ impl Change {
         }
     }
 
-    /// Makes the changes visible; true if the memtable is full and was sealed.
+    /// Makes the changes visible; true if they leave work for the background: the memtable is full and
+    /// was sealed, or a segment has too many deleted rows from now on.
     pub(super) fn publish(self, seq: u64, memtable_bytes_max: usize) -> bool {
         let mut version = Version::clone(&self.version);
         version.seq = seq;
         version.memtables[0].rows = version.memtables[0].table.rows();
+        let mut to_rewrite = false;
         for (segment, rows) in self.deleted.into_iter().chain(self.hidden) {
             if let Ok(at) = version.segments.binary_search_by_key(&segment, |part| part.id()) {
-                let deleted = &*version.segments[at].deleted | rows;
-                version.segments[at].deleted = Arc::new(deleted);
+                let part = &mut version.segments[at];
+                let before = Size::of(part);
+                part.deleted = Arc::new(&*part.deleted | rows);
+                to_rewrite |=
+                    !before.has_too_many_deleted() && Size::of(part).has_too_many_deleted();
             }
         }
         let mut head = self.collection.head.lock();
@@ -332,7 +338,7 @@ impl Change {
         }
         drop(head);
         self.collection.publish(version);
-        full
+        full || to_rewrite
     }
 }
 

@@ -85,13 +85,13 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
         return results.into_iter().map(|result| result.and_then(refuse)).collect();
     }
     state.probe.reached(COMMITTED);
-    let mut sealed = false;
+    let mut is_work_left = false;
     for (_, change) in changes {
-        sealed |= change.publish(commit.seq, state.options.memtable_bytes_max);
+        is_work_left |= change.publish(commit.seq, state.options.memtable_bytes_max);
     }
     state.commit_times.note(started.elapsed());
     drop(commit);
-    if sealed || state.kv.is_settling_due() {
+    if is_work_left || state.kv.is_settling_due() {
         state.background.request();
     }
     results
