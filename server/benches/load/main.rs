@@ -5,7 +5,8 @@
 //! ```
 //!
 //! - `mixed`: clients that query and write durably, four to one; memory over time, times, errors.
-//! - `overload`: what the server can answer at most, then four times as many requests as that.
+//! - `overload`: what the server can answer at most, then four times as many requests as that,
+//!   in turns.
 //! - `kill`: the same clients while the server is killed again and again; what was acknowledged is
 //!   asked for afterwards.
 //! - `rate`: queries a second, single, in streams and in batches, beside the library's own batches in

@@ -146,7 +146,7 @@ impl Front {
         let refused = match let_in {
             Ok((rights, permit)) => {
                 (call.rights, call.permit) = (rights, permit);
-                given.err()
+                given.err().or_else(|| self.service.check_turn(operation, call.deadline).err())
             }
             Err(problem) => Some(problem),
         };
@@ -210,7 +210,9 @@ impl Front {
             Err(kind) if kind.codes().0 == 500 => tracing::error!(outcome = name, ms, "answered"),
             _ => tracing::debug!(outcome = name, ms, "answered"),
         }
-        if let Ok(id) = HeaderValue::from_str(call.request_id.as_str()) {
+        if let Ok(mut id) = HeaderValue::from_str(call.request_id.as_str()) {
+            // It comes once: HTTP/2 need not remember it for the next answers.
+            id.set_sensitive(true);
             response.headers_mut().insert(REQUEST_ID, id);
         }
     }

@@ -72,6 +72,11 @@ impl Service {
         }
     }
 
+    /// Refuses what would not get its turn in time.
+    pub(crate) fn check_turn(&self, operation: Operation, deadline: Instant) -> Result<()> {
+        self.pool.check(operation, deadline)
+    }
+
     fn reach(&self, call: &Call) -> Reach {
         Reach::new(&self.db, &self.namespaces, call)
     }

@@ -72,6 +72,13 @@ operations! {
 }
 
 impl Operation {
+    /// Whether all of it waits for its turn among what reads records. A stream does so a message at
+    /// a time.
+    pub(crate) fn is_read(self) -> bool {
+        use Operation::{Count, Facet, Get, Query, QueryBatch, QueryGroups, Scroll};
+        matches!(self, Get | Scroll | Count | Facet | Query | QueryGroups | QueryBatch)
+    }
+
     /// Whether an answer can be large although its request is small.
     pub(crate) fn may_give_much(self) -> bool {
         matches!(self, Operation::Get | Operation::Scroll | Operation::QueryBatch)

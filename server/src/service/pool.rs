@@ -194,24 +194,48 @@ impl Lane {
             state: AtomicU8::new(WAITING),
             gone: AtomicBool::new(false),
         });
+        match self.refusal(waiting, ahead_us, admitted, deadline) {
+            None => Ok(ticket),
+            Some(problem) => {
+                ticket.give_up();
+                Err(problem)
+            }
+        }
+    }
+
+    /// Refuses what [`admit`](Self::admit) would, and lets nothing in.
+    fn check(&self, deadline: Instant) -> Result<()> {
+        let ahead_us = self.backlog_us.load(Relaxed) / self.slots_max as u64;
+        match self.refusal(self.waiting.load(Relaxed), ahead_us, Instant::now(), deadline) {
+            None => Ok(()),
+            Some(problem) => Err(problem),
+        }
+    }
+
+    /// Why a call that finds this much before it is not let in.
+    fn refusal(
+        &self,
+        waiting: usize,
+        ahead_us: u64,
+        now: Instant,
+        deadline: Instant,
+    ) -> Option<Problem> {
         if self.running.load(Relaxed) < self.slots_max && waiting == 0 {
-            return Ok(ticket);
+            return None;
         }
         let stretched_us = ahead_us.saturating_mul(self.stretch.load(Relaxed)) / STRETCH_ONE;
         let wait = Duration::from_micros(stretched_us);
-        let left = deadline.saturating_duration_since(admitted);
         let why = if waiting >= self.limits.waiting_max {
             format!("{waiting} requests wait already")
         } else if wait > self.limits.wait_max {
             format!("the request would wait for about {} ms", wait.as_millis())
-        } else if wait > left {
+        } else if wait > deadline.saturating_duration_since(now) {
             format!("the request would wait until its time is up, about {} ms", wait.as_millis())
         } else {
-            return Ok(ticket);
+            return None;
         };
-        ticket.give_up();
         self.refused.fetch_add(1, Relaxed);
-        Err(Problem::busy(format!("the server is busy: {why}; try again later"), wait))
+        Some(Problem::busy(format!("the server is busy: {why}; try again later"), wait))
     }
 
     /// Notes how long somebody waited: a moving average, a sixteenth of each new value.
@@ -255,6 +279,12 @@ impl Pool {
     /// The average time of an operation.
     pub(crate) fn usual(&self, operation: Operation) -> Duration {
         Duration::from_micros(self.costs[operation.index()].load(Relaxed))
+    }
+
+    /// Whether a call that reads may come in at all. Asked before its body is read, as what can't be
+    /// answered should cost little.
+    pub(crate) fn check(&self, operation: Operation, deadline: Instant) -> Result<()> {
+        if operation.is_read() { self.read.check(deadline) } else { Ok(()) }
     }
 
     /// Runs `work` when its turn has come; `items` says how many times the usual work it is.

@@ -41,8 +41,14 @@ fn heavy(count: usize) -> Value {
 }
 
 fn running(server: &Server) -> u64 {
+    lane(server, "running")
+}
+
+/// Calls in the lane of reads that are in this state.
+fn lane(server: &Server, state: &str) -> u64 {
     let text = ask(server.http, "GET", "/metrics", &Value::Null).text();
-    let line = text.lines().find(|l| l.starts_with("vecstore_pool_running{lane=\"read\"}"));
+    let start = format!("vecstore_pool_{state}{{lane=\"read\"}}");
+    let line = text.lines().find(|l| l.starts_with(&start));
     line.and_then(|l| l.rsplit(' ').next()?.parse().ok()).expect("the number")
 }
 
@@ -79,6 +85,31 @@ fn too_much_is_refused_and_the_rest_is_answered() {
     // Afterwards there is room again.
     ask(server.http, "POST", "/v1/collections/docs/query/batch", &heavy(1)).success();
     println!("24 at once with room for 5: {done} answered, {refused} refused with Retry-After");
+}
+
+#[test]
+fn what_would_not_get_its_turn_is_refused_before_it_is_read() {
+    let (_dir, server) = narrow(&["--waiting-max", "1", "--wait-ms-max", "60000"]);
+    let (http, waiting) = (server.http, || lane(&server, "waiting"));
+    let unreadable = |path| ask(http, "POST", path, &json!({"nonsense": 1})).status;
+    let (query, qdrant) = ("/v1/collections/docs/query", "/collections/docs/points/search");
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                ask(http, "POST", "/v1/collections/docs/query/batch", &heavy(1_500)).success();
+            });
+        }
+        let started = Instant::now();
+        while waiting() < 1 {
+            assert!(started.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!((unreadable(query), unreadable(qdrant)), (429, 429));
+        // Other lanes are not full.
+        ask(http, "GET", "/v1/collections/docs", &Value::Null).success();
+        assert_eq!(waiting(), 1, "the load lasted for as long");
+    });
+    assert_eq!((unreadable(query), unreadable(qdrant)), (400, 400));
 }
 
 #[test]
