@@ -18,6 +18,8 @@ pub(crate) struct Pace {
 /// The longest that a write waits because of its pace: a large batch after a slow flush is let
 /// through, to wait for room with the others.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// Less is put off until it is so much: to sleep for a moment takes longer than the moment.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 /// Before anything was flushed.
 const EXPECTED_BYTES_PER_S: u64 = 32 << 20;
 
@@ -42,7 +44,8 @@ impl Pace {
         let from = next.filter(|next| *next > now).unwrap_or(now);
         let until = (from + self.share(bytes, fill)).min(now + WAIT_MAX);
         *next = Some(until);
-        until - now
+        let wait = until - now;
+        if wait < WAIT_MIN { Duration::ZERO } else { wait }
     }
 
     /// What a write takes of the time.
@@ -81,5 +84,11 @@ mod tests {
         assert!((0.4..=0.5).contains(&waits[9]), "{waits:?}");
         assert!(waits.iter().all(|&wait| wait <= WAIT_MAX.as_secs_f64()), "{waits:?}");
         assert_eq!(pace.wait(1 << 40, 0.0), Duration::ZERO, "there is room");
+
+        let pace = Pace::default();
+        pace.note_flush(1_000_000, Duration::from_secs(1));
+        let waits: Vec<_> = (0..30).map(|_| pace.wait(100, 0.5)).collect();
+        assert_eq!(waits[0], Duration::ZERO, "a tenth of a millisecond is put off");
+        assert!(waits.iter().any(|wait| !wait.is_zero()), "{waits:?}");
     }
 }
