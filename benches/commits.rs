@@ -6,13 +6,15 @@
 //!   syncs;
 //! - `flushed`: the same beside the flushes that they cause;
 //! - `optimize`: the 50th and 99th percentile of a write while nothing else happens, and while
-//!   `optimize` merges.
+//!   `optimize` merges;
+//! - `limit`: records per second of 4 writers that never pause, and how long a write takes, without and
+//!   with a limit of memory.
 
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -37,6 +39,11 @@ fn main() -> vecstore::Result<()> {
     }
     if wanted("optimize") {
         writers_beside_optimize(&dir.path().join("optimize"))?;
+    }
+    if wanted("limit") {
+        for limit in [None, Some(64 << 20), None, Some(64 << 20)] {
+            writers_with_limit(tempfile::tempdir_in(&parent).expect("a new folder").path(), limit)?;
+        }
     }
     Ok(())
 }
@@ -92,6 +99,51 @@ fn group_commit(dir: &Path, options: Options, what: &str) -> vecstore::Result<()
         "{WRITERS} writers, {what}, commits per second: {in_turn:.0} one sync each, {together:.0} sharing \
          syncs, {:.1} times as many",
         together / in_turn
+    );
+    Ok(())
+}
+
+fn writers_with_limit(dir: &Path, memory_limit: Option<u64>) -> vecstore::Result<()> {
+    const WRITERS: u64 = 4;
+    const BATCH: u64 = 50;
+    const TIME: Duration = Duration::from_secs(20);
+    let options = Options { memory_limit, background_merge: false, ..Options::default() };
+    let db = Database::open_with(dir, options)?;
+    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Cosine))?;
+    let held = AtomicU64::new(0);
+    let end = Instant::now() + TIME;
+    let one = |writer: u64| {
+        let mut times = Vec::new();
+        for n in 0.. {
+            let first = (writer << 32) | (n * BATCH);
+            let batch = (first..first + BATCH).map(record).collect();
+            let started = Instant::now();
+            if started >= end {
+                break;
+            }
+            docs.batch_upsert(batch).expect("a write");
+            times.push(started.elapsed().as_secs_f64());
+            let memory = db.memory().expect("an open database");
+            let for_writes = memory.memtable_rows + memory.memtable_graphs + memory.log;
+            held.fetch_max(for_writes, Ordering::Relaxed);
+        }
+        times
+    };
+    let mut times: Vec<f64> = std::thread::scope(|scope| {
+        let one = &one;
+        let threads: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || one(writer))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a writer")).collect()
+    });
+    let per_second = times.len() as f64 * BATCH as f64 / TIME.as_secs_f64();
+    let mut ms = |p| percentile(&mut times, p) * 1e3;
+    println!(
+        "{WRITERS} writers of {BATCH} records, limit {}: {per_second:.0} records per second, ms a write: \
+         p50 {:.1} p99 {:.1} longest {:.0}; at most {} MiB for memtables and log",
+        memory_limit.map_or("none".to_owned(), |limit| format!("{} MiB", limit >> 20)),
+        ms(50),
+        ms(99),
+        ms(100),
+        held.load(Ordering::Relaxed) >> 20,
     );
     Ok(())
 }

@@ -133,6 +133,7 @@ fn the_argument_that_is_wrong_is_named() {
     for (options, field) in [
         (Options { threads: 0, ..default.clone() }, "threads"),
         (Options { memtable_bytes_max: 1, ..default.clone() }, "memtable_bytes_max"),
+        (Options { memory_limit: Some(1 << 20), ..default.clone() }, "memory_limit"),
         (Options { durability: Durability::Periodic(Duration::ZERO), ..default }, "durability"),
     ] {
         check(Database::open_with(dir.path().join("db"), options).map(drop), Some(field));

@@ -45,6 +45,9 @@ impl Kv for Kept {
     fn bytes(&self) -> vecstore::Result<u64> {
         self.0.bytes()
     }
+    fn memory_bytes(&self) -> u64 {
+        self.0.memory_bytes()
+    }
     fn prepare_compact(&self) -> vecstore::Result<()> {
         self.0.prepare_compact()
     }

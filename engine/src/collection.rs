@@ -158,11 +158,13 @@ impl Collection {
 
     pub(crate) fn write(&self, operation: Operation) -> Result<crate::commit::Done> {
         let collection = Arc::clone(self.checked()?);
-        if operation.adds_rows() {
-            admit(&self.handle.state, &collection)?;
-        }
+        let state = &self.handle.state;
+        let _room = match operation.adds_rows() {
+            true => Some(admit(state, &collection, &operation)?),
+            false => None,
+        };
         let write = Write { collection, namespace: Arc::clone(&self.namespace), operation };
-        commit(&self.handle.state, write)
+        commit(state, write)
     }
 
     /// Inserts a record, or replaces the one with its id. Returns the commit's number.

@@ -16,7 +16,8 @@ use crate::commit::CommitTimes;
 use crate::flush::flush_all;
 use crate::kv::{Batch, FjallKv, Kv, MemoryKv, Space, purge};
 use crate::log::Position;
-use crate::memtable::Asks;
+use crate::memory::{Gauge, Memory, memory};
+use crate::memtable::{Asks, Memtable};
 use crate::optimize::{OptimizeReport, optimize};
 use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
@@ -223,12 +224,13 @@ impl Database {
         // A process before this one may have ended between writing a commit and syncing it: what is
         // shown from here on must not go with the next power cut.
         kv.sync()?;
+        let gauge = Arc::new(Gauge::new(options.memory_limit));
         let mut seq = catalogue.seq;
         let mut collections = BTreeMap::new();
         let mut flushed = BTreeMap::new();
         for (id, found) in catalogue.collections {
             flushed.insert(id, found.flushed_epoch);
-            let collection = recovery::recover(&*kv, &segments, id, found, &mut seq)?;
+            let collection = recovery::recover(&*kv, &segments, &gauge, id, found, &mut seq)?;
             collections.insert(collection.name.clone(), Arc::new(collection));
         }
         // Frames of flushed epochs and of dropped collections, left by a crash.
@@ -259,6 +261,9 @@ impl Database {
             compacting: Mutex::new(()),
             snapshots: Mutex::new(()),
             background: Signals::default(),
+            gauge,
+            reserved: AtomicU64::new(0),
+            pace: Default::default(),
             asks,
             scrubbed: Default::default(),
             batches: Default::default(),
@@ -307,11 +312,12 @@ impl Database {
         commit.fail(committed)?;
         commit.seq += 1;
         commit.next_collection = id + 1;
+        let table = Memtable::new(1, &options, &state.gauge);
         let shard = Arc::new(CollectionState::new(
             id,
             name.to_owned(),
             options,
-            Version::empty(commit.seq, 1),
+            Version::empty(commit.seq, table),
             Head::default(),
         ));
         state.collections.write().insert(name.to_owned(), Arc::clone(&shard));
@@ -366,7 +372,7 @@ impl Database {
         commit.seq += 1;
         shard.dropped.store(true, Ordering::Release);
         state.collections.write().remove(name);
-        shard.publish(Version::empty(commit.seq, version.active().table.epoch() + 1));
+        shard.publish(Version::empty(commit.seq, version.active().table.next()));
         drop(commit);
         version.segments.iter().for_each(|part| part.file.set_replaced());
         state.purge(Space::Hot, &shard.id.to_be_bytes(), &|_| true)
@@ -413,6 +419,11 @@ impl Database {
     /// Numbers about the database and each collection.
     pub fn stats(&self) -> Result<Stats> {
         stats::database(self.state()?)
+    }
+
+    /// The bytes that the database holds in memory, by what they are for.
+    pub fn memory(&self) -> Result<Memory> {
+        Ok(memory(self.state()?))
     }
 
     /// How long commits took since the database was opened.

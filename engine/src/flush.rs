@@ -1,6 +1,7 @@
 //! Flush: a sealed memtable becomes a segment.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::RowSource;
@@ -10,14 +11,21 @@ use crate::install::{Inputs, OnProgress, install, wait_for};
 use crate::kv::{Batch, Space};
 use crate::log::Position;
 use crate::memtable::{Memtable, MemtableSource};
-use crate::state::{CollectionState, Head, State};
+use crate::state::{CollectionState, CommitState, Head, State};
 use crate::version::Version;
 use crate::{Result, catalogue};
 
+/// Has a memtable made a segment before it is full, if it is still the one that is written to; false if
+/// it is not.
+pub(crate) fn seal_early(state: &State, collection: &CollectionState, epoch: u32) -> bool {
+    let commit = state.commit.lock();
+    let is_active = collection.version().active().table.epoch() == epoch;
+    is_active && seal_active(&commit, collection) > epoch
+}
+
 /// Seals the memtable that is written to, if anything was written; returns the epoch that is written to from
 /// now on.
-fn seal_active(state: &State, collection: &CollectionState) -> u32 {
-    let _commit = state.commit.lock();
+fn seal_active(_commit: &CommitState, collection: &CollectionState) -> u32 {
     let mut version = Version::clone(&collection.version());
     let mut head = collection.head.lock();
     // Removals alone leave frames too.
@@ -89,7 +97,12 @@ pub(crate) fn flush_oldest(
         source: MemtableSource::new(&version, part),
     };
     drop(version);
+    let (bytes, began) = (inputs.table.bytes() as u64, Instant::now());
     install(state, collection, &inputs, progress)?;
+    state.pace.note_flush(bytes, began.elapsed());
+    // With the last hold on it the memory goes that writers may wait for.
+    drop(inputs);
+    state.background.notify_done();
     Ok(true)
 }
 
@@ -101,7 +114,7 @@ pub(crate) fn flush_all(
 ) -> Result<()> {
     state.check()?;
     collection.check()?;
-    let epoch = seal_active(state, collection);
+    let epoch = seal_active(&state.commit.lock(), collection);
     let is_pending = || {
         let oldest = collection.version().memtables.last().map(|part| part.table.epoch());
         oldest.is_some_and(|oldest| oldest < epoch)

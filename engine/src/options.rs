@@ -49,6 +49,14 @@ pub struct Options {
     /// read, and 100 GB are through in seven hours. They are read past the system's cache where the
     /// volume can, so that nothing is pushed out of it. Not heeded in memory.
     pub scrub_bytes_per_s: u64,
+    /// Bytes of memory that may be held for records that are in no segment yet: their memtables, the log's
+    /// buffers, and what it takes to make segments of them. At half of it the largest memtable becomes a
+    /// segment early; from three quarters on writes that add records are slowed down, at last to half the
+    /// speed at which segments are built; at the limit they wait for room, and fail with
+    /// [`Busy`](crate::ErrorKind::Busy) after `busy_timeout`. A batch that would take more than a quarter is
+    /// refused. Reading, removing, flush and `optimize` go on. Default `None`: no limit; allowed
+    /// 64 MiB or more. What merging segments takes is not in it, nor what is read of them.
+    pub memory_limit: Option<u64>,
 }
 
 impl Default for Options {
@@ -61,9 +69,13 @@ impl Default for Options {
             busy_timeout: Duration::from_secs(60),
             disk_reserve_bytes: 256 << 20,
             scrub_bytes_per_s: 4 << 20,
+            memory_limit: None,
         }
     }
 }
+
+/// The log alone can take half of it.
+const MEMORY_LIMIT_MIN: u64 = 64 << 20;
 
 impl Options {
     pub(crate) fn validate(&self) -> Result<()> {
@@ -80,6 +92,12 @@ impl Options {
                 self.memtable_bytes_max
             ))
             .about("memtable_bytes_max"));
+        }
+        if let Some(bytes) = self.memory_limit.filter(|bytes| *bytes < MEMORY_LIMIT_MIN) {
+            return Err(Error::invalid(format!(
+                "memory_limit: {bytes} is too small, use {MEMORY_LIMIT_MIN} (64 MiB) or more"
+            ))
+            .about("memory_limit"));
         }
         Ok(())
     }
@@ -310,6 +328,13 @@ impl CollectionOptions {
             fields: self.schema.limits(),
             unindexed: self.schema.unindexed_keys().collect(),
         }
+    }
+
+    /// What a segment in the making takes in memory, by row: codes, links of a graph that is made of one
+    /// that is there, and clusters beside it.
+    pub(crate) fn flush_row_bytes(&self) -> usize {
+        const PLACES: usize = 32;
+        self.dim.next_multiple_of(64) + 16 * self.m + self.dim / 2 + PLACES
     }
 
     /// An empty field index of such a collection's records.

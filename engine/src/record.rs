@@ -6,6 +6,7 @@ use serde_json::Value;
 use vecstore_index::squared_norm;
 use vecstore_segments::{Metadata, RecordId};
 
+use crate::memory::allocated;
 use crate::options::{CollectionOptions, limits};
 use crate::{Error, Metric, Result};
 
@@ -129,6 +130,15 @@ impl CheckedRecord {
             .about("metadata"));
         }
         Ok(CheckedRecord { id, vector: vector.into(), json: json.into() })
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let id = match &self.id {
+            RecordId::Str(id) => allocated(id.len()),
+            RecordId::U64(_) | RecordId::Uuid(_) => 0,
+        };
+        allocated(size_of_val(&*self.vector)) + allocated(self.json.len()) + id
     }
 
     /// Bytes this record takes in memory and in the log, about.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::catalogue::{CataloguedCollection, RemovedNamespace};
 use crate::kv::Kv;
 use crate::log::{self, Change, Position};
+use crate::memory::Gauge;
 use crate::memtable::Memtable;
 use crate::record::CheckedRecord;
 use crate::state::{CollectionState, Head};
@@ -18,6 +19,7 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) fn recover(
     kv: &dyn Kv,
     store: &SegmentStore,
+    gauge: &Arc<Gauge>,
     id: u32,
     found: CataloguedCollection,
     seq: &mut u64,
@@ -54,7 +56,8 @@ pub(crate) fn recover(
         }
         parts.push(SegmentPart { file, deleted: Arc::new(deleted) });
     }
-    let (table, next_number) = replay(kv, id, flushed_epoch, &removed, &record.options, seq)?;
+    let table = Memtable::new(flushed_epoch + 1, &record.options, gauge);
+    let (table, next_number) = replay(kv, table, id, &removed, &record.options, seq)?;
     head.next_number = next_number;
     head.removed = removed.into_iter().map(|(name, removed)| (name.into(), removed)).collect();
     let rows = table.rows();
@@ -68,20 +71,19 @@ pub(crate) fn recover(
     Ok(state)
 }
 
-/// One memtable from all epochs that are not in a segment. It continues the last of them, so that
-/// flushing it covers all.
+/// Fills the memtable that comes after the last segment with all epochs that are not in one. It
+/// continues the last of them, so that flushing it covers all.
 fn replay(
     kv: &dyn Kv,
+    table: Memtable,
     collection: u32,
-    flushed_epoch: u32,
     removed: &BTreeMap<String, RemovedNamespace>,
     options: &crate::CollectionOptions,
     seq: &mut u64,
 ) -> Result<(Memtable, u32)> {
-    let table = Memtable::new(flushed_epoch + 1);
     let mut last: Option<Position> = None;
     let mut namespaces: HashMap<String, Arc<str>> = HashMap::new();
-    log::replay(kv, collection, flushed_epoch, &mut |at, frame| {
+    log::replay(kv, collection, table.epoch() - 1, &mut |at, frame| {
         last = Some(at);
         *seq = frame.seq.max(*seq);
         if removed.get(&frame.namespace).is_some_and(|removed| frame.seq <= removed.seq) {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::commit::settle_at;
 use crate::kv::Kv;
 use crate::state::State;
 
@@ -25,7 +26,10 @@ pub(crate) fn settle(state: &State) -> Result<bool> {
 
 /// The same if it is time.
 pub(crate) fn settle_if_due(state: &State) -> Result<()> {
-    if state.kv.is_settling_due() { settle(state).map(drop) } else { Ok(()) }
+    // With a limit of memory, also what the log keeps of it.
+    let limit = state.options.memory_limit.map_or(u64::MAX, settle_at);
+    let is_due = state.kv.is_settling_due() || state.kv.buffer_bytes() > limit;
+    if is_due { settle(state).map(drop) } else { Ok(()) }
 }
 
 fn settle_once(state: &State) -> Result<bool> {

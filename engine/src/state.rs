@@ -11,8 +11,9 @@ use vecstore_query::Costs;
 use vecstore_segments::{FolderLock, Vfs, WriteOptions};
 
 use crate::catalogue::RemovedNamespace;
-use crate::commit::{Done, Queue, Times, Write};
+use crate::commit::{Done, Pace, Queue, Times, Write};
 use crate::kv::{Kv, Space, purge};
+use crate::memory::Gauge;
 use crate::memtable::Asks;
 use crate::options::{CollectionOptions, Durability, Options};
 use crate::probe::Probe;
@@ -43,6 +44,11 @@ pub(crate) struct State {
     /// One snapshot or restore at a time.
     pub(crate) snapshots: Mutex<()>,
     pub(crate) background: Signals,
+    /// Bytes of all memtables.
+    pub(crate) gauge: Arc<Gauge>,
+    /// Bytes that writes under way may add to them and to the log.
+    pub(crate) reserved: AtomicU64,
+    pub(crate) pace: Pace,
     /// What readers want to be made of rows in memory.
     pub(crate) asks: Asks,
     pub(crate) scrubbed: Scrubbed,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 use vecstore_segments::Segment;
 
+use crate::memory::{Memory, memory};
 use crate::scrub::ScrubStats;
 use crate::state::{CollectionState, State};
 use crate::version::Version;
@@ -28,6 +29,8 @@ pub struct Stats {
     /// What was cut off the log when the database was opened: a commit that was not written to
     /// its end.
     pub log_recovery: Option<String>,
+    /// What it holds in memory.
+    pub memory: Memory,
     /// Number of snapshots.
     pub snapshots: usize,
     /// What the scrub has done.
@@ -157,6 +160,7 @@ pub(crate) fn database(state: &State) -> Result<Stats> {
         segment_bytes: collections.iter().flat_map(|c| &c.segments).map(|s| s.bytes).sum(),
         log_bytes: state.kv.bytes()?,
         log_recovery: state.kv.recovery().map(str::to_owned),
+        memory: memory(state),
         snapshots: snapshot::list(state)?.len(),
         scrub: scrub::stats(state),
         kernels: vecstore_index::kernel_name(),

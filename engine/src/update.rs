@@ -7,7 +7,7 @@ use vecstore_query::Filter;
 use vecstore_segments::{Metadata, RecordId};
 
 use crate::collection::Collection;
-use crate::commit::Operation;
+use crate::commit::{Operation, batch_bytes_max, needed_by};
 use crate::record::{CheckedRecord, Include, Record, check_patch};
 use crate::views::records;
 use crate::{Error, Result};
@@ -140,12 +140,36 @@ pub(crate) fn change_records(
             if changed.is_empty() {
                 break;
             }
-            let done = collection.write(Operation::ReplaceVersions(changed))?;
-            updated += done.records;
-            pending = done.skipped;
+            pending.clear();
+            for part in parts(changed, batch_bytes_max(collection.state())) {
+                let done = collection.write(Operation::ReplaceVersions(part))?;
+                updated += done.records;
+                pending.extend(done.skipped);
+            }
         }
     }
     Ok(updated)
+}
+
+/// The same records in as many writes as are needed for each to be within `bytes_max`.
+fn parts(
+    records: Vec<(CheckedRecord, u64)>,
+    bytes_max: Option<u64>,
+) -> Vec<Vec<(CheckedRecord, u64)>> {
+    let Some(bytes_max) = bytes_max else { return vec![records] };
+    let mut parts: Vec<Vec<_>> = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        bytes += needed_by(&record.0);
+        match parts.last_mut() {
+            Some(part) if bytes <= bytes_max => part.push(record),
+            _ => {
+                bytes = needed_by(&record.0);
+                parts.push(vec![record]);
+            }
+        }
+    }
+    parts
 }
 
 /// The records as they are to be written, with the commit that each was read from; and how many are

@@ -111,8 +111,9 @@ impl SegmentPart {
 }
 
 impl Version {
-    pub(crate) fn empty(seq: u64, epoch: u32) -> Self {
-        let table = Arc::new(Memtable::new(epoch));
+    /// One without records, whose memtable is `table`.
+    pub(crate) fn empty(seq: u64, table: Memtable) -> Self {
+        let table = Arc::new(table);
         Version { seq, memtables: vec![MemtablePart { table, rows: 0 }], segments: Vec::new() }
     }
 

@@ -38,6 +38,13 @@ impl<T> AppendOnly<T> {
         self.len() == 0
     }
 
+    /// Bytes of the chunks that are there, what the elements point to apart.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let chunks = self.len().checked_sub(1).map_or(0, |last| place(last).0 + 1);
+        FIRST_CHUNK * ((1 << chunks) - 1) * size_of::<OnceLock<T>>()
+    }
+
     /// The element at a place, if it was appended.
     #[inline]
     #[must_use]
@@ -110,6 +117,17 @@ mod tests {
             }
         }
         assert!(place(u32::MAX as usize).0 < CHUNKS);
+    }
+
+    #[test]
+    fn chunks_are_counted() {
+        let list = AppendOnly::default();
+        let slots = |list: &AppendOnly<u64>| list.heap_bytes() / size_of::<OnceLock<u64>>();
+        assert_eq!(slots(&list), 0);
+        for (appended, expected) in [(1, 16), (15, 16), (1, 48), (31, 48), (1, 112)] {
+            (0..appended).for_each(|i| assert!(list.push(i) < 49));
+            assert_eq!(slots(&list), expected, "{} elements", list.len());
+        }
     }
 
     #[test]

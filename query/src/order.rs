@@ -70,6 +70,15 @@ impl Key {
 }
 
 impl OrderKey {
+    /// Bytes on the heap, as if nobody shared them.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Some(Key::Str(text)) => 2 * size_of::<usize>() + text.len(),
+            _ => 0,
+        }
+    }
+
     /// The key of a record whose only value is this.
     #[must_use]
     pub fn new(value: &Value) -> Self {

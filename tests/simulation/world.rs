@@ -478,6 +478,10 @@ impl Kv for SimLog {
         Ok(0)
     }
 
+    fn memory_bytes(&self) -> u64 {
+        0
+    }
+
     fn prepare_compact(&self) -> Result<()> {
         Ok(())
     }

@@ -25,7 +25,9 @@ use crate::watch::{Apart, Watch};
 /// merged in the background. busy_timeout: seconds a write waits for segments to be built before
 /// it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free.
 /// scrub_bytes_per_s: bytes a second at which segments are read again in the background and compared
-/// with their checksums (`stats` tells what was found), 0 never. None is
+/// with their checksums (`stats` tells what was found), 0 never. memory_limit: bytes of memory that
+/// may be held for records that are in no segment yet (64 MiB or more): near it writes are slowed
+/// down, at it they wait and raise BusyError. None is
 /// the engine's default. create: whether a missing database is created or NotFoundError raised.
 ///
 /// Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
@@ -33,7 +35,8 @@ use crate::watch::{Apart, Watch};
 #[pyfunction]
 #[pyo3(signature = (
     path, *, durability = None, threads = None, memtable_bytes = None, background_merge = None,
-    busy_timeout = None, disk_reserve_bytes = None, scrub_bytes_per_s = None, create = true
+    busy_timeout = None, disk_reserve_bytes = None, scrub_bytes_per_s = None, memory_limit = None,
+    create = true
 ))]
 #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
 pub(crate) fn open(
@@ -46,6 +49,7 @@ pub(crate) fn open(
     busy_timeout: Option<f64>,
     disk_reserve_bytes: Option<u64>,
     scrub_bytes_per_s: Option<u64>,
+    memory_limit: Option<u64>,
     create: bool,
 ) -> Result<Database> {
     let mut options = Options::default();
@@ -70,6 +74,7 @@ pub(crate) fn open(
     if let Some(bytes) = scrub_bytes_per_s {
         options.scrub_bytes_per_s = bytes;
     }
+    options.memory_limit = memory_limit;
     let in_memory = match path.cast::<PyString>() {
         Ok(path) => path.to_str().is_ok_and(|path| path == ":memory:"),
         Err(_) => false,
@@ -309,7 +314,10 @@ impl Database {
     }
 
     /// Numbers about the database as a dict: path, seq, collections (a list with what
-    /// `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots, scrub (a dict
+    /// `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots, memory (a
+    /// dict with the bytes held in memory by what they are for: memtable_rows, memtable_graphs,
+    /// memtable_fields, log, segment_heads, segment_orders, deletions, segment_files, total; and beside
+    /// it mapped: segment files, of which the system keeps what is used), scrub (a dict
     /// with what the check in the background has done: bytes_per_s, bytes, cached_bytes, damaged,
     /// passes, last_pass_unix_ms, last_pass_seconds), kernels.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {

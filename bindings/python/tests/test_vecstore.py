@@ -1005,13 +1005,14 @@ class TestFolder(unittest.TestCase):
         for options in [
             {"durability": "none"}, {"durability": 0.5}, {"durability": "sync"}, {"threads": 1},
             {"memtable_bytes": 1 << 20}, {"background_merge": False}, {"busy_timeout": 1},
-            {"disk_reserve_bytes": 0}, {"scrub_bytes_per_s": 0},
+            {"disk_reserve_bytes": 0}, {"scrub_bytes_per_s": 0}, {"memory_limit": 64 << 20},
         ]:
             with vecstore.open(self.path, **options) as db:
                 db.create_collection("docs", 2, if_not_exists=True).upsert(1, [1, 2])
         for options in [
             {"durability": "always"}, {"durability": 0}, {"durability": -1}, {"threads": 0},
             {"threads": -1}, {"memtable_bytes": 1}, {"busy_timeout": math.nan},
+            {"memory_limit": 1 << 20},
         ]:
             for path in [self.path, ":memory:"]:
                 with self.assertRaises(vecstore.InvalidArgumentError, msg=options):
@@ -1116,6 +1117,21 @@ class TestFolder(unittest.TestCase):
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.01)
                 self.assertEqual(db.stats()["scrub"]["bytes"] > 0, pace > 0)
+
+    def test_memory(self):
+        with vecstore.open(self.path, memory_limit=64 << 20) as db:
+            docs = db.create_collection("docs", 2)
+            before = db.stats()["memory"]
+            ids, vectors = list(range(1000)), [[i, 1] for i in range(1000)]
+            docs.batch_upsert(ids, vectors, [{"text": "t" * 2000}] * 1000)
+            memory = db.stats()["memory"]
+            self.assertGreater(memory["memtable_rows"], before["memtable_rows"] + 2_000_000)
+            self.assertEqual(memory["total"], sum(memory.values()) - memory["total"] - memory["mapped"])
+            db.flush()
+            self.assertEqual(db.stats()["memory"]["memtable_rows"], before["memtable_rows"])
+            self.assertGreater(db.stats()["memory"]["mapped"], 0)
+            with self.assertRaisesRegex(vecstore.InvalidArgumentError, "memory_limit.*split it"):
+                docs.batch_upsert(ids, vectors, [{"text": "t" * 20_000}] * 1000)
 
     def test_sync(self):
         for durability in ["sync", 60, "none"]:

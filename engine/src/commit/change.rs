@@ -10,7 +10,6 @@ use super::{Done, Operation};
 use crate::catalogue::RemovedNamespace;
 use crate::kv::Batch;
 use crate::log::{self, Position};
-use crate::memtable::Memtable;
 use crate::optimize::Size;
 use crate::record::CheckedRecord;
 use crate::state::CollectionState;
@@ -345,7 +344,7 @@ impl Change {
 /// Puts a new memtable in front; the one before waits to become a segment.
 pub(crate) fn seal(version: &mut Version, next_number: &mut u32) {
     version.active().table.seal();
-    let table = Arc::new(Memtable::new(version.active().table.epoch() + 1));
+    let table = Arc::new(version.active().table.next());
     version.memtables.insert(0, MemtablePart { table, rows: 0 });
     *next_number = 0;
 }

@@ -7,7 +7,9 @@
 mod admit;
 mod change;
 mod group;
+mod pace;
 mod queue;
+mod room;
 mod sync;
 mod times;
 
@@ -18,7 +20,9 @@ use vecstore_segments::RecordId;
 pub(crate) use admit::{admit, check_volume};
 pub(crate) use change::seal;
 pub(crate) use group::commit;
+pub(crate) use pace::Pace;
 pub(crate) use queue::Queue;
+pub(crate) use room::{batch_bytes_max, needed_by, settle_at};
 pub use times::CommitTimes;
 pub(crate) use times::Times;
 

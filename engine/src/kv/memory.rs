@@ -1,11 +1,13 @@
 //! The store of a database without a folder.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::{Batch, CompactError, Kv, Space, Visit};
 use crate::Result;
+use crate::memory::allocated;
 
 /// Keyspace and key.
 type Key = (&'static str, Vec<u8>);
@@ -14,16 +16,29 @@ type Key = (&'static str, Vec<u8>);
 #[derive(Debug, Default)]
 pub struct MemoryKv {
     keys: Mutex<BTreeMap<Key, Vec<u8>>>,
+    /// Of keys and values, with what a map adds to each.
+    bytes: AtomicU64,
+}
+
+/// What a pair takes in memory: of the places of a node two thirds are used.
+fn held(key: &[u8], value: &[u8]) -> u64 {
+    let place = size_of::<(Key, Vec<u8>)>() * 3 / 2;
+    (place + allocated(key.len()) + allocated(value.len())) as u64
 }
 
 impl Kv for MemoryKv {
     fn commit(&self, batch: Batch, _durable: bool) -> Result<()> {
         let mut keys = self.keys.lock();
         for (space, key, value) in batch.changes {
+            let key = (space.name(), key);
+            let added = value.as_ref().map_or(0, |value| held(&key.1, value));
+            let gone = keys.get(&key).map_or(0, |value| held(&key.1, value));
             match value {
-                Some(value) => drop(keys.insert((space.name(), key), value)),
-                None => drop(keys.remove(&(space.name(), key))),
+                Some(value) => drop(keys.insert(key, value)),
+                None => drop(keys.remove(&key)),
             }
+            self.bytes.fetch_add(added, Ordering::Relaxed);
+            self.bytes.fetch_sub(gone, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -45,6 +60,10 @@ impl Kv for MemoryKv {
 
     fn bytes(&self) -> Result<u64> {
         Ok(self.keys.lock().iter().map(|((_, k), v)| (k.len() + v.len()) as u64).sum())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn prepare_compact(&self) -> Result<()> {

@@ -135,6 +135,13 @@ pub trait Kv: Send + Sync + Debug {
     fn is_settling_due(&self) -> bool {
         false
     }
+    /// Bytes held in memory, as far as the store tells.
+    fn memory_bytes(&self) -> u64;
+    /// Those of them that [`settle`](Self::settle) makes less; what it moves itself may stay until the
+    /// next time.
+    fn buffer_bytes(&self) -> u64 {
+        0
+    }
     /// Does what can be done of [`compact`](Self::compact) while commits go on.
     fn prepare_compact(&self) -> Result<()>;
     /// Gives back the disk space of everything that was removed. No commit may run meanwhile.

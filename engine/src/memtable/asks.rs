@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Memtable;
+use crate::memory::Use;
 use crate::options::CollectionOptions;
 
 /// How many of the first rows were asked for.
@@ -102,13 +103,14 @@ impl Work {
     fn advance(&self) -> bool {
         let Some(rows) = self.table.numbered(self.namespace) else { return false };
         // A flush makes its own indices and links what is missing, and faster.
-        let goes_on = || !self.table.is_sealed();
+        // Nor is anything made where memory is short: rows without links and indices are looked at.
+        let goes_on = || !self.table.is_sealed() && self.table.held().has_room();
         let is_behind = || rows.fields.is_behind() || rows.graph.is_behind();
         if goes_on() && rows.fields.is_behind() {
-            rows.fields.advance(rows, &self.options);
+            self.table.held().add(Use::Fields, rows.fields.advance(rows, &self.options));
         }
         if goes_on() && rows.graph.is_behind() {
-            rows.graph.advance(rows, &self.options);
+            self.table.held().add(Use::Graphs, rows.graph.advance(rows, &self.options));
         }
         if goes_on() && is_behind() {
             return true;

@@ -11,6 +11,7 @@ use vecstore_segments::index_metadata;
 
 use super::asks::Wanted;
 use super::namespace::HotNamespace;
+use crate::memory::allocated;
 use crate::options::CollectionOptions;
 
 /// Rows of one index. Few, because the rows after the last whole run are matched one by one, at
@@ -66,8 +67,9 @@ impl HotFields {
         self.runs.len() as u32 * RUN_ROWS
     }
 
-    /// Makes the next index, of rows that are there. One thread at a time.
-    pub(super) fn advance(&self, rows: &HotNamespace, options: &CollectionOptions) {
+    /// Makes the next index, of rows that are there; gives the bytes that it takes. One thread at a
+    /// time.
+    pub(super) fn advance(&self, rows: &HotNamespace, options: &CollectionOptions) -> usize {
         let mut builder = options.field_index();
         let mut unread = RoaringBitmap::new();
         let first = self.indexed_rows();
@@ -77,6 +79,10 @@ impl HotFields {
                 Err(_) => drop(unread.insert(row)),
             }
         }
-        self.runs.push(Run { bytes: builder.finish(), unread });
+        let before = self.runs.heap_bytes();
+        let bytes = builder.finish();
+        let held = allocated(bytes.capacity()) + unread.serialized_size();
+        self.runs.push(Run { bytes, unread });
+        held + self.runs.heap_bytes() - before
     }
 }

@@ -57,14 +57,17 @@ impl HotGraph {
         self.get().map_or(0, LiveGraph::linked)
     }
 
-    /// Links the next block of rows.
-    pub(super) fn advance(&self, rows: &HotNamespace, options: &CollectionOptions) {
+    /// Links the next block of rows; gives the bytes that it has grown by.
+    pub(super) fn advance(&self, rows: &HotNamespace, options: &CollectionOptions) -> usize {
+        let bytes = || self.linker.lock().as_ref().map_or(0, Linker::heap_bytes);
+        let before = bytes();
         if let Err(error) = self.link_block(rows, options) {
             // Options are checked when a collection is created and rows in memory can be read:
             // what is left is more rows than a graph may have.
             debug_assert!(matches!(error, BuildError::TooManyRows(_)), "{error}");
             self.failed.store(true, Ordering::Relaxed);
         }
+        bytes() - before
     }
 
     fn link_block(

@@ -30,6 +30,8 @@ pub(crate) use row::{HotRow, Lookup};
 pub(crate) use source::MemtableSource;
 pub(crate) use view::HotView;
 
+use crate::memory::{Gauge, Held, Use, allocated, map_bytes};
+use crate::options::CollectionOptions;
 use crate::record::CheckedRecord;
 use crate::stats::Usage;
 
@@ -45,12 +47,26 @@ pub(crate) struct Memtable {
     dead: AtomicUsize,
     bytes: AtomicUsize,
     sealed: AtomicBool,
+    /// What a segment takes in the making, by row.
+    flush_row_bytes: usize,
+    held: Held,
 }
 
 impl Memtable {
-    pub(crate) fn new(epoch: u32) -> Self {
+    pub(crate) fn new(epoch: u32, options: &CollectionOptions, gauge: &Arc<Gauge>) -> Self {
+        Memtable::with(epoch, options.flush_row_bytes(), gauge)
+    }
+
+    /// The one that comes after this.
+    pub(crate) fn next(&self) -> Self {
+        Memtable::with(self.epoch + 1, self.flush_row_bytes, self.held.gauge())
+    }
+
+    fn with(epoch: u32, flush_row_bytes: usize, gauge: &Arc<Gauge>) -> Self {
         Memtable {
             epoch,
+            flush_row_bytes,
+            held: Held::new(gauge),
             namespaces: AppendOnly::default(),
             by_name: RwLock::new(HashMap::new()),
             rows: AtomicUsize::new(0),
@@ -78,6 +94,11 @@ impl Memtable {
     /// Bytes held, about.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What it holds in memory.
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
     }
 
     /// No more rows will come: this becomes a segment soon.
@@ -109,20 +130,29 @@ impl Memtable {
 
     /// Appends a version of a record; only the commit leader may call this.
     pub(crate) fn append(&self, namespace: &Arc<str>, record: CheckedRecord, seq: u64) {
-        let mut bytes = 0;
+        let (mut bytes, mut held) = (0, 0);
         let rows = match self.namespace(namespace) {
             Some((_, rows)) => rows,
             None => {
+                let places = || {
+                    self.namespaces.heap_bytes()
+                        + map_bytes::<Arc<str>, u32>(self.by_name.read().capacity())
+                };
+                let before = places();
                 let at = self.namespaces.push(HotNamespace::new(Arc::clone(namespace)));
                 self.by_name.write().insert(Arc::clone(namespace), at as u32);
                 bytes += size_of::<HotNamespace>();
+                held += places() - before + allocated(2 * size_of::<usize>() + namespace.len());
                 match self.namespaces.get(at) {
                     Some(rows) => rows,
                     None => unreachable!("it was appended"),
                 }
             }
         };
-        self.bytes.fetch_add(bytes + rows.append(record, seq), Ordering::Relaxed);
+        let appended = rows.append(record, seq);
+        self.bytes.fetch_add(bytes + appended.bytes, Ordering::Relaxed);
+        self.held.add(Use::Rows, held + appended.held);
+        self.held.add(Use::Later, self.flush_row_bytes + HotNamespace::ROW_GROWTH);
         self.rows.fetch_add(1, Ordering::Release);
     }
 
@@ -139,15 +169,19 @@ impl Memtable {
     /// Deletes that version as of commit `seq`; false if there is none. Only the commit leader may
     /// call this.
     pub(crate) fn delete(&self, namespace: &str, id: &RecordId, seq: u64) -> bool {
-        let deleted = self.namespace(namespace).is_some_and(|(_, rows)| rows.delete(id, seq));
-        self.dead.fetch_add(usize::from(deleted), Ordering::Relaxed);
-        deleted
+        let deleted = self.namespace(namespace).and_then(|(_, rows)| rows.delete(id, seq));
+        let Some(held) = deleted else { return false };
+        self.held.add(Use::Rows, held);
+        self.dead.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Removes what is alive of a namespace, as commit `seq`; returns how many rows. Only the commit
     /// leader may call this.
     pub(crate) fn delete_namespace(&self, namespace: &str, seq: u64) -> u64 {
-        let deleted = self.namespace(namespace).map_or(0, |(_, rows)| rows.delete_all(seq));
+        let found = self.namespace(namespace);
+        let (deleted, held) = found.map_or((0, 0), |(_, rows)| rows.delete_all(seq));
+        self.held.add(Use::Rows, held);
         self.dead.fetch_add(deleted as usize, Ordering::Relaxed);
         deleted
     }

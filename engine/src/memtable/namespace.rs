@@ -11,6 +11,7 @@ use vecstore_segments::RecordId;
 use super::fields::HotFields;
 use super::graph::HotGraph;
 use super::row::{HotRow, Lookup};
+use crate::memory::{allocated, map_bytes};
 use crate::record::CheckedRecord;
 use crate::stats::Usage;
 
@@ -28,6 +29,20 @@ pub(crate) struct HotNamespace {
     pub(super) graph: HotGraph,
     /// Whether the background has this namespace on its list.
     pub(super) listed: AtomicBool,
+}
+
+/// What a row takes.
+pub(super) struct Appended {
+    /// Its record, about: what memtables are sealed by and quotas count.
+    pub(super) bytes: usize,
+    /// All that is held for it.
+    pub(super) held: usize,
+}
+
+impl HotNamespace {
+    /// What may come to be held for a row until it is in a segment: lists that grow do so by as much
+    /// as they have.
+    pub(super) const ROW_GROWTH: usize = size_of::<HotRow>() + 2 * size_of::<(Box<[u8]>, u32)>();
 }
 
 /// A row that was replaced or removed. They come in the order of their commits.
@@ -92,15 +107,24 @@ impl HotNamespace {
         (0..).zip(all).filter(move |(_, hot)| hot.visible(seq))
     }
 
-    /// Appends a version of a record; gives the bytes that it takes, about.
-    pub(super) fn append(&self, record: CheckedRecord, seq: u64) -> usize {
+    /// Appends a version of a record.
+    pub(super) fn append(&self, record: CheckedRecord, seq: u64) -> Appended {
         let key = encoded(&record.id);
         let bytes = record.bytes() + key.len();
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let before = self.rows.heap_bytes();
+        let mut held = record.heap_bytes();
         let previous = self.newest.read().get(&key).copied();
         let row = self.rows.push(HotRow::new(record, seq, previous)) as u32;
-        self.newest.write().insert(key, row);
-        bytes
+        let mut newest = self.newest.write();
+        let room = newest.capacity();
+        held += if previous.is_none() { allocated(key.len()) } else { 0 };
+        newest.insert(key, row);
+        if newest.capacity() > room {
+            held += map_bytes::<Box<[u8]>, u32>(newest.capacity());
+            held -= map_bytes::<Box<[u8]>, u32>(room);
+        }
+        Appended { bytes, held: held + self.rows.heap_bytes() - before }
     }
 
     pub(super) fn lookup(&self, id: &RecordId, seq: u64) -> Lookup<'_> {
@@ -124,22 +148,25 @@ impl HotNamespace {
         Some((row, self.row(row))).filter(|(_, hot)| hot.alive())
     }
 
-    pub(super) fn delete(&self, id: &RecordId, seq: u64) -> bool {
-        let Some((row, hot)) = self.alive_row(id) else { return false };
+    /// Deletes the version that is alive; gives the bytes that this takes, or `None` if there is none.
+    pub(super) fn delete(&self, id: &RecordId, seq: u64) -> Option<usize> {
+        let (row, hot) = self.alive_row(id)?;
+        let before = self.deaths.heap_bytes();
         hot.delete(seq);
         self.deaths.push(Death { row, seq });
-        true
+        Some(self.deaths.heap_bytes() - before)
     }
 
-    /// Deletes every row that is alive; returns how many.
-    pub(super) fn delete_all(&self, seq: u64) -> u64 {
+    /// Deletes every row that is alive; gives how many, and the bytes that this takes.
+    pub(super) fn delete_all(&self, seq: u64) -> (u64, usize) {
+        let before = self.deaths.heap_bytes();
         let mut deleted = 0;
         for (row, hot) in (0..).zip(self.rows.iter_to(usize::MAX)).filter(|(_, hot)| hot.alive()) {
             hot.delete(seq);
             self.deaths.push(Death { row, seq });
             deleted += 1;
         }
-        deleted
+        (deleted, self.deaths.heap_bytes() - before)
     }
 
     /// Records as of the newest commit, one in the making included, and about the bytes held for
@@ -181,10 +208,10 @@ mod tests {
         let rows = HotNamespace::new("".into());
         let id = RecordId::from(7);
         rows.append(record(7), 10);
-        assert!(rows.delete(&id, 20));
+        assert!(rows.delete(&id, 20).is_some());
         rows.append(record(7), 20);
-        assert!(rows.delete(&id, 30));
-        assert!(!rows.delete(&id, 40));
+        assert!(rows.delete(&id, 30).is_some());
+        assert!(rows.delete(&id, 40).is_none());
 
         let found = |seq| match rows.lookup(&id, seq) {
             Lookup::Unknown => "unknown".to_owned(),

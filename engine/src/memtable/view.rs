@@ -342,6 +342,7 @@ mod tests {
     use vecstore_index::{ExactQuery, RowSet};
 
     use super::*;
+    use crate::memory::Gauge;
     use crate::memtable::Memtable;
     use crate::record::CheckedRecord;
 
@@ -351,7 +352,7 @@ mod tests {
     /// Row `i` comes with commit `i + 1`; every fifth one is removed by commit `i + 1001`, if there
     /// is one. All whole blocks are linked.
     fn linked_table(options: &CollectionOptions) -> MemtablePart {
-        let table = Memtable::new(1);
+        let table = Memtable::new(1, options, &Arc::new(Gauge::new(None)));
         let namespace: Arc<str> = "".into();
         let mut number = 1u32;
         for row in 0..ROWS {

@@ -56,6 +56,11 @@ impl SortedRows {
         Ok(low)
     }
 
+    fn heap_bytes(&self) -> usize {
+        let keys = self.keys.iter().map(|(key, _)| key.heap_bytes()).sum::<usize>();
+        self.rows.capacity() * 4 + self.keys.capacity() * size_of::<(OrderKey, u32)>() + keys
+    }
+
     pub(super) fn row(&self, place: usize) -> Option<u32> {
         self.rows.get(place).copied()
     }
@@ -82,6 +87,11 @@ struct Kept {
 impl KeptOrders {
     /// Orders kept of one segment.
     const KEPT: usize = 8;
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.0.lock().iter().map(|kept| size_of::<Kept>() + kept.rows.heap_bytes()).sum()
+    }
 
     /// The order of the namespace that begins at `first_row`, made if it is not kept. Two scrolls
     /// that begin at the same time may both make it.

@@ -12,6 +12,7 @@ use super::{existing, manifest};
 use crate::catalogue::{self, Catalogue, CataloguedCollection, SegmentRecord};
 use crate::kv::{Batch, Space, purge};
 use crate::log::Position;
+use crate::memtable::Memtable;
 use crate::record::check_name;
 use crate::settle::wait;
 use crate::state::{CollectionState, Head, State};
@@ -145,7 +146,9 @@ fn publish(
     let restored: BTreeSet<u32> = catalogue.collections.keys().copied().collect();
     for (id, collection) in catalogue.collections {
         let CataloguedCollection { record, segments, quotas, .. } = collection;
-        let mut version = Version::empty(seq, epochs.get(&id).copied().unwrap_or(0) + 1);
+        let epoch = epochs.get(&id).copied().unwrap_or(0) + 1;
+        let table = Memtable::new(epoch, &record.options, &state.gauge);
+        let mut version = Version::empty(seq, table);
         let mut head = Head::default();
         for (segment, entry) in segments {
             let Some((_, file)) = linked.remove(&segment) else { continue };
@@ -176,7 +179,7 @@ fn publish(
     for (_, shard) in current.iter().filter(|(id, _)| !restored.contains(id)) {
         shard.dropped.store(true, Ordering::Release);
         let before = shard.version();
-        shard.publish(Version::empty(seq, before.active().table.epoch() + 1));
+        shard.publish(Version::empty(seq, before.active().table.next()));
         before.segments.iter().for_each(|part| part.file.set_replaced());
     }
     *state.collections.write() = collections;

@@ -40,6 +40,14 @@ impl Clusters {
         Some(Clusters { metric, rows, ranges, leaves, leaf_rows, starts })
     }
 
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let words = self.leaf_rows.capacity() + self.starts.capacity();
+        4 * (words + self.ranges.low.capacity() + self.ranges.step.capacity())
+            + self.leaves.heap_bytes()
+    }
+
     /// The metric.
     #[must_use]
     pub fn metric(&self) -> Metric {

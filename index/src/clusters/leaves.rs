@@ -41,6 +41,10 @@ pub(super) fn prepare(metric: Metric, vector: &[f32], out: &mut [f32]) {
 }
 
 impl Leaves {
+    pub(super) fn heap_bytes(&self) -> usize {
+        4 * (self.centroids.capacity() + self.halves.capacity())
+    }
+
     pub(super) fn new(dim: usize, centroids: Vec<f32>) -> Self {
         let half = |centroid: &[f32]| {
             let squared: f64 = centroid.iter().map(|&x| f64::from(x).powi(2)).sum();

@@ -44,6 +44,13 @@ impl UpperLayers {
         self.entry
     }
 
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let layer = |layer: &Layer| (layer.nodes.capacity() + layer.links.capacity()) * 4;
+        self.layers.capacity() * size_of::<Layer>() + self.layers.iter().map(layer).sum::<usize>()
+    }
+
     /// Walks greedily to the node of layer 1 that seems nearest, or as far as the cost allows.
     ///
     /// `None` where not even the entry could be compared.

@@ -34,6 +34,12 @@ pub struct Sketches {
 }
 
 impl Sketches {
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.center.capacity() + self.rotation.heap_bytes()
+    }
+
     /// With the mean of codes as the centre.
     pub(super) fn train<C: Rows<u8>>(quantizer: &Quantizer, codes: &C) -> Result<Self, Damaged> {
         let dim = quantizer.dim();

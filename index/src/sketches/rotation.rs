@@ -22,6 +22,10 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.signs.capacity() * size_of::<f32>()
+    }
+
     pub(super) fn new(dim: usize) -> Self {
         let block = if dim == 0 { 0 } else { 1 << dim.ilog2() };
         let sign = |number: usize| if hash(SEED, number as u32) & 1 == 0 { 1.0 } else { -1.0 };

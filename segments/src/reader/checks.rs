@@ -29,6 +29,10 @@ impl BlockChecks {
         BlockChecks { good: bits(), bad: bits(), expected }
     }
 
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.expected) + size_of_val(&*self.good) + size_of_val(&*self.bad)
+    }
+
     /// The checksums of the file's blocks, in file order.
     pub(crate) fn expected(&self) -> &[u32] {
         &self.expected

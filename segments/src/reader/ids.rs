@@ -20,6 +20,10 @@ pub(super) struct RebuiltLookup {
 }
 
 impl RebuiltLookup {
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<(u64, u32)>() + self.unreadable.capacity() * 4
+    }
+
     pub(super) fn describe(&self) -> String {
         let reason = match &self.flaw {
             Flaw::Damaged { section, .. } => section,

@@ -3,6 +3,7 @@
 
 mod checks;
 mod derived;
+mod heap;
 mod ids;
 mod metadata;
 mod open;

@@ -200,6 +200,14 @@ impl VfsFile for MemFile {
         Ok(self.content.read().len() as u64)
     }
 
+    fn seal(&self) -> io::Result<()> {
+        // Not while it is mapped: that would take a copy.
+        if let Some(content) = Arc::get_mut(&mut self.content.write()) {
+            content.shrink();
+        }
+        Ok(())
+    }
+
     fn map(&self) -> io::Result<Region> {
         Ok(Region::memory(Arc::clone(&self.content.read())))
     }

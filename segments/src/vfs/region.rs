@@ -81,6 +81,11 @@ impl AlignedBytes {
         }
     }
 
+    /// Gives back what was kept to grow into.
+    pub(super) fn shrink(&mut self) {
+        self.lines.shrink_to_fit();
+    }
+
     /// Writes `bytes` at `offset`, growing with zeros as needed.
     pub(super) fn write_at(&mut self, offset: usize, bytes: &[u8]) {
         if bytes.is_empty() {

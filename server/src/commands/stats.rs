@@ -22,8 +22,8 @@ const NAMESPACES_SHOWN: usize = 20;
 /// "memtable_records", "memtable_bytes", "segments": [{"id", "rows", "deleted", "bytes",
 /// "sections": {name: bytes}, "indexes": {namespace: what it is}, "fields": [{"path", "indexed",
 /// "bytes", "strings", "numbers", "dates"}], "degraded": [line], "damage": [line]}], "trouble"}],
-/// "segment_bytes", "log_bytes", "log_recovery", "snapshots", "scrub": {what it has done in this
-/// process}, "kernels", "namespaces": [{"namespace", "records"}]}; the last only with COLLECTION
+/// "segment_bytes", "log_bytes", "log_recovery", "memory": {kind: bytes}, "snapshots", "scrub": {what it
+/// has done in this process}, "kernels", "namespaces": [{"namespace", "records"}]}; the last only with COLLECTION
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
     /// Folder of the database
@@ -85,6 +85,23 @@ fn print_database(stats: &DatabaseStats, out: &mut Output) -> Result {
         units::counted(stats.snapshots as u64, "snapshot"),
         units::count(stats.seq),
         stats.kernels
+    )?;
+    writeln!(
+        out,
+        "  {} of memory: {} for records in no segment, {} for the log, {} for segments",
+        units::bytes(stats.memory.total),
+        units::bytes(
+            stats.memory.memtable_rows
+                + stats.memory.memtable_graphs
+                + stats.memory.memtable_fields
+        ),
+        units::bytes(stats.memory.log),
+        units::bytes(
+            stats.memory.segment_heads
+                + stats.memory.segment_orders
+                + stats.memory.deletions
+                + stats.memory.segment_files
+        )
     )?;
     if let Some(cut) = &stats.log_recovery {
         writeln!(out, "  {}", printable(cut))?;

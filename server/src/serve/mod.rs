@@ -59,6 +59,7 @@ pub(crate) fn run(dir: &Path, settings: Settings) -> Result {
         // A full memtable must not hold a request much longer than it is waited for.
         busy_timeout: Duration::from_millis(settings.request_timeout_ms),
         scrub_bytes_per_s: settings.scrub_bytes_per_s,
+        memory_limit: settings.memory_limit.0,
         ..Options::default()
     };
     let db = Database::open_with(dir, options)?;

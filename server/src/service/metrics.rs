@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use vecstore::{CommitTimes, ScrubStats, Stats};
+use vecstore::{CommitTimes, Memory, ScrubStats, Stats};
 
 use super::call::Protocol;
 use super::limits::Reason;
@@ -227,8 +227,31 @@ impl Metrics {
         for (kind, bytes) in kinds {
             line(&mut out, "vecstore_bytes", &[("kind", kind)], bytes);
         }
+        memory(&mut out, &stats.memory);
         out
     }
+}
+
+/// What is held in memory.
+fn memory(out: &mut String, memory: &Memory) {
+    let name = "vecstore_memory_bytes";
+    family(out, name, "gauge", "Bytes held in memory, by what they are for.");
+    let kinds = [
+        ("memtable_rows", memory.memtable_rows),
+        ("memtable_graphs", memory.memtable_graphs),
+        ("memtable_fields", memory.memtable_fields),
+        ("log", memory.log),
+        ("segment_heads", memory.segment_heads),
+        ("segment_orders", memory.segment_orders),
+        ("deletions", memory.deletions),
+        ("segment_files", memory.segment_files),
+    ];
+    for (kind, bytes) in kinds {
+        line(out, name, &[("kind", kind)], bytes);
+    }
+    let name = "vecstore_mapped_bytes";
+    family(out, name, "gauge", "Bytes of segment files, of which the system keeps what is used.");
+    line(out, name, &[], memory.mapped);
 }
 
 /// What the scrub has done.

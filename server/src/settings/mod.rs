@@ -132,6 +132,9 @@ settings! {
     durability: Durability = "sync";
     /// Bytes of records in memory at which a segment is made of them
     memtable_bytes_max: usize = "33554432";
+    /// Bytes of memory that may be held for records that are in no segment yet, 64 MiB or more; empty:
+    /// any number
+    memory_limit: Maybe<u64> = "";
     /// Bytes a second at which segments are read again and compared with their checksums; 0: never
     scrub_bytes_per_s: u64 = "4194304";
     /// Queries that take longer are logged with their plan; 0: none

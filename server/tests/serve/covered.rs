@@ -176,6 +176,9 @@ fn commits_and_debts_and_recall_are_told() {
     assert_eq!(value(&format!("{name}_bucket{{le=\"+Inf\"}}")), before + 30.0);
     assert!(value(&format!("{name}_sum")) > 0.0);
     assert_eq!(value("vecstore_merge_debt_bytes"), 0.0);
+    assert!(value("vecstore_memory_bytes{kind=\"memtable_rows\"}") > 1_000.0);
+    assert!(value("vecstore_memory_bytes{kind=\"log\"}") > 1_000.0);
+    assert_eq!(value("vecstore_mapped_bytes"), 0.0);
 
     for at in 0..10 {
         let query = json!({"vector": [at, 1], "k": 5, "include": []});

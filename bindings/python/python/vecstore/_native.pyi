@@ -99,6 +99,7 @@ def open(
     busy_timeout: float | None = None,
     disk_reserve_bytes: int | None = None,
     scrub_bytes_per_s: int | None = None,
+    memory_limit: int | None = None,
     create: bool = True,
 ) -> Database:
     """Opens the database in the folder `path`, or creates one there; ":memory:" is one in memory.
@@ -110,7 +111,9 @@ def open(
     merged in the background. busy_timeout: seconds a write waits for segments to be built before
     it raises BusyError. disk_reserve_bytes: bytes of the volume that records leave free.
     scrub_bytes_per_s: bytes a second at which segments are read again in the background and compared
-    with their checksums (`stats` tells what was found), 0 never. None is
+    with their checksums (`stats` tells what was found), 0 never. memory_limit: bytes of memory that
+    may be held for records that are in no segment yet (64 MiB or more): near it writes are slowed
+    down, at it they wait and raise BusyError. None is
     the engine's default. create: whether a missing database is created or NotFoundError raised.
 
     Use it as a context manager, or call `close()`. Raises BusyError if it is open already, here
@@ -204,7 +207,10 @@ class Database:
 
     def stats(self) -> dict[str, Any]:
         """Numbers about the database as a dict: path, seq, collections (a list with what
-        `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots, scrub (a dict
+        `Collection.stats` returns), segment_bytes, log_bytes, log_recovery, snapshots, memory (a
+        dict with the bytes held in memory by what they are for: memtable_rows, memtable_graphs,
+        memtable_fields, log, segment_heads, segment_orders, deletions, segment_files, total; and beside
+        it mapped: segment files, of which the system keeps what is used), scrub (a dict
         with what the check in the background has done: bytes_per_s, bytes, cached_bytes, damaged,
         passes, last_pass_unix_ms, last_pass_seconds), kernels.
         """

@@ -54,9 +54,10 @@ async def open(
     busy_timeout: float | None = None,
     disk_reserve_bytes: int | None = None,
     scrub_bytes_per_s: int | None = None,
+    memory_limit: int | None = None,
     create: bool = True,
 ) -> Database:
-    return Database(await asyncio.to_thread(_native.open, path, durability=durability, threads=threads, memtable_bytes=memtable_bytes, background_merge=background_merge, busy_timeout=busy_timeout, disk_reserve_bytes=disk_reserve_bytes, scrub_bytes_per_s=scrub_bytes_per_s, create=create))
+    return Database(await asyncio.to_thread(_native.open, path, durability=durability, threads=threads, memtable_bytes=memtable_bytes, background_merge=background_merge, busy_timeout=busy_timeout, disk_reserve_bytes=disk_reserve_bytes, scrub_bytes_per_s=scrub_bytes_per_s, memory_limit=memory_limit, create=create))
 
 
 async def repair(path: str | os.PathLike[str]) -> dict[str, Any]:

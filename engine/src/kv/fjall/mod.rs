@@ -17,6 +17,7 @@
 //! at a time otherwise) is given back.
 
 mod audit;
+mod buffers;
 mod current;
 mod journal;
 
@@ -30,6 +31,7 @@ use parking_lot::{Mutex, RwLock};
 use vecstore_segments::Vfs;
 
 use self::audit::{Audit, Cut};
+use self::buffers::Buffers;
 use self::current::{Current, folder, generation_of};
 use super::{Batch, CompactError, Kv, Space, Visit};
 use crate::error::io_kind;
@@ -66,6 +68,7 @@ struct Generation {
     number: u64,
     database: fjall::Database,
     spaces: [fjall::Keyspace; 4],
+    buffers: Buffers,
 }
 
 impl std::fmt::Debug for Generation {
@@ -177,7 +180,9 @@ impl Generation {
         };
         let [a, b, c, d] = Space::ALL;
         let spaces = [keyspace(a)?, keyspace(b)?, keyspace(c)?, keyspace(d)?];
-        Ok(Generation { number, database, spaces })
+        let buffers = Buffers::default();
+        buffers.look(&spaces);
+        Ok(Generation { number, database, spaces, buffers })
     }
 
     fn id(&self, dir: &Path) -> Result<Option<u128>> {
@@ -217,7 +222,9 @@ impl Generation {
                 None => write.remove(self.keyspace(space), key),
             }
         }
-        write.commit().map_err(|e| store_error("write the log", dir, e))
+        let committed = write.commit().map_err(|e| store_error("write the log", dir, e));
+        self.buffers.look(&self.spaces);
+        committed
     }
 
     /// Copies everything to an empty store and makes it durable.
@@ -300,7 +307,9 @@ impl Kv for FjallKv {
         generation.spaces.iter().try_for_each(|keyspace| {
             let rotated = keyspace.rotate_memtable().map(drop);
             rotated.map_err(|e| store_error("settle the log", &self.dir, e))
-        })
+        })?;
+        generation.buffers.look(&generation.spaces);
+        Ok(())
     }
 
     fn is_settled(&self) -> bool {
@@ -316,6 +325,15 @@ impl Kv for FjallKv {
         let unsettled = self.unsettled.load(Ordering::Relaxed);
         unsettled >= UNSETTLED_BYTES_MAX
             || (unsettled >= UNSETTLED_BYTES_WITH_OLD && self.has_old_journals())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        let generation = self.generation();
+        generation.buffers.bytes() + generation.database.cache_size()
+    }
+
+    fn buffer_bytes(&self) -> u64 {
+        self.generation().buffers.bytes()
     }
 
     fn prepare_compact(&self) -> Result<()> {

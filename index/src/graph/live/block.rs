@@ -21,7 +21,7 @@ use crate::{AppendOnly, Damaged, Quantizer, Rows};
 /// Rows of a block.
 pub(super) const BLOCK_ROWS: usize = 128;
 /// Codes begin at a cache line.
-const LINE_BYTES: usize = 64;
+pub(super) const LINE_BYTES: usize = 64;
 
 /// Some rows: their codes, which never change, and their lists, which do.
 #[derive(Debug)]

@@ -75,6 +75,12 @@ impl Linker {
         &self.graph
     }
 
+    /// Bytes on the heap, about, the graph's among them.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.graph.heap_bytes() + self.parents.capacity() * size_of::<u32>()
+    }
+
     /// Links the next [`BLOCK_ROWS`](Self::BLOCK_ROWS) rows, whose vectors are in `block` back to
     /// back as the user gave them. Each one can be found as soon as it is linked.
     ///

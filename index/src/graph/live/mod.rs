@@ -54,6 +54,17 @@ impl LiveGraph {
         self.linked.load(Ordering::Acquire)
     }
 
+    /// Bytes on the heap, about.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let row = self.quantizer.code_len() + self.degree * size_of::<u32>();
+        let stages = self.stages.iter_to(usize::MAX).map(|stage| stage.upper().heap_bytes());
+        self.blocks.heap_bytes()
+            + self.blocks.len() * (block::BLOCK_ROWS * row + block::LINE_BYTES)
+            + self.stages.heap_bytes()
+            + stages.sum::<usize>()
+    }
+
     /// Links a row.
     #[must_use]
     pub fn degree(&self) -> usize {
