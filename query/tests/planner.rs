@@ -104,6 +104,20 @@ fn strategies() {
 }
 
 #[test]
+fn the_less_recall_is_asked_for_the_fewer_candidates_are_reranked() {
+    let million = view(1_000_000);
+    let rerank = |k, effort| {
+        plan(&request(&[], k, effort), std::slice::from_ref(&million), &[100_000], &costs()).rerank
+    };
+    let depths = |effort| [1, 10, 100].map(|k| rerank(k, effort));
+    assert_eq!(depths(Effort::Recall(0.5)), [5, 14, 125]);
+    assert_eq!(depths(Effort::Recall(0.9)), [5, 14, 125]);
+    assert_eq!(depths(Effort::Recall(0.95)), [17, 26, 200]);
+    assert_eq!(depths(Effort::Auto), [17, 26, 200]);
+    assert_eq!(depths(Effort::Recall(0.995)), [33, 42, 400]);
+}
+
+#[test]
 fn efforts() {
     let million = view(1_000_000);
     let all = 1_000_000;

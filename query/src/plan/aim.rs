@@ -26,6 +26,10 @@ const MEASURED_K: f32 = 10.0;
 /// can cost when the right row is not even among the reranked. Held by the tests.
 pub(super) const SCAN_RECALL: f32 = 0.999;
 
+/// Recall up to which fewer candidates are reranked: what a scan over codes has with those is far
+/// above it.
+const SHALLOW_RECALL: f32 = 0.9;
+
 /// Why an index is no answer to a request for an exact one.
 const EXACT: &str = "exact: every matching row is compared on full vectors";
 
@@ -58,6 +62,9 @@ impl Aim {
         };
         let depth = match effort {
             Effort::Recall(recall) if recall > 0.99 => (k.saturating_mul(4)).max(k + 32),
+            Effort::Recall(recall) if recall <= SHALLOW_RECALL => {
+                k.saturating_add(k / 4).max(k + 4)
+            }
             _ => (k.saturating_mul(2)).max(k + 16),
         };
         Aim { effort, k, rerank: depth }
