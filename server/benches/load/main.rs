@@ -18,6 +18,7 @@
 
 mod client;
 mod kill;
+mod light;
 mod mixed;
 mod overload;
 #[allow(dead_code, reason = "tests use more of it")]

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::client::{Client, Outcomes, Random, connect, connect_many, fill, query};
+use super::client::{Outcomes, Random, connect, fill, query};
+use super::light::LightClient;
 use super::process::Server;
 use super::usage::cpu_seconds;
 
@@ -14,14 +15,17 @@ const TIMES: f64 = 4.0;
 const DEADLINE: Duration = Duration::from_secs(2);
 /// The two loads take turns, as the speed of a machine that others use changes from one second to
 /// the next.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 9;
 
 pub async fn run(time: Duration, clients: usize) {
     println!("overload: exact queries over {RECORDS} records");
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("db"));
     fill(&mut connect(server.grpc).await, RECORDS).await;
-    let connections = connect_many(server.grpc, clients).await;
+    let mut connections = Vec::with_capacity(clients);
+    for _ in 0..clients {
+        connections.push(LightClient::connect(server.grpc).await);
+    }
 
     let time = time / ROUNDS;
     let (mut peak, mut good) = (Outcomes::default(), Outcomes::default());
@@ -62,7 +66,7 @@ pub async fn run(time: Duration, clients: usize) {
 }
 
 /// As many answers as can be had.
-async fn each_waits(connections: &[Client], time: Duration) -> Outcomes {
+async fn each_waits(connections: &[LightClient], time: Duration) -> Outcomes {
     let end = Instant::now() + time;
     let mut clients = JoinSet::new();
     for (mut client, number) in connections.iter().cloned().zip(0..) {
@@ -85,7 +89,7 @@ struct Overloaded {
     outcomes: Outcomes,
 }
 
-async fn at_a_rate(connections: &[Client], per_second: f64, time: Duration) -> Overloaded {
+async fn at_a_rate(connections: &[LightClient], per_second: f64, time: Duration) -> Overloaded {
     let interval = Duration::from_secs_f64(1.0 / per_second);
     let started = Instant::now();
     let mut requests = JoinSet::new();
@@ -109,11 +113,9 @@ async fn at_a_rate(connections: &[Client], per_second: f64, time: Duration) -> O
     overloaded
 }
 
-async fn ask(client: &mut Client, number: u64, outcomes: &mut Outcomes) {
-    let mut request = tonic::Request::new(query(number, true));
-    request.set_timeout(DEADLINE);
+async fn ask(client: &mut LightClient, number: u64, outcomes: &mut Outcomes) {
     let started = Instant::now();
-    outcomes.note(started, &client.query(request).await);
+    outcomes.note(started, &client.query(&query(number, true), DEADLINE).await);
 }
 
 async fn sum(mut all: JoinSet<Outcomes>) -> Outcomes {
