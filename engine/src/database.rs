@@ -264,6 +264,7 @@ impl Database {
             gauge,
             reserved: AtomicU64::new(0),
             pace: Default::default(),
+            disk: Default::default(),
             asks,
             scrubbed: Default::default(),
             batches: Default::default(),

@@ -55,6 +55,10 @@ impl Inputs for SealedMemtable {
         &self.source
     }
 
+    fn bytes(&self) -> u64 {
+        self.table.bytes() as u64
+    }
+
     fn stopped(&self) -> &'static str {
         STOPPED
     }

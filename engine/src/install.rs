@@ -41,6 +41,8 @@ pub(crate) const CLEANED: &str = "install: cleaned";
 pub(crate) trait Inputs {
     /// The rows of the new segment; none if all were deleted.
     fn rows(&self) -> &dyn RowSource;
+    /// About the bytes of the new segment.
+    fn bytes(&self) -> u64;
     /// What to say to the one who stopped the work.
     fn stopped(&self) -> &'static str;
     /// Whether a version still has all of them; a restore or a drop may have come between.
@@ -66,6 +68,7 @@ pub(crate) fn install(
     inputs: &dyn Inputs,
     progress: &mut OnProgress<'_>,
 ) -> Result<bool> {
+    let _in_the_making = state.disk.make(inputs.bytes());
     let new = build(state, collection, inputs, progress)?;
     state.probe.reached(BUILT);
     let mut commit = state.commit.lock();

@@ -157,6 +157,10 @@ impl Inputs for MergeInputs {
         &self.source
     }
 
+    fn bytes(&self) -> u64 {
+        merge_bytes(&self.parts)
+    }
+
     fn stopped(&self) -> &'static str {
         STOPPED
     }

@@ -28,7 +28,7 @@ pub(crate) fn settle(state: &State) -> Result<bool> {
 pub(crate) fn settle_if_due(state: &State) -> Result<()> {
     // With a limit of memory, also what the log keeps of it.
     let limit = state.options.memory_limit.map_or(u64::MAX, settle_at);
-    let is_due = state.kv.is_settling_due() || state.kv.buffer_bytes() > limit;
+    let is_due = state.kv.is_settling_due(state.disk.is_short()) || state.kv.buffer_bytes() > limit;
     if is_due { settle(state).map(drop) } else { Ok(()) }
 }
 

@@ -11,7 +11,7 @@ use vecstore_query::Costs;
 use vecstore_segments::{FolderLock, Vfs, WriteOptions};
 
 use crate::catalogue::RemovedNamespace;
-use crate::commit::{Done, Pace, Queue, Times, Write};
+use crate::commit::{Disk, Done, Pace, Queue, Times, Write};
 use crate::kv::{Kv, Space, purge};
 use crate::memory::Gauge;
 use crate::memtable::Asks;
@@ -49,6 +49,7 @@ pub(crate) struct State {
     /// Bytes that writes under way may add to them and to the log.
     pub(crate) reserved: AtomicU64,
     pub(crate) pace: Pace,
+    pub(crate) disk: Disk,
     /// What readers want to be made of rows in memory.
     pub(crate) asks: Asks,
     pub(crate) scrubbed: Scrubbed,

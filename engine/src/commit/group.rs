@@ -91,7 +91,7 @@ fn commit_group(state: &State, writes: Vec<Write>) -> Vec<Result<Done>> {
     }
     state.commit_times.note(started.elapsed());
     drop(commit);
-    if is_work_left || state.kv.is_settling_due() {
+    if is_work_left || state.kv.is_settling_due(state.disk.is_short()) {
         state.background.request();
     }
     results

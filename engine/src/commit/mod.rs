@@ -6,6 +6,7 @@
 
 mod admit;
 mod change;
+mod disk;
 mod group;
 mod pace;
 mod queue;
@@ -19,6 +20,7 @@ use vecstore_segments::RecordId;
 
 pub(crate) use admit::{admit, check_volume};
 pub(crate) use change::seal;
+pub(crate) use disk::Disk;
 pub(crate) use group::commit;
 pub(crate) use pace::Pace;
 pub(crate) use queue::Queue;

@@ -32,9 +32,9 @@ impl Pace {
         self.flushed_bytes_per_s.store(mean.max(1), Ordering::Relaxed);
     }
 
-    /// How long a write of so many bytes waits. `fill`, from 0 to 1, is how much of the room is taken
-    /// that is left for records beyond what is expected: at a half of it writers go as fast as
-    /// memtables become segments, at all of it half as fast.
+    /// How long a write of so many bytes waits. `fill` is how much of the room is taken that is left for
+    /// records beyond what is expected: at a half of it writers go as fast as memtables become
+    /// segments, at all of it half as fast, at four times as much an eighth as fast.
     pub(super) fn wait(&self, bytes: u64, fill: f64) -> Duration {
         if fill <= 0.0 {
             return Duration::ZERO;
@@ -54,7 +54,7 @@ impl Pace {
             0 => EXPECTED_BYTES_PER_S,
             measured => measured,
         };
-        let seconds = bytes as f64 / speed as f64 * 2.0 * fill.min(1.0);
+        let seconds = bytes as f64 / speed as f64 * 2.0 * fill;
         Duration::from_secs_f64(seconds.min(WAIT_MAX.as_secs_f64()))
     }
 }
@@ -68,7 +68,7 @@ mod tests {
         let pace = Pace::default();
         pace.note_flush(1_000_000, Duration::from_secs(1));
         let ms = |fill| pace.share(100_000, fill).as_millis();
-        assert_eq!([0.0, 0.01, 0.25, 0.5, 1.0, 7.0].map(ms), [0, 2, 50, 100, 200, 200]);
+        assert_eq!([0.0, 0.01, 0.25, 0.5, 1.0, 4.0].map(ms), [0, 2, 50, 100, 200, 800]);
         assert_eq!(pace.share(u64::MAX, 1.0), WAIT_MAX);
         pace.note_flush(3_000_000, Duration::from_secs(1));
         assert_eq!(ms(0.5), 50, "two million bytes a second in the mean");

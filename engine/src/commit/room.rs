@@ -118,7 +118,7 @@ fn try_take<'a>(
         let slow = max / 4 * 3;
         fill = fill.max(used.saturating_sub(slow) as f64 / (max - slow) as f64);
     }
-    Ok((reserved, fill))
+    Ok((reserved, fill.max(state.disk.fill(state))))
 }
 
 /// Has the largest memtables made segments before they are full, and the log's buffers emptied.

@@ -132,7 +132,8 @@ pub trait Kv: Send + Sync + Debug {
         false
     }
     /// Whether so much was written since the last [`settle`](Self::settle) that it is time.
-    fn is_settling_due(&self) -> bool {
+    /// `is_short`: the disk is, so that sooner is better.
+    fn is_settling_due(&self, _is_short: bool) -> bool {
         false
     }
     /// Bytes held in memory, as far as the store tells.

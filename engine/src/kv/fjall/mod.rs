@@ -47,6 +47,8 @@ const SMALL_TABLE_BYTES: u64 = 64 << 20;
 const UNSETTLED_BYTES_MAX: u64 = 64 << 20;
 /// The same where an old journal waits for it.
 const UNSETTLED_BYTES_WITH_OLD: u64 = 4 << 20;
+/// The same where writers are slowed down because much of the disk is taken.
+const UNSETTLED_BYTES_SHORT: u64 = 8 << 20;
 
 /// fjall in a folder.
 #[derive(Debug)]
@@ -321,9 +323,9 @@ impl Kv for FjallKv {
         self.generation().database.journal_count() > 1
     }
 
-    fn is_settling_due(&self) -> bool {
+    fn is_settling_due(&self, is_short: bool) -> bool {
         let unsettled = self.unsettled.load(Ordering::Relaxed);
-        unsettled >= UNSETTLED_BYTES_MAX
+        unsettled >= if is_short { UNSETTLED_BYTES_SHORT } else { UNSETTLED_BYTES_MAX }
             || (unsettled >= UNSETTLED_BYTES_WITH_OLD && self.has_old_journals())
     }
 
