@@ -53,8 +53,10 @@ fn record(mount: &str, time: Duration) -> Result<Record, String> {
         let now = writer.acknowledged();
         acknowledged.push((recorder.len(), now));
     }
-    writer.kill();
+    let last = writer.kill();
     let (_, events) = recorder.take();
+    // Between the last look and the end it went on writing.
+    acknowledged.push((events.len(), last));
     volume.unmount()?;
     Ok(Record { before, events, acknowledged })
 }

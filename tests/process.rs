@@ -125,10 +125,14 @@ pub fn check(dir: &Path, acknowledged: &[u64], submitted: &[u64], place: &str) -
             (acknowledged..=submitted)
                 .find(|&n| history::contents_after(thread, n) == found)
                 .unwrap_or_else(|| {
+                    let leaves = |n: &u64| history::contents_after(thread, *n) == found;
+                    let others = (0..acknowledged).rev().chain(submitted + 1..submitted + 100);
                     panic!(
                         "{place}, thread {thread}: the database holds what none of the first \
-                         {acknowledged} to {submitted} operations leave: {}",
-                        difference(&history::contents_after(thread, acknowledged), &found)
+                         {acknowledged} to {submitted} operations leave: {}; other operations that \
+                         leave it: {:?}",
+                        difference(&history::contents_after(thread, acknowledged), &found),
+                        { others }.find(leaves),
                     )
                 })
         })

@@ -33,8 +33,10 @@ pub struct Options {
     /// Bytes of records in memory at which a collection's memtable is sealed into a segment.
     /// Default 32 MiB.
     pub memtable_bytes_max: usize,
-    /// Whether segments are merged in the background when there is something to gain.
-    /// Default: true.
+    /// Whether segments are merged in the background when there is something to gain. Default: true.
+    /// Writes that add records are then slowed down while the database takes more of the disk than some
+    /// 1.9 times what its live records need (1.5 times and 192 MiB if that is more), until merges have
+    /// given space back: the more, the longer; removals are not.
     pub background_merge: bool,
     /// How long a write waits when more records are in memory than segments can be built for,
     /// before it fails with [`Busy`](crate::ErrorKind::Busy). Default 60 s.
