@@ -59,21 +59,21 @@ fn writers_are_slow_until_a_merge_has_given_space_back() {
         docs.flush().unwrap();
     }
     docs.optimize().unwrap();
-    let before = time(&docs, RECORDS..RECORDS + 10);
+    let before = time(&docs, RECORDS..RECORDS + 30);
 
     // Removing is never slowed down. What it leaves is 200 MB without, and 20 with live records.
     closed.store(true, Ordering::Release);
     let ids: Vec<_> = (200..RECORDS).map(Into::into).collect();
     docs.remove_many(&ids).unwrap();
     wait("no merge began", || met.load(Ordering::Acquire));
-    let meanwhile = time(&docs, RECORDS + 10..RECORDS + 20);
+    let meanwhile = time(&docs, RECORDS + 30..RECORDS + 60);
 
     closed.store(false, Ordering::Release);
     let bytes = || docs.stats().unwrap().segments.iter().map(|s| s.bytes).sum::<u64>();
     wait("the merge did not end", || bytes() < 50_000_000);
     std::thread::sleep(Duration::from_millis(100));
-    let after = time(&docs, RECORDS + 20..RECORDS + 30);
-    println!("ten records: {before:.3?} before, {meanwhile:.3?} meanwhile, {after:.3?} after");
-    assert!(meanwhile > 5 * before.max(after), "{before:?} {meanwhile:?} {after:?}");
-    assert_eq!(docs.count(None).unwrap(), 230);
+    let after = time(&docs, RECORDS + 60..RECORDS + 90);
+    println!("30 records: {before:.3?} before, {meanwhile:.3?} meanwhile, {after:.3?} after");
+    assert!(meanwhile > 10 * before.max(after), "{before:?} {meanwhile:?} {after:?}");
+    assert_eq!(docs.count(None).unwrap(), 290);
 }
