@@ -213,19 +213,20 @@ impl Watch<'_> {
     fn print(&self, db: &Database, time: Duration) -> Result<(), AnyError> {
         let started = Instant::now();
         let mut next = Duration::ZERO;
-        let mut peak = Disk::default();
+        let (mut peak, mut highest) = (Disk::default(), 0.0);
         while !self.stop.load(Ordering::Acquire) {
             let now = Disk::now(self.path, db)?;
-            if now.all >= peak.all {
-                peak = now;
+            // Live records change; what counts is how many there were at that moment.
+            let multiple = self.multiple(now.all);
+            if multiple >= highest {
+                (peak, highest) = (now, multiple);
             }
             if started.elapsed() >= next {
                 next += time / 30;
-                let highest = self.multiple(peak.all);
                 println!("{}, peak {highest:.2} ({peak})", self.line(db, started.elapsed())?);
                 let mut before = self.highest.lock().expect("no panic");
                 *before = before.max(highest);
-                peak = Disk::default();
+                (peak, highest) = (Disk::default(), 0.0);
             }
             std::thread::sleep(Duration::from_millis(200));
         }

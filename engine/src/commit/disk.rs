@@ -103,12 +103,12 @@ mod tests {
     #[test]
     fn writers_are_slowed_down_where_about_twice_the_live_bytes_are_taken() {
         const GIB: u64 = 1 << 30;
-        let check = |total: f64, expected: f64| {
+        for (total, expected) in
+            [(0.0, 0.0), (1.3, 0.0), (1.9, 0.0), (2.0, 0.64), (2.15, 4.0), (2.4, 16.0), (9.0, 16.0)]
+        {
             let found = fill((total * GIB as f64) as u64, GIB);
             assert!((found - expected).abs() < 0.01, "{total}: {found}");
-        };
-        [(0.0, 0.0), (1.3, 0.0), (1.9, 0.0), (2.0, 0.64), (2.15, 4.0), (2.4, 16.0), (9.0, 16.0)]
-            .map(|(total, expected)| check(total, expected));
+        }
     }
 
     #[test]
