@@ -8,7 +8,7 @@
 //! With `VECSTORE_DIE_AT=MOMENT#TIMES` the process ends, as if killed, when it comes to the named
 //! moment for that time.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::Write;
 use std::sync::Arc;
@@ -59,13 +59,19 @@ fn dies_at(die_at: &str) -> Arc<OnReached> {
     })
 }
 
+/// The exit code after an error that nobody has caused.
+const REFUSED: i32 = 3;
+
 fn write(thread: usize, first: u64, docs: &Collection) {
     for operation in first.. {
         match history::plan(thread, operation).apply(docs) {
             Ok(()) => {}
             // Somebody has cut the power.
             Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Closed) => return,
-            Err(error) => panic!("a write: {error}"),
+            Err(error) => {
+                eprintln!("a write: {error}");
+                std::process::exit(REFUSED);
+            }
         }
         let mut out = std::io::stdout().lock();
         let told = writeln!(out, "{thread} {operation}").and_then(|()| out.flush());

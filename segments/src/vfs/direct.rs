@@ -7,6 +7,8 @@ use std::path::Path;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::is_medium_error;
+
 /// What buffer and place of such a read are aligned to; no disk asks for more.
 const PAGE: usize = 4096;
 
@@ -20,6 +22,8 @@ pub(super) fn read(path: &Path, offset: u64, bytes: &mut [u8]) -> io::Result<boo
     let file = match OpenOptions::new().read(true).custom_flags(direct).open(path) {
         // What a volume says that has no such reads.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(false),
+        // The disk did not say so of the bytes that were asked for.
+        Err(error) if is_medium_error(&error) => return Err(io::Error::other(error)),
         other => other?,
     };
     let skipped = (offset % PAGE as u64) as usize;
