@@ -7,7 +7,7 @@ use console::{Style, Term};
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
-use crate::table::Table;
+use crate::table::{Table, cut};
 
 /// Columns of text when standard output is not a terminal.
 const WIDTH_DEFAULT: usize = 120;
@@ -61,7 +61,7 @@ impl Output {
         if !rendered.left_out.is_empty() {
             let names = rendered.left_out.join(", ");
             let note = format!("not shown for lack of width: {names} (--json shows everything)");
-            let note = console::truncate_str(&note, self.width.saturating_sub(indent), "…");
+            let note = cut(&note, self.width.saturating_sub(indent));
             let note = self.dim.apply_to(note);
             writeln!(self, "{:indent$}{note}", "")?;
         }

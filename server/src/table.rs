@@ -1,7 +1,10 @@
 //! A table with aligned columns that never exceeds the width it is given.
 
+use std::borrow::Cow;
+
 use console::{measure_text_width, truncate_str};
 
+const ELLIPSIS: char = '…';
 const GAP: usize = 2;
 /// No column but the last is wider, so that one long value cannot push out the others.
 const CELL_WIDTH_MAX: usize = 40;
@@ -61,7 +64,7 @@ impl Table {
             let mut line = String::new();
             for (at, cell) in cells.iter().enumerate() {
                 let Some(width) = widths[at] else { continue };
-                let cell = truncate_str(cell, width, "…");
+                let cell = cut(cell, width);
                 let blanks = " ".repeat(width - measure_text_width(&cell).min(width));
                 if !line.is_empty() {
                     line.push_str(&" ".repeat(GAP));
@@ -127,6 +130,25 @@ impl Table {
     }
 }
 
+/// Text of at most `width` columns; where it is longer, an ellipsis stands for its end.
+pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    let cut = truncate_str(text, width, ELLIPSIS.encode_utf8(&mut [0; 4]));
+    if measure_text_width(&cut) <= width {
+        return cut;
+    }
+    // `truncate_str` adds up characters, but some are wider together: "*" and U+FE0F, which asks
+    // for an emoji, are one column and none, and two as a sequence.
+    let mut kept = cut.into_owned();
+    while measure_text_width(&kept) > width {
+        kept.pop();
+        if kept.pop().is_none() {
+            break;
+        }
+        kept.push(ELLIPSIS);
+    }
+    Cow::Owned(kept)
+}
+
 /// Text without control characters: a stored string must not move the cursor of whoever reads it.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -160,6 +182,18 @@ mod tests {
         let t =
             table(&[("a", Align::Left), ("b", Align::Left)], 1, &[&["日本", "x"], &["ab", "y"]]);
         assert_eq!(t.render(80).lines, ["a     b", "日本  x", "ab    y"]);
+    }
+
+    #[test]
+    fn sequences_wider_than_their_characters_are_cut() {
+        let emoji = "*\u{fe0f}0\u{fe0f}#\u{fe0f}";
+        assert_eq!(measure_text_width(emoji), 6);
+        assert_eq!(cut(emoji, 6), emoji);
+        assert_eq!(cut(emoji, 5), "*\u{fe0f}0\u{fe0f}…");
+        assert_eq!(cut(emoji, 4), "*\u{fe0f}0…");
+        assert_eq!(cut(emoji, 3), "*\u{fe0f}…");
+        assert_eq!(cut(emoji, 1), "…");
+        assert_eq!(cut(emoji, 0), "");
     }
 
     #[test]
