@@ -11,8 +11,9 @@ use std::ops::ControlFlow;
 use super::budget::Cost;
 use super::connect::connect;
 use super::layers::Layer;
+use super::list::{List, ListsBuf, pruned_len};
 use super::order::Order;
-use super::prune::prune;
+use super::prune::{Candidate, prune};
 use super::reverse::{Edge, add_sources};
 use super::scratch::Scratches;
 use super::walk::Walk;
@@ -107,7 +108,7 @@ pub struct GraphBuf {
 ///
 /// `progress(linked)` is called after every batch with the number of rows linked so far. Every row
 /// can be reached from the entry. Beside the links themselves (`rows * 2 * m * 4` bytes) it needs
-/// some 8 bytes a row.
+/// some 9 bytes a row.
 pub fn build<C: Rows<u8>>(
     codes: &C,
     quantizer: &Quantizer,
@@ -229,6 +230,7 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Vec<u32>, BuildError> {
         let mut links = vec![NO_LINK; order.len() * self.degree];
+        let mut pruned = vec![0; order.len()];
         let batch_len_max = (order.len() / BATCH_FRACTION).max(BATCH_LEN_MIN);
         let scratches = Scratches::default();
         let mut edges = Vec::new();
@@ -242,10 +244,12 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
             edges.clear();
             for &row in batch {
                 let targets = linked(&links[self.range(row)]);
+                pruned[row as usize] = pruned_len(targets);
                 edges.extend(targets.iter().map(|&target| Edge::new(target, row)));
             }
             edges.sort_unstable();
-            self.link_back(&edges, self.degree - self.degree / SLACK_PART, &mut links)?;
+            let kept_max = self.degree - self.degree / SLACK_PART;
+            self.link_back(&edges, kept_max, &mut links, &mut pruned)?;
 
             done += batch_len;
             if progress(done as u32).is_break() {
@@ -296,21 +300,25 @@ impl<C: Rows<u8>> LayerBuild<'_, C> {
     }
 
     /// Adds the edges, sorted by target, to the lists of their targets; one that overflows is
-    /// pruned to `kept_max`.
+    /// pruned to `kept_max`. `pruned` has [`List::pruned`] of every row.
     pub(super) fn link_back(
         &self,
         edges: &[Edge],
         kept_max: usize,
         links: &mut [u32],
+        pruned: &mut [u8],
     ) -> Result<(), Damaged> {
         let targets: Vec<&[Edge]> = edges.chunk_by(|a, b| a.target() == b.target()).collect();
         let tasks: Vec<&[&[Edge]]> = targets.chunks(TASK_ROWS).collect();
         let lists = collect(self.workers, tasks.len(), |task| {
-            self.choice.run(LinkBack { build: self, links, kept_max, targets: tasks[task] })
+            let targets = tasks[task];
+            self.choice.run(LinkBack { build: self, links, pruned, kept_max, targets })
         });
         for (targets, lists) in tasks.iter().zip(lists) {
-            for (edges, list) in targets.iter().zip(lists?.chunks_exact(self.degree)) {
-                links[self.range(edges[0].target())].copy_from_slice(list);
+            for (edges, list) in targets.iter().zip(lists?.iter()) {
+                let target = edges[0].target();
+                links[self.range(target)].copy_from_slice(list.links);
+                pruned[target as usize] = list.pruned;
             }
         }
         Ok(())
@@ -383,7 +391,7 @@ impl<C: Rows<u8>> WithKernel for LinkRows<'_, '_, C> {
             };
             walk.nearest(kernel, &seeds, Beam::fixed(ef), &mut cost, self.scratch)?;
             candidates.clear();
-            candidates.extend(self.scratch.pool.iter());
+            candidates.extend(self.scratch.pool.iter().map(Candidate::new));
             kept.clear();
             prune(kernel, codes, measure, &candidates, degree, &mut kept)?;
             kept.resize(degree, NO_LINK);
@@ -393,26 +401,30 @@ impl<C: Rows<u8>> WithKernel for LinkRows<'_, '_, C> {
     }
 }
 
-/// Adds sources to the lists of some targets; gives the lists, back to back.
+/// Adds sources to the lists of some targets.
 struct LinkBack<'a, 'b, C> {
     build: &'a LayerBuild<'b, C>,
     links: &'a [u32],
+    pruned: &'a [u8],
     kept_max: usize,
     targets: &'a [&'a [Edge]],
 }
 
 impl<C: Rows<u8>> WithKernel for LinkBack<'_, '_, C> {
-    type Output = Result<Vec<u32>, Damaged>;
+    type Output = Result<ListsBuf, Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
         let LayerBuild { codes, measure, degree, .. } = *self.build;
-        let mut lists = Vec::with_capacity(self.targets.len() * degree);
+        let mut lists = ListsBuf::new(degree, self.targets.len());
         let mut list = Vec::new();
         for edges in self.targets {
-            let links = &self.links[self.build.range(edges[0].target())];
-            add_sources(kernel, codes, measure, links, edges, self.kept_max, &mut list)?;
-            lists.extend_from_slice(&list);
+            let target = edges[0].target();
+            let links = &self.links[self.build.range(target)];
+            let old = List { links, pruned: self.pruned[target as usize] };
+            let kept_max = self.kept_max;
+            let pruned = add_sources(kernel, codes, measure, old, edges, kept_max, &mut list)?;
+            lists.push(&list, pruned);
         }
         Ok(lists)
     }

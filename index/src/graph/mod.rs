@@ -9,6 +9,7 @@ mod calibrate;
 mod calibration;
 mod connect;
 mod layers;
+mod list;
 mod live;
 mod merge;
 mod order;

@@ -1,7 +1,8 @@
 //! Links back: whoever was linked to learns of it.
 
-use super::prune::prune;
-use super::{NO_LINK, linked};
+use super::linked;
+use super::list::{List, pruned_len};
+use super::prune::{Candidate, prune};
 use crate::codes::Measure;
 use crate::kernels::Kernel;
 use crate::{Damaged, Rows};
@@ -24,7 +25,8 @@ impl Edge {
     }
 }
 
-/// The links of the target of `edges` (one target, ascending) with their sources added, in `list`.
+/// The links of the target of `edges` (one target, ascending) with their sources added, in `list`;
+/// gives its [`List::pruned`].
 ///
 /// A list that overflows is pruned to `kept_max`, at most what it can hold.
 #[inline(always)]
@@ -32,30 +34,32 @@ pub(super) fn add_sources<K: Kernel, C: Rows<u8>>(
     kernel: K,
     codes: &C,
     measure: Measure,
-    links: &[u32],
+    old: List<'_>,
     edges: &[Edge],
     kept_max: usize,
     list: &mut Vec<u32>,
-) -> Result<(), Damaged> {
-    let degree = links.len();
-    let old = linked(links);
+) -> Result<u8, Damaged> {
+    let degree = old.links.len();
+    let mut pruned = old.pruned;
+    let old = linked(old.links);
     list.clear();
     let new = edges.iter().map(|edge| edge.source()).filter(|source| !old.contains(source));
     list.extend(old);
     list.extend(new);
     if list.len() > degree {
         let Some(target) = edges.first().map(|edge| edge.target()) else {
-            return Ok(());
+            return Ok(pruned);
         };
         let code = codes.row(target)?;
         let mut candidates = Vec::with_capacity(list.len());
-        for &row in &*list {
-            candidates.push((measure.key(kernel, code, codes.row(row)?), row));
+        for (at, &row) in list.iter().enumerate() {
+            let key = measure.key(kernel, code, codes.row(row)?);
+            candidates.push(Candidate { key, row, is_pruned: at < usize::from(pruned) });
         }
         candidates.sort_unstable();
         list.clear();
         prune(kernel, codes, measure, &candidates, kept_max, list)?;
+        pruned = pruned_len(list);
     }
-    list.resize(degree, NO_LINK);
-    Ok(())
+    Ok(pruned)
 }

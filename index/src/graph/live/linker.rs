@@ -12,7 +12,7 @@ use super::super::budget::Cost;
 use super::super::build::{SLACK_PART, build_upper};
 use super::super::calibrate::{Probe, calibrate_with};
 use super::super::order::Order;
-use super::super::prune::prune;
+use super::super::prune::{Candidate, prune};
 use super::super::scratch::Scratch;
 use super::super::search::ALL;
 use super::super::walk::Walk;
@@ -214,7 +214,7 @@ impl Linker {
         kernel: K,
         blocks: &Blocks<'_>,
         row: u32,
-    ) -> Result<Vec<(u32, u32)>, Damaged> {
+    ) -> Result<Vec<Candidate>, Damaged> {
         let Linker { graph, options, scratch, .. } = self;
         let measure = Measure::of(graph.quantizer.metric());
         let walk = Walk {
@@ -234,7 +234,7 @@ impl Linker {
         let seeds = [down.unwrap_or(ROOT), ROOT];
         let beam = Beam::fixed(options.ef_construction);
         walk.nearest(kernel, &seeds, beam, &mut cost, scratch)?;
-        Ok(scratch.pool.iter().collect())
+        Ok(scratch.pool.iter().map(Candidate::new).collect())
     }
 
     /// The row whose link to `row` is to stay: the nearest of its own links that has room, else of
@@ -246,7 +246,7 @@ impl Linker {
         blocks: &Blocks<'_>,
         row: u32,
         kept: &[u32],
-        candidates: &[(u32, u32)],
+        candidates: &[Candidate],
     ) -> Result<u32, Damaged> {
         let mut list = Vec::with_capacity(blocks.degree());
         let children_max = (blocks.degree() / 2).max(1);
@@ -254,7 +254,7 @@ impl Linker {
             blocks.load_links(other, &mut list);
             self.children(&list, other).count() < children_max
         };
-        let near = kept.iter().copied().chain(candidates.iter().map(|&(_, other)| other));
+        let near = kept.iter().copied().chain(candidates.iter().map(|other| other.row));
         for other in near.clone() {
             if has_room(other) {
                 return Ok(other);
@@ -307,7 +307,8 @@ impl Linker {
         list.push(row);
         let mut candidates = Vec::with_capacity(list.len());
         for &link in &list {
-            candidates.push((measure.key(kernel, code, blocks.row(link)?), link));
+            let key = measure.key(kernel, code, blocks.row(link)?);
+            candidates.push(Candidate::new((key, link)));
         }
         candidates.sort_unstable();
         let mut kept = Vec::with_capacity(degree);

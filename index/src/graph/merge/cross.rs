@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::super::budget::Cost;
 use super::super::build::LayerBuild;
-use super::super::prune::{CANDIDATES_MAX, prune};
+use super::super::list::{ListsBuf, pruned_len};
+use super::super::prune::{CANDIDATES_MAX, Candidate, prune};
 use super::super::scratch::Scratch;
 use super::super::walk::Walk;
 use super::super::{Beam, NO_LINK, linked};
@@ -50,8 +51,8 @@ pub(super) struct Cross<'a, 'b, C> {
 
 /// What was found for a stretch.
 pub(super) struct Crossed {
-    /// The new lists of its rows, back to back.
-    pub(super) lists: Vec<u32>,
+    /// The new lists of its rows.
+    pub(super) lists: ListsBuf,
     /// As [`Cross::near`], for its places.
     pub(super) near: Vec<Near>,
 }
@@ -65,7 +66,7 @@ impl<C: Rows<u8>> WithKernel for Cross<'_, '_, C> {
         let groups = self.reach.len();
         let start = self.places.start;
         let mut found = Crossed {
-            lists: Vec::with_capacity(self.places.len() * degree),
+            lists: ListsBuf::new(degree, self.places.len()),
             near: Vec::with_capacity(self.places.len() * groups),
         };
         let (mut candidates, mut kept) = (Vec::new(), Vec::new());
@@ -78,8 +79,11 @@ impl<C: Rows<u8>> WithKernel for Cross<'_, '_, C> {
                 codes.prefetch(link);
             }
             candidates.clear();
+            // Own links were kept by one pruning. The few that were added to them later stay, unless a
+            // row of another group is in their way.
             for &link in own {
-                candidates.push((measure.key(kernel, code, codes.row(link)?), link));
+                let key = measure.key(kernel, code, codes.row(link)?);
+                candidates.push(Candidate { key, row: link, is_pruned: true });
             }
 
             // Neighbours that were searched for before, nearest first, as far as they are known.
@@ -130,7 +134,7 @@ impl<C: Rows<u8>> WithKernel for Cross<'_, '_, C> {
                     &mut Cost::unbounded(),
                     self.scratch,
                 )?;
-                candidates.extend(self.scratch.pool.iter());
+                candidates.extend(self.scratch.pool.iter().map(Candidate::new));
                 let nearest = self.scratch.pool.iter().map(|(_, row)| row);
                 near_here[other].iter_mut().zip(nearest).for_each(|(near, row)| *near = row);
             }
@@ -141,10 +145,9 @@ impl<C: Rows<u8>> WithKernel for Cross<'_, '_, C> {
                 candidates.truncate(CANDIDATES_MAX);
                 kept.clear();
                 prune(kernel, codes, measure, &candidates, degree, &mut kept)?;
-                kept.resize(degree, NO_LINK);
-                found.lists.extend_from_slice(&kept);
+                found.lists.push(&kept, pruned_len(&kept));
             } else {
-                found.lists.extend_from_slice(self.links.row(row)?);
+                found.lists.push(own, 0);
             }
         }
         Ok(found)

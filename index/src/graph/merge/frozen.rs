@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::super::build::{BuildError, LayerBuild, LayerCodes};
 use super::super::order::Order;
-use super::super::prune::prune;
+use super::super::prune::{Candidate, prune};
 use super::super::{NO_LINK, linked};
 use super::{MergeError, MergeInput, NO_ROW, empty_links};
 use crate::kernels::{Kernel, WithKernel};
@@ -186,7 +186,7 @@ impl<C: Rows<u8>> WithKernel for BringOver<'_, '_, C> {
                 candidates.clear();
                 for &row in &*list {
                     let other = codes.row(row).map_err(Misread::Code)?;
-                    candidates.push((measure.key(kernel, code, other), row));
+                    candidates.push(Candidate::new((measure.key(kernel, code, other), row)));
                 }
                 candidates.sort_unstable();
                 kept.clear();

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::super::build::{BuildError, LayerBuild};
+use super::super::list::ListsBuf;
 use super::super::reverse::Edge;
 use super::super::scratch::Scratches;
 use super::super::{NO_LINK, linked};
@@ -53,10 +54,12 @@ impl<'a, 'b, C: Rows<u8>> Round<'a, 'b, C> {
     ) -> Result<Vec<u32>, BuildError> {
         let degree = self.base.degree;
         let lists = self.lists(links, progress)?;
+        let mut pruned = vec![0; self.base.codes.rows() as usize];
         for ((_, places), lists) in self.tour.stretches.iter().zip(lists) {
             let rows = &self.tour.rows[places.clone()];
-            for (&row, list) in rows.iter().zip(lists.chunks_exact(degree)) {
-                links[self.base.range(row)].copy_from_slice(list);
+            for (&row, list) in rows.iter().zip(lists.iter()) {
+                links[self.base.range(row)].copy_from_slice(list.links);
+                pruned[row as usize] = list.pruned;
             }
         }
         let mut edges = Vec::with_capacity(self.tour.rows.len() * degree / 2);
@@ -66,7 +69,7 @@ impl<'a, 'b, C: Rows<u8>> Round<'a, 'b, C> {
         }
         edges.sort_unstable();
         // No links are to come, so a list may stay full.
-        self.base.link_back(&edges, degree, links)?;
+        self.base.link_back(&edges, degree, links, &mut pruned)?;
         let mut all = self.groups.concat();
         all.sort_unstable();
         Ok(all)
@@ -97,7 +100,7 @@ impl<'a, 'b, C: Rows<u8>> Round<'a, 'b, C> {
         &self,
         links: &[u32],
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
-    ) -> Result<Vec<Vec<u32>>, BuildError> {
+    ) -> Result<Vec<ListsBuf>, BuildError> {
         let frozen = FlatRows::new("links", links, self.base.degree);
         let groups = self.groups.len();
         let reach = self.reach();
