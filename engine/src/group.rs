@@ -107,7 +107,7 @@ impl GroupedQuery<'_> {
                 limits::K_MAX
             )));
         }
-        self.query.check_results(k * size)?;
+        self.query.check_results(shard, k * size)?;
         let grouping = Grouping {
             query: &self.query,
             path: FieldPath::from(self.field),

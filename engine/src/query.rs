@@ -215,10 +215,13 @@ impl<'a> Query<'a> {
     }
 
     /// Checks everything but the vector; returns the filter.
-    pub(crate) fn check(&self, what: impl Display) -> Result<Option<Filter>> {
+    pub(crate) fn check(
+        &self,
+        shard: &CollectionState,
+        what: impl Display,
+    ) -> Result<Option<Filter>> {
         self.check_numbers(what)?;
-        self.check_results(self.k)?;
-        let shard = self.collection.checked()?;
+        self.check_results(shard, self.k)?;
         parse_filter(self.filter, &self.params, &shard.options)
     }
 
@@ -226,7 +229,7 @@ impl<'a> Query<'a> {
     pub(crate) fn check_all(&self, shard: &CollectionState) -> Result<Option<Filter>> {
         let what = format_args!("collection `{}`, query", shard.name);
         check_vector(self.vector, &shard.options, what)?;
-        self.check(what)
+        self.check(shard, what)
     }
 
     /// Whether the answer is still wanted.
@@ -248,8 +251,7 @@ impl<'a> Query<'a> {
     }
 
     /// Checks that so many records may be asked for.
-    pub(crate) fn check_results(&self, k: usize) -> Result<()> {
-        let shard = self.collection.checked()?;
+    pub(crate) fn check_results(&self, shard: &CollectionState, k: usize) -> Result<()> {
         let namespace = self.collection.namespace_name();
         shard.quotas.read().check_results(&shard.name, namespace, k)
     }

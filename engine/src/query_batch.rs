@@ -69,7 +69,7 @@ impl Collection {
             check_vector(vector, &shard.options, format_args!("{what} {row}"))?;
         }
         let query = with(self.query(&[]));
-        let filter = query.check(&what)?;
+        let filter = query.check(shard, &what)?;
         let version = shard.version();
         let rows = vectors.len() / dim;
         let found: Vec<OnceLock<Result<QueryResult>>> =

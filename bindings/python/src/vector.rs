@@ -247,11 +247,12 @@ impl Elements {
             if from.checked_add(len).is_none_or(|end| end > all.len()) {
                 return Err(changed());
             }
-            let first = all.cast::<T>();
+            // SAFETY: `from + len` is within the buffer.
+            let first = unsafe { all.cast::<T>().add(from) };
             // SAFETY: the buffer keeps its memory in place as long as it lives; `from + len` is
             // within it; its elements are aligned `T`s, for which every pattern of bits is one.
             let element = |at: usize| unsafe { first.add(at).read() };
-            Ok((from..from + len).map(|at| convert(element(at))).collect())
+            Ok((0..len).map(|at| convert(element(at))).collect())
         }
         match self.float {
             Float::F16 => part(self.buffer.as_typed::<Half>()?, from, len, from_half),

@@ -49,6 +49,10 @@ impl CodeQuery {
     /// The largest key that stands for no more than `distance`, 0 if there is none: a distance that
     /// came of a key gives that, or one that stands for the same.
     pub(crate) fn distance_to_key(&self, distance: f32) -> u32 {
+        if distance == f32::INFINITY {
+            // Of nearly every search.
+            return u32::MAX;
+        }
         let (mut key, mut step) = (0u32, 1 << 31);
         while step > 0 {
             if self.key_to_distance(key | step) <= distance {

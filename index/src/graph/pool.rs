@@ -122,6 +122,16 @@ impl Pool {
         Some(row)
     }
 
+    /// The row that [`expand`](Pool::expand) gives once `near`, all below the bound, was inserted.
+    ///
+    /// The nearest that is not expanded stays in the pool: what is inserted beside it is farther, and
+    /// drops only what is farther still.
+    #[inline(always)]
+    pub(super) fn next_among(&self, near: &[u64]) -> Option<u32> {
+        let waiting = self.entries.get(self.next);
+        waiting.into_iter().chain(near).min().map(|&entry| row_of(entry))
+    }
+
     /// The row that [`expand`](Pool::expand) gives next, if no nearer one comes in.
     #[inline(always)]
     pub(super) fn peek(&self) -> Option<u32> {
@@ -137,5 +147,43 @@ impl Pool {
     /// Key and row of every entry, nearest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
         self.entries.iter().map(|&entry| (key_of(entry), row_of(entry)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Gamma;
+
+    proptest! {
+        #[test]
+        fn the_next_row_is_known_before_the_near_ones_are_inserted(
+            hops in prop::collection::vec(prop::collection::vec(0_u32..300, 0..12), 1..30),
+            ef in 1_usize..20,
+            gamma in 0_u32..300,
+            ef_max in 1_usize..60,
+            found_within in prop_oneof![Just(u32::MAX), 0_u32..300],
+        ) {
+            let nearest = ef.div_ceil(2);
+            let beam = Beam { ef, gamma: Gamma::new(gamma), nearest, ef_max };
+            let mut pool = Pool::default();
+            pool.start(beam, found_within);
+            let mut row = 0;
+            for keys in hops {
+                let mut near: Vec<u64> = Vec::new();
+                for key in keys {
+                    near.push(pack(key, row));
+                    row += 1;
+                }
+                near.retain(|&entry| entry < pool.bound());
+                let next = pool.next_among(&near);
+                for &entry in &near {
+                    pool.insert(entry);
+                }
+                prop_assert_eq!(pool.expand(), next);
+            }
+        }
     }
 }

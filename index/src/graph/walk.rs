@@ -1,15 +1,17 @@
 //! The best-first walk over codes that search, build and repair share (Malkov & Yashunin 2018,
 //! Alg. 2), with one sorted pool in the place of two heaps.
 //!
-//! A hop has phases: collect the neighbours not seen before, ask for their codes, compare, insert.
-//! So the memory is read in parallel, and not one dependent miss after the other. Whether a
-//! neighbour is new and whether it is near enough no processor can foresee, so that the first three
-//! phases decide it without a branch; only the few that are left are inserted.
+//! A hop has phases: collect the neighbours not seen before, ask for their codes, insert what the hop
+//! before found, compare. So the memory is read in parallel, and not one dependent miss after the
+//! other; and as the row to expand next is known before the pool is in order, its links and the codes
+//! of its neighbours are on their way meanwhile. Whether a neighbour is new and whether it is near
+//! enough no processor can foresee, so that this is decided without a branch; only the few that are
+//! left are inserted.
 
 use std::cmp::Reverse;
 
 use super::budget::Cost;
-use super::pool::{Pool, key_of, pack, row_of};
+use super::pool::{key_of, pack, row_of};
 use super::scratch::Scratch;
 use super::{Beam, NO_LINK};
 use crate::codes::Measure;
@@ -102,15 +104,25 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
             if !cost.spend(scratch.fresh.len()) {
                 return Ok(());
             }
-            let Scratch { pool, fresh, near, .. } = scratch;
+            let Scratch { pool, fresh, near, .. } = &mut *scratch;
             self.compare(kernel, fresh, pool.bound(), near)?;
+            // Which of them is expanded later, and whether, is open: few are not.
+            for &entry in &*near {
+                self.links.prefetch(row_of(entry));
+            }
+            let Some(next) = pool.next_among(near) else {
+                return Ok(());
+            };
+            self.collect(next, scratch)?;
+            let Scratch { pool, near, .. } = &mut *scratch;
             for &entry in &*near {
                 pool.insert(entry);
             }
-            let Some(row) = scratch.pool.expand() else {
-                return Ok(());
-            };
-            self.collect(row, scratch, Pool::peek)?;
+            let expanded = pool.expand();
+            debug_assert_eq!(expanded, Some(next));
+            if let Some(likely) = pool.peek() {
+                self.links.prefetch(likely);
+            }
             cost.hops += 1;
         }
     }
@@ -157,6 +169,9 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
             let Scratch { pool, fresh, near, frontier, .. } = scratch;
             self.compare(kernel, fresh, pool.bound(), near)?;
             for &entry in &*near {
+                self.links.prefetch(row_of(entry));
+            }
+            for &entry in &*near {
                 // What would not be kept now is never expanded, as the bound only falls.
                 if entry < pool.bound() {
                     let is_accepted = accept(row_of(entry));
@@ -173,12 +188,14 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
             if key_of(scratch.pool.bound()) < key_of(entry) || !cost.expand(is_accepted) {
                 return Ok(());
             }
-            let next = scratch.frontier.peek().map(|&Reverse(entry)| row_of(entry));
-            self.collect(row_of(entry), scratch, |_| next)?;
+            self.collect(row_of(entry), scratch)?;
+            if let Some(&Reverse(likely)) = scratch.frontier.peek() {
+                self.links.prefetch(row_of(likely));
+            }
         }
     }
 
-    /// Gathers the seeds.
+    /// Gathers the seeds, and asks for their codes.
     #[inline(always)]
     fn begin(&self, seeds: &[u32], scratch: &mut Scratch) {
         let Scratch { visited, fresh, .. } = scratch;
@@ -187,26 +204,27 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         }
         fresh.clear();
         fresh.extend(seeds.iter().filter(|&&seed| visited.insert(seed)));
+        self.ask_for_codes(fresh);
     }
 
-    /// Gathers the neighbours of `row` that were not seen before; asks for the links of the row
-    /// that comes after it.
+    /// Gathers the neighbours of `row` that were not seen before, and asks for their codes.
     #[inline(always)]
-    fn collect(
-        &self,
-        row: u32,
-        scratch: &mut Scratch,
-        next: impl Fn(&Pool) -> Option<u32>,
-    ) -> Result<(), Damaged> {
-        let Scratch { visited, pool, fresh, links, .. } = scratch;
+    fn collect(&self, row: u32, scratch: &mut Scratch) -> Result<(), Damaged> {
+        let Scratch { visited, fresh, links, .. } = scratch;
         visited.insert_all(self.links.links(row, self.rows, links)?, fresh);
-        if let Some(next) = next(pool) {
-            self.links.prefetch(next);
-        }
+        self.ask_for_codes(fresh);
         Ok(())
     }
 
-    /// Compares the query with every row of `fresh`; leaves the entries below `bound` in `near`.
+    /// Asks for the codes that are compared first.
+    #[inline(always)]
+    fn ask_for_codes(&self, fresh: &[u32]) {
+        for &row in fresh.iter().take(AHEAD) {
+            self.codes.prefetch(row);
+        }
+    }
+
+    /// Compares the query with every row of `fresh`, whose first codes were asked for; leaves the entries below `bound` in `near`.
     #[inline(always)]
     fn compare<K: Kernel>(
         &self,
@@ -215,9 +233,6 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         bound: u64,
         near: &mut Vec<u64>,
     ) -> Result<(), Damaged> {
-        for &row in fresh.iter().take(AHEAD) {
-            self.codes.prefetch(row);
-        }
         near.clear();
         near.resize(fresh.len(), 0);
         let mut kept = 0;
