@@ -39,7 +39,10 @@ impl Pace {
         if fill <= 0.0 {
             return Duration::ZERO;
         }
-        let now = Instant::now();
+        self.wait_at(Instant::now(), bytes, fill)
+    }
+
+    fn wait_at(&self, now: Instant, bytes: u64, fill: f64) -> Duration {
         let mut next = self.next.lock();
         let from = next.filter(|next| *next > now).unwrap_or(now);
         let until = (from + self.share(bytes, fill)).min(now + WAIT_MAX);
@@ -78,17 +81,25 @@ mod tests {
     fn writers_go_one_after_the_other_and_none_waits_long() {
         let pace = Pace::default();
         pace.note_flush(1_000_000, Duration::from_secs(1));
-        let waits: Vec<f64> = (0..40).map(|_| pace.wait(50_000, 0.5).as_secs_f64()).collect();
-        assert!((0.04..=0.05).contains(&waits[0]), "{waits:?}");
-        assert!(waits[..15].is_sorted(), "{waits:?}");
-        assert!((0.4..=0.5).contains(&waits[9]), "{waits:?}");
-        assert!(waits.iter().all(|&wait| wait <= WAIT_MAX.as_secs_f64()), "{waits:?}");
+        let now = Instant::now();
+        let after = |ms| now + Duration::from_millis(ms);
+        let wait = |now, bytes, fill| pace.wait_at(now, bytes, fill).as_millis();
+        let at_once: Vec<u128> = (0..22).map(|_| wait(now, 50_000, 0.5)).collect();
+        let expected: Vec<u128> = (1..=22).map(|n| (n * 50).min(1_000)).collect();
+        assert_eq!(at_once, expected);
+        assert_eq!(wait(after(980), 50_000, 0.5), 70, "the others had it for 20 ms more");
+        assert_eq!(wait(after(5_000), 50_000, 0.5), 50, "and long none");
         assert_eq!(pace.wait(1 << 40, 0.0), Duration::ZERO, "there is room");
+    }
 
+    #[test]
+    fn moments_are_put_off_until_they_are_worth_it() {
         let pace = Pace::default();
         pace.note_flush(1_000_000, Duration::from_secs(1));
-        let waits: Vec<_> = (0..30).map(|_| pace.wait(100, 0.5)).collect();
-        assert_eq!(waits[0], Duration::ZERO, "a tenth of a millisecond is put off");
-        assert!(waits.iter().any(|wait| !wait.is_zero()), "{waits:?}");
+        let now = Instant::now();
+        let waits: Vec<u128> =
+            (0..30).map(|_| pace.wait_at(now, 100, 0.5).as_micros() / 100).collect();
+        let expected: Vec<u128> = (1..=30).map(|n| if n < 10 { 0 } else { n }).collect();
+        assert_eq!(waits, expected, "a tenth of a millisecond each");
     }
 }
