@@ -402,8 +402,9 @@ fn full() {
             done.store(true, Ordering::Release);
         });
         std::thread::sleep(Duration::from_millis(100));
-        assert!(!done.load(Ordering::Acquire));
+        let is_done = done.load(Ordering::Acquire);
         gate.open();
+        assert!(!is_done);
     });
     docs.batch_upsert((written..written + 20).map(record).collect()).unwrap();
     // A change of many records is written in parts that fit.
