@@ -224,7 +224,8 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         }
     }
 
-    /// Compares the query with every row of `fresh`, whose first codes were asked for; leaves the entries below `bound` in `near`.
+    /// Compares the query with every row of `fresh`, whose first codes were asked for; leaves the
+    /// entries below `bound` in `near`.
     #[inline(always)]
     fn compare<K: Kernel>(
         &self,
