@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod block_device;
+pub mod folder_image;
 pub mod history;
 pub mod process;
 pub mod segment_file;
@@ -174,14 +175,15 @@ pub fn everything(docs: &Collection) -> vecstore::Result<Contents> {
     Ok(all)
 }
 
-/// Bytes of all files below a folder, as stored (blocks, not lengths).
+/// Bytes of all files below a folder, as stored (blocks, not lengths); one that an open database
+/// removes meanwhile has none.
 pub fn disk_bytes(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let mut bytes = 0;
     let mut folders: Vec<PathBuf> = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-            let metadata = entry.metadata().expect("a directory entry");
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_dir() {
                 folders.push(entry.path());
             } else {

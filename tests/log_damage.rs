@@ -5,15 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 use vecstore::{Collection, Database, Durability, ErrorKind, Metric, Options, Record};
+use vecstore_tests::folder_image::{FileImage, FolderImage};
 use vecstore_tests::{Contents, everything};
 
 /// A database as a crash leaves it: the files, and what each number of commits amounts to.
 struct Crashed {
-    files: Vec<(PathBuf, Vec<u8>)>,
+    image: FolderImage,
     journal: Vec<u8>,
     journal_len: u64,
     states: Vec<Contents>,
@@ -41,14 +42,7 @@ fn crashed(reopened: bool) -> Crashed {
         }
         states.push(everything(&docs).unwrap());
     }
-    let mut files = Vec::new();
-    copy_tree(dir.path(), Path::new(""), &mut files);
-    let at = files.iter().position(|(path, _)| path == Path::new(JOURNAL)).unwrap();
-    let (_, mut journal) = files.swap_remove(at);
-    let journal_len = journal.len() as u64;
-    let zeros = journal.iter().rev().take_while(|&&byte| byte == 0).count();
-    journal.truncate(journal.len() - zeros);
-    Crashed { files, journal, journal_len, states }
+    Crashed::of(dir.path(), states)
 }
 
 fn open(dir: &Path) -> vecstore::Result<Database> {
@@ -59,30 +53,16 @@ fn open(dir: &Path) -> vecstore::Result<Database> {
     })
 }
 
-fn copy_tree(root: &Path, below: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
-    for entry in fs::read_dir(root.join(below)).unwrap().map(Result::unwrap) {
-        let path = below.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_tree(root, &path, files);
-            // An empty folder has to come back too.
-            files.push((path.join(""), Vec::new()));
-        } else {
-            files.push((path, fs::read(entry.path()).unwrap()));
-        }
-    }
-}
-
 impl Crashed {
+    fn of(root: &Path, states: Vec<Contents>) -> Self {
+        let mut image = FolderImage::of(root);
+        let journal = image.files.remove(Path::new(JOURNAL)).unwrap();
+        Crashed { image, journal: journal.bytes, journal_len: journal.len, states }
+    }
+
     /// Lays out the folder with another journal.
     fn lay_out(&self, journal: &[u8], journal_len: u64) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, bytes) in &self.files {
-            let to = dir.path().join(path);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            if !path.as_os_str().to_string_lossy().ends_with('/') {
-                fs::write(to, bytes).unwrap();
-            }
-        }
+        let dir = self.image.lay_out();
         put_journal(dir.path(), journal, journal_len);
         dir
     }
@@ -101,9 +81,7 @@ impl Crashed {
 }
 
 fn put_journal(dir: &Path, journal: &[u8], len: u64) {
-    let path = dir.join(JOURNAL);
-    fs::write(&path, journal).unwrap();
-    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+    FileImage { bytes: journal.to_vec(), len }.write(&dir.join(JOURNAL));
 }
 
 #[test]
@@ -185,16 +163,11 @@ fn a_sector_that_is_missing_in_the_last_batch_is_an_unfinished_commit() {
     let before = fs::read(dir.path().join(JOURNAL)).unwrap();
     let end = before.len() - before.iter().rev().take_while(|&&b| b == 0).count();
     docs.upsert(Record::new(2, vec![2.5; 400])).unwrap();
-    let mut files = Vec::new();
-    copy_tree(dir.path(), Path::new(""), &mut files);
-    let at = files.iter().position(|(path, _)| path == Path::new(JOURNAL)).unwrap();
-    let (_, journal) = files.swap_remove(at);
-    let len = journal.len() as u64;
-    let crashed = Crashed { files, journal: journal.clone(), journal_len: len, states: vec![] };
+    let crashed = Crashed::of(dir.path(), vec![]);
     let check = |from: usize, fine: bool| {
-        let mut journal = journal.clone();
+        let mut journal = crashed.journal.clone();
         journal[from..from + 512].fill(0);
-        let dir = crashed.lay_out(&journal, len);
+        let dir = crashed.lay_out(&journal, crashed.journal_len);
         match open(dir.path()) {
             Ok(db) => {
                 let docs = db.collection("docs").unwrap();
@@ -245,30 +218,21 @@ fn a_log_that_was_emptied_or_rolled_back_is_refused() {
     let docs = db.create_collection("docs", Collection::options(2, Metric::Euclidean)).unwrap();
     docs.upsert(Record::new(1, [1.0, 2.0])).unwrap();
     drop((docs, db));
-    let mut old = Vec::new();
-    copy_tree(path, Path::new(""), &mut old);
+    let old = FolderImage::of(path);
     let db = open(path).unwrap();
     db.collection("docs").unwrap().upsert(Record::new(2, [1.0, 2.0])).unwrap();
     drop(db);
-    let mut new = Vec::new();
-    copy_tree(path, Path::new(""), &mut new);
+    let new = FolderImage::of(path);
 
     let other = tempfile::tempdir().unwrap();
     drop(open(other.path()).unwrap());
-    let mut others = Vec::new();
-    copy_tree(other.path(), Path::new(""), &mut others);
+    let others = FolderImage::of(other.path());
 
-    let lay_out = |files: &[(PathBuf, Vec<u8>)], log: &[(PathBuf, Vec<u8>)]| {
-        let dir = tempfile::tempdir().unwrap();
-        let of_log = |path: &Path| path.starts_with("kv-1");
-        let files = files.iter().filter(|(path, _)| !of_log(path));
-        for (path, bytes) in files.chain(log.iter().filter(|(path, _)| of_log(path))) {
-            let to = dir.path().join(path);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            if !path.as_os_str().to_string_lossy().ends_with('/') {
-                fs::write(to, bytes).unwrap();
-            }
-        }
+    let of_log = |path: &Path| path.starts_with("kv-1");
+    let without_log = new.only(|path| !of_log(path));
+    let with_log_of = |log: &FolderImage| {
+        let dir = without_log.lay_out();
+        log.only(of_log).write(dir.path());
         dir
     };
     let refused = |dir: &tempfile::TempDir, expected: &str| {
@@ -276,15 +240,14 @@ fn a_log_that_was_emptied_or_rolled_back_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     };
-    drop(open(lay_out(&new, &new).path()).unwrap());
-    let rolled_back = lay_out(&new, &old);
+    drop(open(with_log_of(&new).path()).unwrap());
+    let rolled_back = with_log_of(&old);
     refused(&rolled_back, "the log ends with commit 2, but commit 3 was on disk");
-    refused(&lay_out(&new, &[]), "folder of the log is missing");
-    refused(&lay_out(&new, &others), "of another database");
-    let without_journal: Vec<_> =
-        new.iter().filter(|(path, _)| !path.ends_with("0.jnl")).cloned().collect();
-    refused(&lay_out(&new, &without_journal), "the journal is missing");
-    let stray = lay_out(&new, &new);
+    refused(&without_log.lay_out(), "folder of the log is missing");
+    refused(&with_log_of(&others), "of another database");
+    let without_journal = new.only(|path| !path.ends_with("0.jnl"));
+    refused(&without_journal.lay_out(), "the journal is missing");
+    let stray = new.lay_out();
     fs::create_dir(stray.path().join("kv-1/keyspaces/mine")).unwrap();
     assert_eq!(open(stray.path()).unwrap_err().kind(), ErrorKind::Conflict);
 
@@ -306,14 +269,7 @@ fn commits_that_were_not_synced_may_be_lost_but_none_before_the_last_flush() {
     upsert(1);
     docs.flush().unwrap();
     (2..6).for_each(upsert);
-    let mut files = Vec::new();
-    copy_tree(dir.path(), Path::new(""), &mut files);
-    let at = files.iter().position(|(path, _)| path == Path::new(JOURNAL)).unwrap();
-    let (_, mut journal) = files.swap_remove(at);
-    let journal_len = journal.len() as u64;
-    let zeros = journal.iter().rev().take_while(|&&byte| byte == 0).count();
-    journal.truncate(journal.len() - zeros);
-    let crashed = Crashed { files, journal, journal_len, states: vec![] };
+    let crashed = Crashed::of(dir.path(), vec![]);
     let batches = crashed.batches();
     let open_damaged = |batch: usize| {
         let mut journal = crashed.journal.clone();

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::json;
 use vecstore::{Collection, Database, Metric, NamespaceInfo, Options, Record};
+use vecstore_tests::folder_image::FolderImage;
 use vecstore_tests::{Contents, Random, everything};
 
 const DIM: usize = 8;
@@ -30,20 +31,7 @@ fn open(dir: &Path) -> (Database, Collection) {
 
 /// The folder as a crash would leave it at this moment: what is on disk, without a close.
 fn crash_image(dir: &Path) -> tempfile::TempDir {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().flatten() {
-            let to = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &to);
-            } else {
-                std::fs::copy(entry.path(), to).unwrap();
-            }
-        }
-    }
-    let image = tempfile::tempdir().unwrap();
-    copy(dir, image.path());
-    image
+    FolderImage::of(dir).lay_out()
 }
 
 fn tenant(n: u64) -> String {
@@ -63,18 +51,11 @@ fn fill(docs: &Collection, n: u64, records: u64, random: &mut Random) {
 fn tenants_in_files(dir: &Path) -> BTreeSet<u64> {
     const BEFORE: [&[u8]; 3] = [b"secret-", b"tenant-", b"\"tenant\":"];
     let mut tenants = BTreeSet::new();
-    for entry in std::fs::read_dir(dir).unwrap().flatten() {
-        if entry.file_type().unwrap().is_dir() {
-            tenants.append(&mut tenants_in_files(&entry.path()));
-            continue;
-        }
-        let bytes = std::fs::read(entry.path()).unwrap();
-        // A log is as large as it may become.
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        for at in (0..end).filter(|&at| matches!(bytes[at], b's' | b't' | b'"')) {
-            for before in BEFORE.iter().filter(|before| bytes[at..end].starts_with(before)) {
-                let digits =
-                    bytes[at + before.len()..end].iter().take_while(|b| b.is_ascii_digit());
+    for file in FolderImage::of(dir).files.values() {
+        let bytes = &file.bytes;
+        for at in (0..bytes.len()).filter(|&at| matches!(bytes[at], b's' | b't' | b'"')) {
+            for before in BEFORE.iter().filter(|before| bytes[at..].starts_with(before)) {
+                let digits = bytes[at + before.len()..].iter().take_while(|b| b.is_ascii_digit());
                 let number = digits.fold(None, |n: Option<u64>, digit| {
                     Some(n.unwrap_or(0).wrapping_mul(10).wrapping_add(u64::from(digit - b'0')))
                 });

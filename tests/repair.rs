@@ -5,7 +5,7 @@
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,42 +13,27 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use vecstore::simulation::{OsVfs, Region, Vfs, VfsFile, repair_over};
 use vecstore::{Collection, Database, ErrorKind, Metric, Options, Record, RecordId};
+use vecstore_tests::folder_image::FolderImage;
 use vecstore_tests::{Random, everything};
 
 const JOURNAL: &str = "kv-1/0.jnl";
 
-/// The files of a folder, without the zeros at their ends.
-struct Kept(Vec<(PathBuf, Vec<u8>, u64)>);
+/// A folder as a crash leaves it.
+struct Kept(FolderImage);
 
 impl Kept {
     fn of(root: &Path) -> Self {
-        let (mut files, mut folders) = (Vec::new(), vec![PathBuf::new()]);
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(root.join(&folder)).unwrap().map(Result::unwrap) {
-                let path = folder.join(entry.file_name());
-                if entry.file_type().unwrap().is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let mut bytes = fs::read(entry.path()).unwrap();
-                let len = bytes.len() as u64;
-                bytes.truncate(bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1));
-                files.push((path, bytes, len));
-            }
-        }
-        Kept(files)
+        Kept(FolderImage::of(root))
     }
 
     /// Tables that the store has written of what is in its journal too.
     fn tables(&self) -> usize {
-        self.0
-            .iter()
-            .filter(|(path, ..)| path.parent().is_some_and(|p| p.ends_with("tables")))
-            .count()
+        let folders = self.0.files.keys().filter_map(|path| path.parent());
+        folders.filter(|folder| folder.ends_with("tables")).count()
     }
 
     fn journal(&self) -> &[u8] {
-        &self.0.iter().find(|(path, ..)| path == Path::new(JOURNAL)).unwrap().1
+        &self.0.files[Path::new(JOURNAL)].bytes
     }
 
     /// Where each batch ends.
@@ -59,21 +44,11 @@ impl Kept {
 
     /// The folder, with one byte of the journal flipped.
     fn lay_out(&self, flipped: Option<usize>) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, bytes, len) in &self.0 {
-            let to = dir.path().join(path);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            let mut bytes = bytes.clone();
-            if let Some(at) = flipped.filter(|_| path == Path::new(JOURNAL)) {
-                bytes[at] ^= 0x10;
-            }
-            fs::write(&to, bytes).unwrap();
-            fs::OpenOptions::new().write(true).open(to).unwrap().set_len(*len).unwrap();
+        let mut image = self.0.clone();
+        if let Some(at) = flipped {
+            image.files.get_mut(Path::new(JOURNAL)).unwrap().bytes[at] ^= 0x10;
         }
-        for empty in ["seg", "snapshots"] {
-            fs::create_dir_all(dir.path().join(empty)).unwrap();
-        }
-        dir
+        image.lay_out()
     }
 }
 
