@@ -35,9 +35,13 @@ pub(super) fn write_indexes(
     let mut done = 0;
     // Only the vectors near a probe are read by a graph, and clusters read them once more in
     // order, so they are mapped and not held in memory.
-    let file = out.file();
-    let map = || file.map().map_err(|e| SegmentError::io("map", path, e));
-    let mapped = if plans.is_empty() { None } else { Some(map()?) };
+    let mapped = match plans.is_empty() {
+        true => None,
+        false => {
+            let file = out.file_up_to(encoded.vectors.offset + encoded.vectors.len)?;
+            Some(file.map().map_err(|e| SegmentError::io("map", path, e))?)
+        }
+    };
     let vectors = mapped
         .as_deref()
         .and_then(|file| {
