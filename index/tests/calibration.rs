@@ -135,10 +135,10 @@ fn a_measurement_is_what_searches_without_the_row_find() {
         let calibration = measure(&coded, &graph, &vectors, &probes, &OneThread);
         let efforts =
             |curve: &Curve| -> Vec<u32> { curve.points.iter().map(|point| point.effort).collect() };
-        assert_eq!(efforts(&calibration.by_ef), [16, 24, 32, 64, 128, 192, 256, 512]);
+        assert_eq!(efforts(&calibration.by_ef), [10, 12, 16, 24, 32, 64, 128, 192, 256, 512]);
         // Distances have a zero, inner products have none.
         assert_eq!(calibration.by_gamma.points.is_empty(), metric == Metric::Dot);
-        let fixed = [16, 64, 512].map(|ef| (Beam::fixed(ef as usize), MeasuredEffort::Ef(ef)));
+        let fixed = [10, 16, 64, 512].map(|ef| (Beam::fixed(ef as usize), MeasuredEffort::Ef(ef)));
         let adaptive = [20, 50, 80].map(|gamma| {
             let gamma = Gamma::new(gamma);
             (Beam::adaptive(10, gamma), MeasuredEffort::Gamma(gamma))
@@ -206,9 +206,9 @@ fn small_graphs_are_measured_as_far_as_they_go() {
         (0, vec![]),
         (1, vec![]),
         (2, vec![2]),
-        (15, vec![15]),
-        (30, vec![16, 24]),
-        (64, vec![16, 24, 32, 64]),
+        (11, vec![10, 11]),
+        (30, vec![10, 12, 16, 24, 30]),
+        (64, vec![10, 12, 16, 24, 32, 64]),
     ] {
         let vectors = clustered(33, rows, dim, 2);
         let coded = Coded::new(Metric::Euclidean, dim, &vectors);
@@ -307,7 +307,7 @@ fn a_probe_is_searched_for_as_if_its_row_were_not_linked() {
         let count = |graph: &GraphBuf| {
             let mut scratch = Scratch::default();
             with_graph(graph, |graph| {
-                let beam = Beam::fixed(16);
+                let beam = Beam::fixed(10);
                 search(graph, &coded.rows(), &query, beam, Accept::All, usize::MAX, &mut scratch)
             })
             .expect("no row is damaged")

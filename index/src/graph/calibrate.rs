@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Values of `ef` that are measured, as far as the graph has so many rows.
-const EF_LADDER: [u32; 8] = [16, 24, 32, 64, 128, 192, 256, 512];
+const EF_LADDER: [u32; 10] = [10, 12, 16, 24, 32, 64, 128, 192, 256, 512];
 /// Values of [`Gamma`] that are measured, in thousandths, until one costs as much as the largest
 /// `ef`.
 const GAMMA_LADDER: [u32; 11] = [20, 35, 50, 65, 80, 100, 120, 150, 200, 250, 300];
@@ -77,7 +77,7 @@ pub fn calibrate<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>>(
 }
 
 /// [`calibrate`] of whatever searches for the nearest of a query as if a row were not there, on
-/// the values of `ef` that are at most `rows`.
+/// the values of `ef` that are less than `rows`, and on that.
 pub(super) fn calibrate_with<V: Rows<f32>>(
     rows: u32,
     ladder: &[u32],
@@ -103,8 +103,9 @@ pub(super) fn calibrate_with<V: Rows<f32>>(
         Ok::<_, Damaged>(efforts.iter().zip(&sums).map(point).collect::<Vec<_>>())
     };
 
-    let mut efs: Vec<u32> = ladder.iter().copied().filter(|&ef| ef <= rows).collect();
-    if efs.is_empty() {
+    let mut efs: Vec<u32> = ladder.iter().copied().filter(|&ef| ef < rows).collect();
+    // One that finds every row, unless the ladder ends before.
+    if efs.len() < ladder.len() {
         efs.push(rows);
     }
     let by_ef = Curve { points: measure(&efs, &|ef| Beam::fixed(ef as usize))? };
