@@ -26,7 +26,8 @@ fn linked(metric: Metric, dim: usize, options: &GraphOptions, vectors: &[f32]) -
 fn grow(linker: &mut Linker, vectors: &[f32], dim: usize) {
     let first = linker.graph().linked() as usize;
     for block in vectors[first * dim..].chunks_exact(BLOCK * dim) {
-        linker.link(block).expect("a block is linked");
+        linker.encode(block).expect("a block is coded");
+        linker.link().expect("a block is linked");
         if linker.is_measuring_due() {
             let rows = FlatRows::new("vectors", vectors, dim);
             linker.measure(&rows).expect("vectors are read");
@@ -159,6 +160,40 @@ fn rows_in_the_order_of_their_clusters_are_found() {
         vectors.chunks_exact(DIM).step_by(37).flatten().map(|x| x + 0.01).collect();
     let found = mean_recall(&reader, &vectors, &queries, Metric::Euclidean, DIM, Beam::fixed(128));
     assert!(found >= 0.97, "recall {found}");
+}
+
+#[test]
+fn rows_are_scanned_from_when_they_are_coded_and_found_from_when_they_are_linked() {
+    let (linked_blocks, all_blocks) = (10, 13);
+    let vectors = clustered(11, all_blocks * BLOCK, DIM, 30);
+    let (first, later) = vectors.split_at(linked_blocks * BLOCK * DIM);
+    let mut linker = linked(Metric::Euclidean, DIM, &GraphOptions::default(), first);
+    later.chunks_exact(BLOCK * DIM).for_each(|block| linker.encode(block).expect("it is coded"));
+    let graph = std::sync::Arc::clone(linker.graph());
+    let reader = graph.reader().expect("it was measured");
+    let rows = |blocks: usize| (blocks * BLOCK) as u32;
+    assert_eq!((reader.rows(), reader.coded()), (rows(linked_blocks), rows(all_blocks)));
+    assert_eq!(reader.codes().rows(), rows(all_blocks));
+    for row in [0, rows(linked_blocks) - 1, rows(linked_blocks), rows(all_blocks) - 1] {
+        let query = reader.quantizer().query(&vectors[row as usize * DIM..][..DIM]);
+        let scanned = query.scan(&reader.codes(), 0..reader.coded(), 1).expect("all have codes");
+        assert_eq!(scanned[0].distance, 0.0, "row {row}: {scanned:?}");
+        let walked = reader
+            .search(
+                &query,
+                Beam::fixed(BLOCK * all_blocks),
+                None,
+                usize::MAX,
+                &mut Scratch::default(),
+            )
+            .expect("nothing is damaged");
+        assert_eq!(walked.candidates.len(), BLOCK * linked_blocks);
+        let is_linked = row < reader.rows();
+        assert_eq!(walked.candidates.iter().any(|found| found.row == row), is_linked, "row {row}");
+    }
+    // One link more than there are blocks with codes.
+    (linked_blocks..=all_blocks).for_each(|_| linker.link().expect("it is linked"));
+    assert_eq!((graph.linked(), graph.coded()), (rows(all_blocks), rows(all_blocks)));
 }
 
 #[test]

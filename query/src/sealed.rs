@@ -283,6 +283,7 @@ impl SegmentView for SealedView<'_> {
             codes,
             sketches,
             graph,
+            unlinked: 0,
             tail: 0,
             clusters,
             degraded,

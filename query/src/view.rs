@@ -39,6 +39,8 @@ pub struct ViewStats {
     pub sketches: Option<ExpectedLooks>,
     /// The measured graph, if there is one that can be searched.
     pub graph: Option<Calibration>,
+    /// Rows before the tail that have codes but no links yet: a walk scans them.
+    pub unlinked: u32,
     /// Last rows that have neither links nor codes yet: every strategy looks at each of them.
     pub tail: u32,
     /// The measured clusters, if there are some that can be searched.

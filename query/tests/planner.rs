@@ -22,6 +22,7 @@ fn view(rows: u32) -> ViewStats {
         codes: true,
         sketches: None,
         graph: Some(calibration()),
+        unlinked: 0,
         tail: 0,
         clusters: None,
         degraded: vec![],
@@ -246,6 +247,23 @@ fn a_walk_with_many_dead_rows_is_priced_for_passing_them() {
     assert_eq!(planned.strategy, Graph { beam: Beam::fixed(ef_for(0.99)) });
     let alive = plan_one(10, Effort::Auto, &view(1_000_000), 1_000_000);
     assert!(planned.distances > alive.distances * 3 / 2, "{planned:?}");
+}
+
+#[test]
+fn rows_that_are_not_linked_yet_are_priced_for_being_scanned() {
+    let walk = |unlinked, tail| {
+        let view = ViewStats { unlinked, tail, ..view(100_000) };
+        let planned = plan_one(10, Effort::Ef(64), &view, 100_000);
+        let walk = planned.alternatives.iter().find(|a| a.strategy.walks_graph()).expect("priced");
+        (walk.cost_us, walk.distances)
+    };
+    let ((linked_us, distances), (coded_us, with_coded)) = (walk(0, 0), walk(20_000, 0));
+    let (tail_us, with_tail) = walk(0, 20_000);
+    assert!(linked_us * 2.0 < coded_us && coded_us * 2.0 < tail_us, "{linked_us}, {coded_us}");
+    assert_eq!((with_coded, with_tail), (distances + 20_000, distances + 20_000));
+    // A scan looks at all codes, whether their rows are linked or not.
+    let unlinked = ViewStats { unlinked: 95_000, ..view(100_000) };
+    check(10, Effort::Auto, &unlinked, 100_000, ScanRows);
 }
 
 #[test]

@@ -57,11 +57,12 @@ impl HotGraph {
         self.get().map_or(0, LiveGraph::linked)
     }
 
-    /// Links the next block of rows; gives the bytes that it has grown by.
+    /// Codes the next block of rows, or links one if all that were asked for are coded; gives the
+    /// bytes that it has grown by.
     pub(super) fn advance(&self, rows: &HotNamespace, options: &CollectionOptions) -> usize {
         let bytes = || self.linker.lock().as_ref().map_or(0, Linker::heap_bytes);
         let before = bytes();
-        if let Err(error) = self.link_block(rows, options) {
+        if let Err(error) = self.advance_block(rows, options) {
             // Options are checked when a collection is created and rows in memory can be read:
             // what is left is more rows than a graph may have.
             debug_assert!(matches!(error, BuildError::TooManyRows(_)), "{error}");
@@ -70,7 +71,7 @@ impl HotGraph {
         bytes() - before
     }
 
-    fn link_block(
+    fn advance_block(
         &self,
         rows: &HotNamespace,
         options: &CollectionOptions,
@@ -79,17 +80,21 @@ impl HotGraph {
         let linker = match &mut *linker {
             Some(linker) => linker,
             none => {
-                // Codes are fitted to what there is when the first rows are linked.
+                // Codes are fitted to what there is when the first rows are coded.
                 let step = self.wanted.rows().div_ceil(SAMPLE_ROWS).max(1) as usize;
                 let sample = vectors(rows, (0..self.wanted.rows()).step_by(step));
                 let (metric, dim) = (options.metric(), options.dim());
                 none.insert(Linker::new(metric, dim, &options.graph_options(), &sample)?)
             }
         };
-        let first = self.linked();
-        linker.link(&vectors(rows, first..first + Linker::BLOCK_ROWS))?;
-        if linker.is_measuring_due() {
-            linker.measure(&HotVectors(rows))?;
+        let coded = linker.graph().coded();
+        if coded < self.wanted.rows() {
+            linker.encode(&vectors(rows, coded..coded + Linker::BLOCK_ROWS))?;
+        } else {
+            linker.link()?;
+            if linker.is_measuring_due() {
+                linker.measure(&HotVectors(rows))?;
+            }
         }
         // Seen once something is in it.
         self.graph.get_or_init(|| Arc::clone(linker.graph()));

@@ -17,8 +17,8 @@ use crate::version::MemtablePart;
 
 /// Records of one namespace in one memtable, as of a commit.
 ///
-/// The first rows may be linked: those are found through the graph and have codes; the tail behind
-/// them is scanned on full vectors. A filter asks the field indices that are there and reads the
+/// The first rows may be linked and are found through the graph; those behind them may have codes,
+/// which are scanned; the tail behind those is scanned on full vectors. A filter asks the field indices that are there and reads the
 /// metadata of the other rows. What is missing is asked for, for the queries to come.
 #[derive(Debug)]
 pub(crate) struct HotView<'a> {
@@ -124,9 +124,15 @@ impl<'a> HotView<'a> {
         self.asks.ask(&self.part.table, self.number, self.options);
     }
 
-    /// Rows before this one are linked; there may be more of them than rows.
+    /// Rows before this one are linked.
     fn linked_rows(&self) -> u32 {
+        // There may be more of them than rows.
         self.linked.as_ref().map_or(0, LiveReader::rows).min(self.len)
+    }
+
+    /// Rows before this one have codes.
+    fn coded_rows(&self) -> u32 {
+        self.linked.as_ref().map_or(0, LiveReader::coded).min(self.len)
     }
 
     /// The live ones of some rows.
@@ -185,7 +191,8 @@ impl SegmentView for HotView<'_> {
             sketches: None,
             graph: self.linked.as_ref().map(LiveReader::calibration),
             clusters: None,
-            tail: self.len - self.linked_rows(),
+            unlinked: self.coded_rows() - self.linked_rows(),
+            tail: self.len - self.coded_rows(),
             degraded: Vec::new(),
         }
     }
@@ -252,11 +259,11 @@ impl SegmentView for HotView<'_> {
             return self.scan_exact(query, rows, keep);
         };
         let codes = linked.quantizer().query(query.vector);
-        let coded = 0..self.linked_rows();
+        let coded = 0..self.coded_rows();
         let tail = coded.end..self.len;
         let scanned = match rows {
-            Some(rows) => codes.scan(linked.codes(), query.stop.rows(rows.range(coded)), keep),
-            None => codes.scan(linked.codes(), query.stop.rows(self.live_rows(coded)), keep),
+            Some(rows) => codes.scan(&linked.codes(), query.stop.rows(rows.range(coded)), keep),
+            None => codes.scan(&linked.codes(), query.stop.rows(self.live_rows(coded)), keep),
         };
         let mut candidates = scanned.map_err(|damaged| in_memory(&damaged))?;
         let (near, _) = match rows {
@@ -297,12 +304,18 @@ impl SegmentView for HotView<'_> {
             .search(&codes, beam, test, budget, scratch)
             .map_err(|damaged| in_memory(&damaged))?;
         if found.gave_up.is_none() {
-            // Of the tail only the nearest can be among the answers; how many that is the beam says.
+            // Of the others only the nearest can be among the answers; how many that is the beam says.
             let keep = beam.ef.max(found.candidates.len());
-            let tail = self.live_rows(self.linked_rows()..self.len);
-            let (near, distances) = self.nearest(query, tail.filter(|&row| is_accepted(row)), keep);
+            let accepted = |rows| self.live_rows(rows).filter(|&row| is_accepted(row));
+            let mut scanned = 0;
+            let unlinked = accepted(self.linked_rows()..self.coded_rows());
+            let unlinked = query.stop.rows(unlinked).inspect(|_| scanned += 1);
+            let near = codes.scan(&linked.codes(), unlinked, keep);
+            found.candidates.extend(near.map_err(|damaged| in_memory(&damaged))?);
+            let (near, distances) =
+                self.nearest(query, accepted(self.coded_rows()..self.len), keep);
             found.candidates.extend(near);
-            found.distances += distances;
+            found.distances += scanned + distances;
             keep_nearest(&mut found.candidates, keep);
         }
         Ok(found)
@@ -350,8 +363,8 @@ mod tests {
     const ROWS: u32 = 4_200;
 
     /// Row `i` comes with commit `i + 1`; every fifth one is removed by commit `i + 1001`, if there
-    /// is one. All whole blocks are linked.
-    fn linked_table(options: &CollectionOptions) -> MemtablePart {
+    /// is one. All whole blocks are coded, and as many rows linked as are wanted, or a few more.
+    fn linked_table(options: &CollectionOptions, linked: u32) -> MemtablePart {
         let table = Memtable::new(1, options, &Arc::new(Gauge::new(None)));
         let namespace: Arc<str> = "".into();
         let mut number = 1u32;
@@ -370,7 +383,7 @@ mod tests {
         }
         let (_, rows) = table.namespace("").expect("it has rows");
         assert!(rows.graph.want(ROWS));
-        while rows.graph.is_behind() {
+        while rows.graph.get().is_none_or(|graph| graph.linked() < linked) {
             rows.graph.advance(rows, options);
         }
         MemtablePart { table: Arc::new(table), rows: ROWS }
@@ -378,8 +391,15 @@ mod tests {
 
     #[test]
     fn a_graph_shows_each_commit_its_own_rows() {
+        // Whole blocks, and only those that a first measurement takes.
+        for linked in [4_096, 1_024] {
+            shows_each_commit_its_own_rows(linked);
+        }
+    }
+
+    fn shows_each_commit_its_own_rows(linked: u32) {
         let options = CollectionOptions::new(DIM, Metric::Euclidean);
-        let part = linked_table(&options);
+        let part = linked_table(&options, linked);
         let (asks, _asked) = Asks::new();
         let vector = [3.0; DIM];
         let exact = ExactQuery::new(Metric::Euclidean, &vector);
@@ -393,7 +413,9 @@ mod tests {
             let live: RoaringBitmap = (0..ROWS).filter(|&row| is_live(u64::from(row))).collect();
             assert_eq!(view.live(), live, "as of {seq}");
             assert_eq!(view.stats().live as u64, live.len(), "as of {seq}");
-            assert_eq!(view.stats().tail, (seq as u32).min(ROWS).saturating_sub(4_096));
+            let (rows, stats) = ((seq as u32).min(ROWS), view.stats());
+            assert_eq!(stats.tail, rows.saturating_sub(4_096), "as of {seq}");
+            assert_eq!(stats.unlinked, rows.min(4_096).saturating_sub(linked), "as of {seq}");
 
             let even: RoaringBitmap = live.iter().filter(|row| row % 2 == 0).collect();
             let set = RowSet::from_bitmap(&even, 0..ROWS);

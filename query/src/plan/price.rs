@@ -9,7 +9,8 @@
 //! | `Clusters` | leaves, and D(probes) rows | leaf, cluster row |
 //!
 //! Rows of a memtable that have neither links nor codes yet (the tail) are looked at one by one on
-//! full vectors, whatever the strategy.
+//! full vectors, whatever the strategy; of those that have codes and no links a walk looks at the
+//! codes.
 //!
 //! D is the segment's own measurement. A walk that may collect one row in ten has to see about
 //! ten times as many before it has `ef` of them. That holds if the filter has nothing to do with
@@ -122,14 +123,24 @@ impl Priced<'_> {
         self.matching < u64::from(self.stats.rows)
     }
 
-    /// Share of the view's rows that have neither links nor codes.
-    fn tail_share(&self) -> f64 {
-        (f64::from(self.stats.tail) / f64::from(self.stats.rows.max(1))).clamp(0.0, 1.0)
+    /// Share of the view's rows that some of them are.
+    fn share_of(&self, rows: u32) -> f64 {
+        (f64::from(rows) / f64::from(self.stats.rows.max(1))).clamp(0.0, 1.0)
     }
 
     /// Nanoseconds to look at the matching rows of the tail.
     fn tail_ns(&self) -> f64 {
-        self.rows_ns(self.vector_cost()) * self.tail_share()
+        self.rows_ns(self.vector_cost()) * self.share_of(self.stats.tail)
+    }
+
+    /// Nanoseconds to look at the code of each matching row.
+    fn codes_ns(&self) -> f64 {
+        self.rows_ns(RowCost {
+            bytes: self.stats.dim as f64,
+            in_order_ns: self.costs.code_in_order_ns,
+            random_ns: self.costs.code_random_ns,
+            near_ns: self.costs.code_near_ns,
+        })
     }
 
     fn vector_cost(&self) -> RowCost {
@@ -157,13 +168,7 @@ impl Priced<'_> {
     }
 
     fn scan_rows(&self) -> Alternative {
-        let coded_ns = self.rows_ns(RowCost {
-            bytes: self.stats.dim as f64,
-            in_order_ns: self.costs.code_in_order_ns,
-            random_ns: self.costs.code_random_ns,
-            near_ns: self.costs.code_near_ns,
-        });
-        let ns = coded_ns * (1.0 - self.tail_share()) + self.tail_ns();
+        let ns = self.codes_ns() * (1.0 - self.share_of(self.stats.tail)) + self.tail_ns();
         let (cost_us, rejected) = if self.stats.codes {
             ((ns + self.rerank_ns()) / 1e3, self.aim.rejects_codes())
         } else {
@@ -251,7 +256,9 @@ impl Priced<'_> {
         let beam = beam.within(self.stats.rows as usize);
         let walked =
             self.walked(graph, beam, self.share().powf(if filtered { ALIKE } else { 1.0 }));
-        let distances = walked + self.matching as f64 * self.tail_share();
+        let unlinked_share = self.share_of(self.stats.unlinked);
+        let scanned_share = unlinked_share + self.share_of(self.stats.tail);
+        let distances = walked + self.matching as f64 * scanned_share;
         let step_ns = if self.stats.codes {
             self.costs.graph_step_ns
         } else {
@@ -260,7 +267,8 @@ impl Priced<'_> {
         // A bitmap becomes a set that can be tested for every row the walk meets.
         let row_set_ns =
             if self.has_bitmap() { self.matching as f64 * self.costs.row_set_row_ns } else { 0.0 };
-        let ns = walked * step_ns + self.tail_ns() + row_set_ns + self.rerank_ns();
+        let scanned_ns = self.codes_ns() * unlinked_share + self.tail_ns();
+        let ns = walked * step_ns + scanned_ns + row_set_ns + self.rerank_ns();
         Alternative {
             strategy: strategy(beam),
             cost_us: ns / 1e3,
@@ -274,7 +282,7 @@ impl Priced<'_> {
     /// for every row kept, whatever a calibration claims, and no more than there are rows.
     fn walked(&self, graph: &Calibration, beam: Beam, share: f64) -> f64 {
         let ef = self.aim.ef_as_costly_as(graph, beam) as f64 / share;
-        let linked = self.stats.rows.saturating_sub(self.stats.tail);
+        let linked = self.stats.rows.saturating_sub(self.stats.unlinked + self.stats.tail);
         let measured = f64::from(graph.by_ef.distances_at(ef.ceil() as u32));
         measured.max(ef).min(f64::from(linked)).max(1.0)
     }

@@ -255,6 +255,7 @@ impl SegmentView for NaiveView {
             codes: self.codes,
             sketches: None,
             graph: self.graph.clone(),
+            unlinked: 0,
             tail: 0,
             clusters: self.clusters.clone(),
             degraded: Vec::new(),

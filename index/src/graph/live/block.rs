@@ -62,7 +62,7 @@ impl Block {
     }
 }
 
-/// The rows of a graph below some number.
+/// The rows of a graph below some number, and the codes of all.
 #[derive(Clone, Debug)]
 pub(super) struct Blocks<'a> {
     blocks: Vec<&'a Block>,
@@ -73,8 +73,12 @@ pub(super) struct Blocks<'a> {
 impl<'a> Blocks<'a> {
     /// The first `rows` rows, whose blocks must be there.
     pub(super) fn new(blocks: &'a AppendOnly<Block>, rows: u32, degree: usize) -> Self {
-        let count = (rows as usize).div_ceil(BLOCK_ROWS);
-        Blocks { blocks: blocks.iter_to(count).collect(), rows, degree }
+        Blocks { blocks: blocks.iter_to(usize::MAX).collect(), rows, degree }
+    }
+
+    /// The codes that there were, those of rows that are not linked among them.
+    pub(super) fn codes(&self) -> Codes<'_> {
+        Codes(&self.blocks)
     }
 
     pub(super) fn degree(&self) -> usize {
@@ -156,9 +160,7 @@ impl Rows<u8> for Blocks<'_> {
 
     #[inline(always)]
     fn row(&self, row: u32) -> Result<&[u8], Damaged> {
-        (self.blocks.get(row as usize / BLOCK_ROWS))
-            .and_then(|block| block.code(row as usize % BLOCK_ROWS))
-            .ok_or(Damaged { array: "codes", row })
+        code(&self.blocks, row)
     }
 
     #[inline(always)]
@@ -167,6 +169,35 @@ impl Rows<u8> for Blocks<'_> {
             crate::prefetch(code);
         }
     }
+}
+
+/// Codes, whether their rows are linked or not.
+#[derive(Debug)]
+pub(super) struct Codes<'a>(&'a [&'a Block]);
+
+impl Rows<u8> for Codes<'_> {
+    fn rows(&self) -> u32 {
+        (self.0.len() * BLOCK_ROWS) as u32
+    }
+
+    #[inline(always)]
+    fn row(&self, row: u32) -> Result<&[u8], Damaged> {
+        code(self.0, row)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        if let Ok(code) = self.row(row) {
+            crate::prefetch(code);
+        }
+    }
+}
+
+#[inline(always)]
+fn code<'a>(blocks: &[&'a Block], row: u32) -> Result<&'a [u8], Damaged> {
+    (blocks.get(row as usize / BLOCK_ROWS))
+        .and_then(|block| block.code(row as usize % BLOCK_ROWS))
+        .ok_or(Damaged { array: "codes", row })
 }
 
 #[cfg(test)]

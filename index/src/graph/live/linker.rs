@@ -43,7 +43,7 @@ pub struct Linker {
 }
 
 impl Linker {
-    /// Rows that are linked at a time.
+    /// Rows that are coded, or linked, at a time.
     pub const BLOCK_ROWS: u32 = BLOCK_ROWS as u32;
 
     /// Begins a graph. Codes are fitted to `sample`, vectors back to back as the user gave them.
@@ -81,23 +81,31 @@ impl Linker {
         self.graph.heap_bytes() + self.parents.capacity() * size_of::<u32>()
     }
 
-    /// Links the next [`BLOCK_ROWS`](Self::BLOCK_ROWS) rows, whose vectors are in `block` back to
-    /// back as the user gave them. Each one can be found as soon as it is linked.
+    /// Codes the next [`BLOCK_ROWS`](Self::BLOCK_ROWS) rows, whose vectors are in `block` back to
+    /// back as the user gave them. They can be scanned from then on, and linked.
     ///
     /// # Panics
     ///
     /// If `block` does not hold so many vectors.
-    pub fn link(&mut self, block: &[f32]) -> Result<(), BuildError> {
-        let graph = Arc::clone(&self.graph);
-        let rows = BLOCK_ROWS;
-        assert_eq!(block.len(), rows * graph.quantizer.dim(), "a block has {rows} vectors");
-        let first = self.parents.len();
-        if first + rows > GRAPH_ROWS_MAX as usize {
-            return Err(BuildError::TooManyRows((first + rows) as u32));
+    pub fn encode(&mut self, block: &[f32]) -> Result<(), BuildError> {
+        let LiveGraph { quantizer, blocks, degree, .. } = &*self.graph;
+        assert_eq!(block.len(), BLOCK_ROWS * quantizer.dim(), "a block has {BLOCK_ROWS} vectors");
+        let rows = self.graph.coded() as usize + BLOCK_ROWS;
+        if rows > GRAPH_ROWS_MAX as usize {
+            return Err(BuildError::TooManyRows(rows as u32));
         }
-        graph.blocks.push(Block::encode(&graph.quantizer, block, graph.degree));
-        let blocks = Blocks::new(&graph.blocks, (first + rows) as u32, graph.degree);
-        for row in first as u32..(first + rows) as u32 {
+        blocks.push(Block::encode(quantizer, block, *degree));
+        Ok(())
+    }
+
+    /// Links the next [`BLOCK_ROWS`](Self::BLOCK_ROWS) rows that are coded. Each one can be found as
+    /// soon as it is linked. Without such rows nothing happens.
+    pub fn link(&mut self) -> Result<(), BuildError> {
+        let graph = Arc::clone(&self.graph);
+        let first = self.parents.len() as u32;
+        let end = graph.coded().min(first + BLOCK_ROWS as u32);
+        let blocks = Blocks::new(&graph.blocks, end, graph.degree);
+        for row in first..end {
             KernelChoice::detected().run(LinkRow { linker: self, blocks: &blocks, row })?;
             // What was stored before is there for whoever sees this number.
             graph.linked.store(row + 1, std::sync::atomic::Ordering::Release);
