@@ -18,8 +18,9 @@ use crate::version::MemtablePart;
 /// Records of one namespace in one memtable, as of a commit.
 ///
 /// The first rows may be linked and are found through the graph; those behind them may have codes,
-/// which are scanned; the tail behind those is scanned on full vectors. A filter asks the field indices that are there and reads the
-/// metadata of the other rows. What is missing is asked for, for the queries to come.
+/// which are scanned; the tail behind those is scanned on full vectors. A filter asks the field
+/// indices that are there and reads the metadata of the other rows. What is missing is asked for, for
+/// the queries to come.
 #[derive(Debug)]
 pub(crate) struct HotView<'a> {
     options: &'a CollectionOptions,
