@@ -176,6 +176,7 @@ fn a_walk_goes_as_far_as_distances_say() {
         vec![point(50, 0.93, 450.0), point(100, 0.99, 1_000.0), point(200, 0.9995, 2_500.0)];
     let graph = million.graph.as_mut().unwrap();
     graph.by_gamma = Curve { points };
+    let graph = graph.clone();
     let gamma_for = |recall| match graph.effort_for_recall(recall).unwrap() {
         MeasuredEffort::Gamma(gamma) => gamma,
         MeasuredEffort::Ef(ef) => panic!("ef {ef}"),
@@ -183,7 +184,13 @@ fn a_walk_goes_as_far_as_distances_say() {
     let (at_90, at_99) = (gamma_for(0.9), gamma_for(0.99));
     assert!(Gamma::new(40) < at_90 && at_90 < at_99 && at_99 < Gamma::new(150));
     let (all, auto) = (1_000_000, Effort::Auto);
-    let beam = |k, gamma| Graph { beam: Beam::adaptive(k, gamma) };
+    // At most twice the rows of the fixed beam that costs as much; of more than 10 as many spare ones
+    // more as the root of that.
+    let beam = |k: usize, gamma| {
+        let ef = graph.ef_as_costly_as(MeasuredEffort::Gamma(gamma)) as usize;
+        let spare = (ef - 10) as f32 * (k as f32 / 10.0).sqrt();
+        Graph { beam: Beam::adaptive(k, gamma).at_most(2 * (k + spare.ceil() as usize)) }
+    };
     check(10, Effort::Recall(0.9), &million, all, beam(10, at_90));
     check(10, auto, &million, all, beam(10, at_99));
     // By the k-th distance, of at least 10.

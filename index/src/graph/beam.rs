@@ -67,6 +67,12 @@ impl Beam {
         Beam { ef, gamma, nearest, ef_max: nearest.saturating_mul(4).max(Self::ADAPTIVE_EF_MAX) }
     }
 
+    /// The same without keeping more than so many rows only because they are within reach.
+    #[must_use]
+    pub fn at_most(self, rows: usize) -> Self {
+        Beam { ef_max: self.ef_max.min(rows).max(self.ef), ..self }
+    }
+
     /// The same for no more than so many rows.
     #[must_use]
     pub fn within(self, rows: usize) -> Self {
