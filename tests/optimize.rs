@@ -29,6 +29,49 @@ fn fill(docs: &Collection, ids: std::ops::Range<u64>, random: &mut Random) {
     }
 }
 
+/// Memtables that are sealed while another becomes a segment become one segment after it, with the newest
+/// version of each record, namespace by namespace.
+#[test]
+fn memtables_that_wait_become_one_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, docs) = open(dir.path());
+    let other = docs.namespace("other").unwrap();
+    let mut random = Random::new(3);
+    fill(&docs, 0..200, &mut random);
+    let mut random_later = Random::new(4);
+    let mut later = Some(|| {
+        for part in 0..3 {
+            // Two memtables and a part of a third.
+            fill(&docs, part * 100..part * 100 + 700, &mut random_later);
+            fill(&other, 0..250, &mut random_later);
+            docs.remove(part).unwrap();
+        }
+    });
+    docs.flush_with(&mut |_| {
+        if let Some(mut write) = later.take() {
+            write();
+        }
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    docs.flush().unwrap();
+    let all = |docs: &Collection, other: &Collection| {
+        (everything(docs).unwrap(), everything(other).unwrap())
+    };
+    let before = all(&docs, &other);
+    assert_eq!((before.0.len(), before.1.len()), (897, 250));
+    let segments = docs.stats().unwrap().segments;
+    let live: Vec<u64> = segments.iter().map(|segment| segment.rows - segment.deleted).collect();
+    assert!(live.len() <= 3, "{live:?}: memtables became segments of their own");
+    assert_eq!(live.iter().sum::<u64>(), 897 + 250);
+    drop((docs, other, db));
+    let db = Database::open(dir.path()).unwrap();
+    let docs = db.collection("docs").unwrap();
+    let other = docs.namespace("other").unwrap();
+    assert_eq!(all(&docs, &other), before);
+    assert!(db.verify().unwrap().problems.is_empty());
+}
+
 /// Optimize says how the graph came about, and it is not built where it can be merged.
 #[test]
 fn graphs_are_merged() {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::flush::flush_oldest;
+use crate::flush::{flush_sealed, gather};
 use crate::memtable::Asked;
 use crate::optimize::merge_if_worthwhile;
 use crate::options::Durability;
@@ -18,9 +18,10 @@ use crate::{Error, ErrorKind, Result, scrub};
 /// How long a thread rests after a failure before it tries again.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// A sealed memtable becomes a segment, without anybody who could stop it.
-fn flush_one(state: &State, collection: &CollectionState) -> Result<bool> {
-    flush_oldest(state, collection, &mut |_| ControlFlow::Continue(()))
+/// Sealed memtables become a segment, without anybody who could stop it.
+fn flush_waiting(state: &State, collection: &CollectionState) -> Result<bool> {
+    gather(state, collection);
+    flush_sealed(state, collection, &mut |_| ControlFlow::Continue(()))
 }
 
 type Job = fn(&State, &CollectionState) -> Result<bool>;
@@ -28,7 +29,7 @@ type Job = fn(&State, &CollectionState) -> Result<bool>;
 /// Starts the threads of a database. They end once [`State::closed`] is set, `work` notified, and
 /// [`State::asks`] stopped.
 pub(crate) fn start(state: &Arc<State>, asked: Asked) -> Result<Vec<JoinHandle<()>>> {
-    let flush = |state: Arc<State>| serve(&state, flush_one, settle_if_due);
+    let flush = |state: Arc<State>| serve(&state, flush_waiting, settle_if_due);
     let mut threads = vec![spawn(state, "vecstore-flush", flush)?];
     threads.push(spawn(state, "vecstore-link", move |_| asked.serve())?);
     if state.options.background_merge {

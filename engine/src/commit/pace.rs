@@ -32,6 +32,11 @@ impl Pace {
         self.flushed_bytes_per_s.store(mean.max(1), Ordering::Relaxed);
     }
 
+    /// How long it takes until so many bytes are a segment.
+    pub(crate) fn flush_takes(&self, bytes: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.speed() as f64)
+    }
+
     /// How long a write of so many bytes waits. `fill` is how much of the room is taken that is left for
     /// records beyond what is expected: at a half of it writers go as fast as memtables become
     /// segments, at all of it half as fast, at four times as much an eighth as fast.
@@ -53,12 +58,16 @@ impl Pace {
 
     /// What a write takes of the time.
     fn share(&self, bytes: u64, fill: f64) -> Duration {
-        let speed = match self.flushed_bytes_per_s.load(Ordering::Relaxed) {
+        let seconds = bytes as f64 / self.speed() as f64 * 2.0 * fill;
+        Duration::from_secs_f64(seconds.min(WAIT_MAX.as_secs_f64()))
+    }
+
+    /// Bytes of memtables that become segments in a second.
+    fn speed(&self) -> u64 {
+        match self.flushed_bytes_per_s.load(Ordering::Relaxed) {
             0 => EXPECTED_BYTES_PER_S,
             measured => measured,
-        };
-        let seconds = bytes as f64 / speed as f64 * 2.0 * fill;
-        Duration::from_secs_f64(seconds.min(WAIT_MAX.as_secs_f64()))
+        }
     }
 }
 

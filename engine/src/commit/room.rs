@@ -15,9 +15,9 @@ use crate::state::{CollectionState, State};
 use crate::{Error, ErrorKind, Result};
 
 /// Sealed memtables of a collection that may wait before writers are slowed down …
-const SEALED_SLOW: usize = 2;
+pub(crate) const SEALED_SLOW: usize = 3;
 /// … and before they wait.
-const SEALED_MAX: usize = 3;
+const SEALED_MAX: usize = SEALED_SLOW + 1;
 /// A collection that is dropped, a log that is closed and memory that a reader gives back tell nobody
 /// who waits here.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -100,8 +100,10 @@ fn try_take<'a>(
         return Err(Full::Sealed(sealed));
     }
     let mut fill = match sealed {
+        // All of them may be on their way at once, and give back nothing before they are there.
         SEALED_SLOW => {
-            version.active().table.bytes() as f64 / state.options.memtable_bytes_max as f64
+            let full = version.active().table.bytes() as f64;
+            full / state.options.memtable_bytes_max as f64 * SEALED_SLOW as f64
         }
         _ => 0.0,
     };

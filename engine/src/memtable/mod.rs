@@ -17,8 +17,9 @@ mod source;
 mod view;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use vecstore_index::AppendOnly;
@@ -46,7 +47,9 @@ pub(crate) struct Memtable {
     /// Rows that were replaced or removed.
     dead: AtomicUsize,
     bytes: AtomicUsize,
-    sealed: AtomicBool,
+    /// When the first row came.
+    began: OnceLock<Instant>,
+    sealed: OnceLock<Instant>,
     /// What a segment takes in the making, by row.
     flush_row_bytes: usize,
     held: Held,
@@ -72,7 +75,8 @@ impl Memtable {
             rows: AtomicUsize::new(0),
             dead: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            sealed: AtomicBool::new(false),
+            began: OnceLock::new(),
+            sealed: OnceLock::new(),
         }
     }
 
@@ -104,12 +108,18 @@ impl Memtable {
     /// No more rows will come: this becomes a segment soon.
     pub(crate) fn seal(&self) {
         // A hint to the background; nothing is read because of it.
-        self.sealed.store(true, Ordering::Relaxed);
+        self.sealed.get_or_init(Instant::now);
     }
 
     /// Whether the rows are about to become a segment.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.sealed.load(Ordering::Relaxed)
+        self.sealed.get().is_some()
+    }
+
+    /// From when to when rows came, if no more will.
+    pub(crate) fn filled(&self) -> Option<(Instant, Instant)> {
+        let sealed = *self.sealed.get()?;
+        Some((self.began.get().copied().unwrap_or(sealed), sealed))
     }
 
     /// All namespaces, in the order in which they came.
@@ -130,6 +140,7 @@ impl Memtable {
 
     /// Appends a version of a record; only the commit leader may call this.
     pub(crate) fn append(&self, namespace: &Arc<str>, record: CheckedRecord, seq: u64) {
+        self.began.get_or_init(Instant::now);
         let (mut bytes, mut held) = (0, 0);
         let rows = match self.namespace(namespace) {
             Some((_, rows)) => rows,

@@ -1,4 +1,4 @@
-//! A memtable as the rows of a new segment.
+//! Memtables as the rows of a new segment.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,47 +14,81 @@ use crate::version::{MemtablePart, Version};
 /// in an unlucky order is better built anew.
 const LENT_RECALL_MIN: f32 = 0.98;
 
-/// Rows of a memtable in the order of a segment.
+/// Rows of memtables in the order of a segment.
 #[derive(Debug)]
 pub(crate) struct MemtableSource {
-    table: Arc<Memtable>,
-    /// Namespaces by name, each with the range of its rows in `rows`.
-    namespaces: Vec<(u32, Range<u32>)>,
-    /// Row within its namespace.
+    /// The oldest first.
+    tables: Vec<Arc<Memtable>>,
+    /// By name, and of one name the oldest first.
+    pieces: Vec<Piece>,
+    /// Row within its namespace, piece by piece.
     rows: Vec<u32>,
 }
 
+/// What one memtable has of a namespace.
+#[derive(Debug)]
+struct Piece {
+    table: usize,
+    /// Number of the namespace in the memtable.
+    number: u32,
+    /// Its rows in the order of the segment; there are some.
+    rows: Range<u32>,
+}
+
 impl MemtableSource {
-    /// The records of `part` as of `version`, by namespace.
-    pub(crate) fn new(version: &Version, part: &MemtablePart) -> Self {
-        let table = Arc::clone(&part.table);
-        let mut by_name: Vec<(u32, &HotNamespace)> = (0..).zip(table.namespaces()).collect();
-        by_name.sort_by(|a, b| a.1.name().cmp(b.1.name()));
-        let (mut namespaces, mut rows) = (Vec::new(), Vec::new());
-        for (number, namespace) in by_name {
+    /// The records of `parts`, the newest first, as of `version`.
+    pub(crate) fn new(version: &Version, parts: &[MemtablePart]) -> Self {
+        let tables: Vec<_> = parts.iter().rev().map(|part| Arc::clone(&part.table)).collect();
+        let mut by_name: Vec<(&HotNamespace, usize, u32)> = Vec::new();
+        for (at, table) in tables.iter().enumerate() {
+            by_name.extend(table.namespaces().zip(0..).map(|(rows, number)| (rows, at, number)));
+        }
+        by_name.sort_by(|a, b| a.0.name().cmp(b.0.name()));
+        let (mut pieces, mut rows) = (Vec::new(), Vec::new());
+        for (namespace, table, number) in by_name {
             let start = rows.len() as u32;
             rows.extend(namespace.visible_rows(version.seq).map(|(row, _)| row));
-            if rows.len() as u32 > start {
-                namespaces.push((number, start..rows.len() as u32));
+            let end = rows.len() as u32;
+            if end > start {
+                pieces.push(Piece { table, number, rows: start..end });
             }
         }
-        MemtableSource { namespaces, rows, table: Arc::clone(&part.table) }
+        MemtableSource { pieces, rows, tables }
     }
 
-    /// The namespace of a row.
-    fn place(&self, row: u32) -> (&HotNamespace, &Range<u32>) {
-        let at = self.namespaces.partition_point(|(_, rows)| rows.end <= row);
-        let (number, rows) = &self.namespaces[at];
-        (self.table.numbered(*number).expect("a namespace stays"), rows)
+    /// Number of the piece that a row is of.
+    fn piece_of(&self, row: u32) -> usize {
+        self.pieces.partition_point(|piece| piece.rows.end <= row)
+    }
+
+    fn namespace_of(&self, piece: &Piece) -> &HotNamespace {
+        self.tables[piece.table].numbered(piece.number).expect("a namespace stays")
     }
 
     fn hot(&self, row: u32) -> &HotRow {
-        self.place(row).0.row(self.rows[row as usize])
+        self.namespace_of(&self.pieces[self.piece_of(row)]).row(self.rows[row as usize])
     }
 
     /// Rows that were replaced or removed since the source was made.
     pub(crate) fn deleted_since(&self) -> RoaringBitmap {
         (0..self.rows()).filter(|&row| !self.hot(row).alive()).collect()
+    }
+
+    /// The graph that was grown over a piece, as far as it has come and is good; rows count from
+    /// `first`.
+    fn lend(&self, piece: &Piece, first: u32) -> Option<LentGraph<'_>> {
+        let (calibration, links, degree) = self.namespace_of(piece).graph.lend()?;
+        if calibration.best_recall() < LENT_RECALL_MIN {
+            return None;
+        }
+        let links = LentLinks { links, degree };
+        let mut new_rows = vec![NO_ROW; links.flat().rows() as usize];
+        for new_row in piece.rows.clone() {
+            if let Some(slot) = new_rows.get_mut(self.rows[new_row as usize] as usize) {
+                *slot = new_row - first;
+            }
+        }
+        Some(LentGraph { links: Box::new(links), new_rows, calibration })
     }
 }
 
@@ -64,7 +98,7 @@ impl RowSource for MemtableSource {
     }
 
     fn namespace(&self, row: u32) -> Result<&str, SegmentError> {
-        Ok(self.place(row).0.name())
+        Ok(self.namespace_of(&self.pieces[self.piece_of(row)]).name())
     }
 
     fn id(&self, row: u32) -> Result<RecordId, SegmentError> {
@@ -85,25 +119,11 @@ impl RowSource for MemtableSource {
         Ok(())
     }
 
-    /// The graph that was grown in memory, as far as it has come.
+    /// The graphs that were grown in memory.
     fn graphs(&self, rows: Range<u32>) -> Vec<Result<LentGraph<'_>, SegmentError>> {
-        let (namespace, placed) = self.place(rows.start);
-        debug_assert_eq!(*placed, rows, "a graph is asked for by namespace");
-        let Some((calibration, links, degree)) = namespace.graph.lend() else {
-            return Vec::new();
-        };
-        if calibration.best_recall() < LENT_RECALL_MIN {
-            return Vec::new();
-        }
-        let links = LentLinks { links, degree };
-        let mut new_rows = vec![NO_ROW; links.flat().rows() as usize];
-        let live = &self.rows[placed.start as usize..placed.end as usize];
-        for (new_row, &row) in (0..).zip(live) {
-            if let Some(slot) = new_rows.get_mut(row as usize) {
-                *slot = new_row;
-            }
-        }
-        vec![Ok(LentGraph { links: Box::new(links), new_rows, calibration })]
+        let pieces = self.pieces[self.piece_of(rows.start)..].iter();
+        let of_namespace = pieces.take_while(|piece| piece.rows.end <= rows.end);
+        of_namespace.filter_map(|piece| self.lend(piece, rows.start)).map(Ok).collect()
     }
 }
 

@@ -119,7 +119,7 @@ fn write_memtables(
 ) -> Result<Vec<SegmentRecord>> {
     let mut records = Vec::new();
     for part in &version.memtables {
-        let source = MemtableSource::new(version, part);
+        let source = MemtableSource::new(version, std::slice::from_ref(part));
         if source.rows() == 0 {
             continue;
         }
