@@ -114,9 +114,10 @@ fn dead_rows_and_segments_go_and_answers_stay() {
     let dir = tempfile::tempdir().unwrap();
     let (_db, docs) = open(dir.path());
     let mut random = Random::new(1);
-    fill(&docs, 0..6_000, &mut random);
-    fill(&docs, 0..3_000, &mut random);
-    docs.flush().unwrap();
+    for ids in [0..2_000, 2_000..4_000, 4_000..6_000, 0..3_000] {
+        fill(&docs, ids, &mut random);
+        docs.flush().unwrap();
+    }
     docs.remove_where("n >= 4000").unwrap();
     let before = docs.stats().unwrap();
     assert!(before.segments.len() > 3, "{before:?}");
@@ -231,11 +232,13 @@ fn writes_and_deletes_that_arrive_meanwhile_survive() {
 #[test]
 fn segments_are_merged_in_the_background() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { memtable_bytes_max: 128 << 10, ..Options::default() };
-    let db = Database::open_with(dir.path(), options).unwrap();
+    let db = Database::open(dir.path()).unwrap();
     let docs = db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
-    fill(&docs, 0..12_000, &mut Random::new(4));
-    docs.flush().unwrap();
+    let mut random = Random::new(4);
+    for part in 0..24 {
+        fill(&docs, part * 500..(part + 1) * 500, &mut random);
+        docs.flush().unwrap();
+    }
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
         let stats = docs.stats().unwrap();
@@ -281,8 +284,11 @@ fn removals_alone_are_enough_for_a_rewrite() {
 fn an_optimize_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let (_db, docs) = open(dir.path());
-    fill(&docs, 0..4_000, &mut Random::new(5));
-    docs.flush().unwrap();
+    let mut random = Random::new(5);
+    for ids in [0..2_000, 2_000..4_000] {
+        fill(&docs, ids, &mut random);
+        docs.flush().unwrap();
+    }
     let segments = docs.stats().unwrap().segments;
     assert!(segments.len() > 1);
     let files = || std::fs::read_dir(dir.path().join("seg")).unwrap().count();

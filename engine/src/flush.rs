@@ -157,7 +157,7 @@ pub(crate) fn gather(state: &State, collection: &CollectionState) {
 /// long again, if that is short beside the flush.
 fn worth_waiting(began: Instant, filled: Instant, flush: Duration) -> Option<Instant> {
     let wait = (filled - began) * 3 / 2;
-    (wait <= flush / 4).then(|| filled + wait)
+    (wait <= flush / 2).then(|| filled + wait)
 }
 
 /// Turns everything that is in memory now into segments; what is written meanwhile may wait.
@@ -192,8 +192,8 @@ mod tests {
             Some((until - began).as_millis())
         };
         assert_eq!(until(100, 1_000), Some(250));
-        assert_eq!(until(166, 1_000), Some(415));
-        assert_eq!(until(168, 1_000), None, "a quarter of the flush at most");
+        assert_eq!(until(332, 1_000), Some(830));
+        assert_eq!(until(334, 1_000), None, "half as long as the flush at most");
         assert_eq!(until(4_000, 1_000), None);
         assert_eq!(until(0, 0), Some(0));
     }
