@@ -49,6 +49,20 @@ fn await_graph(docs: &Collection, tail: u64) {
     }
 }
 
+/// Queries until what they cost stays the same: whatever was asked for is linked.
+fn await_linked(docs: &Collection) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (mut before, mut equal) = (0, 0);
+    while equal < 10 {
+        let (_, plan) = docs.query(&wordnet().queries.vectors[0]).k(K).ef(64).explain().unwrap();
+        let now: u64 = plan.segments.iter().map(|segment| segment.distances).sum();
+        equal = if now == before { equal + 1 } else { 0 };
+        before = now;
+        assert!(Instant::now() < deadline, "still linking: {plan}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn mean_recall(docs: &Collection) -> f64 {
     let queries = &wordnet().queries.vectors[..100];
     let recalls = queries.iter().map(|q| recall(&ids(docs, q, true), &ids(docs, q, false)));
@@ -192,6 +206,45 @@ fn a_filter_sees_the_same_before_and_after_its_index_is_made() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(plain(&docs), expected);
+}
+
+/// Memtables that wait for a flush become one segment, whose graph is merged from theirs.
+#[test]
+fn a_flush_merges_the_graphs_of_memtables() {
+    const TABLE: u64 = 6 << 20;
+    let options = Options { memtable_bytes_max: TABLE as usize, ..Options::default() };
+    let db = Database::in_memory_with(options).unwrap();
+    let shape = Collection::options(wordnet().base.dim, Metric::Cosine).index(IndexOption::Graph);
+    let docs = db.create_collection("docs", shape).unwrap();
+    fill(&docs, 0..2_500);
+    await_linked(&docs);
+    let mut rows = 2_500;
+    let mut fill_two = || {
+        for _ in 0..2 {
+            // Nearly full, all found through the graph, and then sealed.
+            let before = docs.stats().unwrap().memtable_bytes;
+            while docs.stats().unwrap().memtable_bytes - before < TABLE - (128 << 10) {
+                fill(&docs, rows..rows + 10);
+                rows += 10;
+            }
+            await_linked(&docs);
+            fill(&docs, rows..rows + 100);
+            rows += 100;
+        }
+        rows
+    };
+    let mut written = None;
+    docs.flush_with(&mut |_| {
+        written.get_or_insert_with(&mut fill_two);
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    docs.flush().unwrap();
+    let stats = docs.stats().unwrap();
+    let origins: Vec<&String> = stats.segments.iter().flat_map(|s| s.indexes.values()).collect();
+    assert!(origins.iter().any(|origin| origin.starts_with("graph, merged from 2")), "{origins:?}");
+    assert_eq!(docs.count(None).unwrap(), written.unwrap() as u64);
+    assert!(mean_recall(&docs) >= 0.97);
 }
 
 #[test]

@@ -736,6 +736,23 @@ fn creating_says_what_was_created() {
 }
 
 #[test]
+fn what_cannot_be_created_leaves_no_folder() {
+    let place = Place::new();
+    place.file("two.jsonl", "{\"id\": 1, \"vector\": [0, 1]}\n");
+    for line in [
+        "create db docs --dim 0",
+        "create db docs --dim 3 --m 1",
+        "create db a/b --dim 3",
+        "import db a/b two.jsonl --metric cosine",
+        "import db docs two.jsonl --dim 100000",
+    ] {
+        let refused = place.run(line);
+        assert_eq!(refused.code, 1, "{line}: {}{}", refused.out, refused.err);
+        assert!(!place.path("db").exists(), "{line}");
+    }
+}
+
+#[test]
 fn the_database_of_another_process_is_busy() {
     let place = with_five();
     let db = vecstore::Database::open(place.path("db")).expect("the database opens");

@@ -58,6 +58,12 @@ pub(super) fn parse_index(text: &str) -> std::result::Result<IndexOption, String
     text.parse::<IndexOption>().map_err(|e| e.to_string())
 }
 
+/// Refuses what [`Database::create_collection`] would refuse, before there is a folder for it.
+pub(super) fn check(name: &str, options: &CollectionOptions) -> Result {
+    Database::in_memory()?.create_collection(name, options.clone())?;
+    Ok(())
+}
+
 impl Create {
     pub(super) fn run(self, out: &mut Output) -> Result {
         let mut options = CollectionOptions::new(self.dim, self.metric).index(self.index);
@@ -68,6 +74,7 @@ impl Create {
             options = options.ef_construction(ef_construction);
         }
         let options = self.schema.apply(options);
+        check(&self.collection, &options)?;
         let db = Database::open(&self.dir)?;
         db.create_collection(&self.collection, options)?;
         db.close()?;

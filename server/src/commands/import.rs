@@ -9,7 +9,7 @@ use vecstore::{
     Collection, CollectionOptions, Database, ErrorKind, IndexOption, Metric, Options, limits,
 };
 
-use super::create::{parse_index, parse_metric};
+use super::create::{check, parse_index, parse_metric};
 use super::ingest::{Ingested, close, ingest};
 use super::schema::SchemaArgs;
 use crate::collection::Target;
@@ -165,21 +165,27 @@ impl Import {
                 failure
             }
         };
+        let name = &self.target.collection;
+        let shape = |dim| {
+            let metric = self.metric.unwrap_or(Metric::Cosine);
+            let index = self.index.unwrap_or_default();
+            self.schema.apply(CollectionOptions::new(dim, metric).index(index))
+        };
+        let shape = self.dim.or(dim).map(shape);
+        if let Some(shape) = shape.as_ref().filter(|_| create) {
+            check(name, shape)?;
+        }
         let db = if create {
             Database::open_with(&self.target.dir, options)?
         } else {
             Database::open_existing(&self.target.dir, options).map_err(|e| hint(e.into()))?
         };
-        let name = &self.target.collection;
         let collection = match db.collection(name) {
             Err(e) if e.kind() == ErrorKind::NotFound && create => {
-                let dim = self.dim.or(dim).ok_or_else(|| {
+                let shape = shape.ok_or_else(|| {
                     Failure::invalid("the input is empty: --dim must say how many components")
                 })?;
-                let metric = self.metric.unwrap_or(Metric::Cosine);
-                let index = self.index.unwrap_or_default();
-                let options = CollectionOptions::new(dim, metric).index(index);
-                db.create_collection(name, self.schema.apply(options))?
+                db.create_collection(name, shape)?
             }
             result => result.map_err(|e| hint(e.into()))?,
         };
