@@ -109,6 +109,37 @@ fn graphs_are_merged() {
     assert!(found * 100 >= queries * 10 * 93, "{found} of {}", queries * 10);
 }
 
+/// Both kinds of index are made and measured for the first segment of a namespace; later ones get the
+/// kind that is there, as long as there are not many more rows than were measured.
+#[test]
+fn a_flush_keeps_the_kind_of_index_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { background_merge: false, ..Options::default() };
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
+    let other = docs.namespace("other").unwrap();
+    let mut random = Random::new(9);
+    let indexes = |namespace: &str| -> Vec<String> {
+        let segments = docs.stats().unwrap().segments;
+        segments.iter().filter_map(|segment| segment.indexes.get(namespace).cloned()).collect()
+    };
+    let is_measured = |index: &String| index.contains(" µs a query");
+    let is_taken_over = |index: &String| index.contains("(measured over 2500 rows)");
+
+    fill(&docs, 0..2_500, &mut random);
+    docs.flush().unwrap();
+    fill(&docs, 2_500..5_000, &mut random);
+    fill(&other, 0..2_500, &mut random);
+    docs.flush().unwrap();
+    let [first, second] = &indexes("")[..] else { panic!("{:?}", indexes("")) };
+    assert!(is_measured(first) && !is_taken_over(first), "{first}");
+    assert!(is_taken_over(second), "{second}");
+    let kind = |index: &str| index.split([',', ';']).next().unwrap().to_owned();
+    assert_eq!(kind(first), kind(second));
+    let [of_other] = &indexes("other")[..] else { panic!("{:?}", indexes("other")) };
+    assert!(is_measured(of_other) && !is_taken_over(of_other), "of another namespace: {of_other}");
+}
+
 #[test]
 fn dead_rows_and_segments_go_and_answers_stay() {
     let dir = tempfile::tempdir().unwrap();

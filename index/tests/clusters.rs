@@ -355,6 +355,47 @@ fn a_measured_recall_is_met() {
     }
 }
 
+/// All numbers of leaves are measured on one way through them; here each is searched for on its own,
+/// and every candidate compared anew.
+#[test]
+fn a_measurement_is_what_searches_find() {
+    let (dim, rows, deepest) = (12, 3_000, 240);
+    let vectors = clustered(32, rows, dim, 25);
+    for metric in Metric::ALL {
+        let buf = build(metric, dim, &vectors);
+        let probes = probes(metric, dim, &vectors, 61);
+        let stored = FlatRows::new("vectors", &vectors, dim);
+        let calibration =
+            calibrate_clusters(&buf.clusters, &blocks(&buf), &stored, &probes, &OneThread).unwrap();
+        let mut before = 0.0;
+        for (point, &reranked) in calibration.by_probes.points.iter().zip(&calibration.reranked) {
+            let (mut right, mut right_deepest, mut distances) = (0, 0, 0);
+            for row in (0..rows).step_by(61) {
+                let query = &vectors[row * dim..][..dim];
+                let exact = ExactQuery::new(metric, query);
+                let rank = |row: u32| exact.distance(&vectors[row as usize * dim..][..dim]);
+                let truth = nearest(metric, dim, &vectors, query, 11);
+                let tenth = *truth.iter().filter(|&&near| near as usize != row).nth(9).unwrap();
+                let leaves = point.effort as usize;
+                let (found, cost) = search(&buf, query, leaves, deepest + 1, Accept::All);
+                let others = found.iter().filter(|found| found.0 as usize != row).take(deepest);
+                let is_right: Vec<bool> = others.map(|&(o, _)| rank(o) <= rank(tenth)).collect();
+                let count = |rows: &[bool]| rows.iter().filter(|&&right| right).count().min(10);
+                right += count(&is_right[..is_right.len().min(reranked as usize)]);
+                right_deepest += count(&is_right);
+                distances += cost;
+            }
+            let all = probes.len() as f32;
+            assert!((point.recall - right as f32 / 10.0 / all).abs() < 1e-6, "{metric}: {point:?}");
+            assert!((point.distances - distances as f32 / all).abs() < 0.01, "{metric}: {point:?}");
+            let lost = (right_deepest - right) as f32 / 10.0 / all;
+            assert!(lost <= 0.05 * (1.0 - point.recall) + 3e-4, "{metric}: {reranked} lose {lost}");
+            assert!(point.recall >= before - 0.001, "{metric}: {point:?}");
+            before = point.recall;
+        }
+    }
+}
+
 #[test]
 fn nothing_to_measure() {
     let vectors = clustered(2, 50, 3, 4);

@@ -57,8 +57,8 @@ pub enum IndexChoice {
     Asked,
     /// Both were built and measured, and this one costs less.
     Measured(MeasuredCosts),
-    /// The indexes of most rows were of this kind when segments were merged, by measurements that
-    /// still hold: their mean, and the most rows that one of them was over.
+    /// The indexes over most rows that were merged, or that were there before, were of this kind, by
+    /// measurements that still hold: their mean, and the most rows that one of them was over.
     TakenOver(MeasuredCosts),
 }
 

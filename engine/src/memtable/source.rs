@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{Damaged, FlatRows, NO_ROW, Rows};
-use vecstore_segments::{LentGraph, RecordId, RowSource, SegmentError};
+use vecstore_segments::{LentChoice, LentGraph, RecordId, RowSource, SegmentError};
 
 use super::{HotNamespace, HotRow, Memtable};
-use crate::version::{MemtablePart, Version};
+use crate::version::{MemtablePart, SegmentPart, Version};
 
 /// Recall that a graph must have been measured to reach to be lent: one that was grown from rows
 /// in an unlucky order is better built anew.
@@ -23,6 +23,8 @@ pub(crate) struct MemtableSource {
     pieces: Vec<Piece>,
     /// Row within its namespace, piece by piece.
     rows: Vec<u32>,
+    /// The segments that are there.
+    segments: Vec<SegmentPart>,
 }
 
 /// What one memtable has of a namespace.
@@ -53,7 +55,7 @@ impl MemtableSource {
                 pieces.push(Piece { table, number, rows: start..end });
             }
         }
-        MemtableSource { pieces, rows, tables }
+        MemtableSource { pieces, rows, tables, segments: version.segments.clone() }
     }
 
     /// Number of the piece that a row is of.
@@ -124,6 +126,13 @@ impl RowSource for MemtableSource {
         let pieces = self.pieces[self.piece_of(rows.start)..].iter();
         let of_namespace = pieces.take_while(|piece| piece.rows.end <= rows.end);
         of_namespace.filter_map(|piece| self.lend(piece, rows.start)).map(Ok).collect()
+    }
+
+    /// What segments have: most records are like those before, and to make both kinds and measure
+    /// them takes longer than to make one.
+    fn choices(&self, rows: Range<u32>) -> Vec<LentChoice> {
+        let name = self.namespace_of(&self.pieces[self.piece_of(rows.start)]).name();
+        self.segments.iter().filter_map(|part| part.file.segment.choice(name)).collect()
     }
 }
 

@@ -1,12 +1,15 @@
 //! Measuring what clusters do, with stored vectors as queries.
 
-use super::{ClusterCalibration, Clusters, Reach};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::{ClusterCalibration, Clusters};
 use crate::graph::{Accept, Probe, Scratches};
 use crate::workers::collect;
 use crate::{Curve, Damaged, EffortPoint, Rows, Scratch, Workers};
 
 /// Numbers of leaves that are measured, as far as there are so many; and all of them.
-const PROBES_LADDER: [u32; 18] =
+const PROBES_LADDER: [usize; 18] =
     [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512];
 /// Numbers of candidates to compare again on full vectors, of which the smallest is taken that
 /// loses next to nothing.
@@ -34,8 +37,9 @@ pub fn calibrate_clusters<B: Rows<u8>, V: Rows<f32>>(
         return Ok(ClusterCalibration::default());
     }
     let leaves = clusters.leaves();
-    let mut ladder: Vec<u32> = PROBES_LADDER.into_iter().filter(|&n| n < leaves).collect();
-    ladder.push(leaves);
+    let mut ladder: Vec<usize> =
+        PROBES_LADDER.into_iter().filter(|&n| n < leaves as usize).collect();
+    ladder.push(leaves as usize);
 
     let tasks: Vec<&[&Probe]> = probes.chunks(TASK_PROBES).collect();
     let scratches = Scratches::default();
@@ -65,7 +69,7 @@ pub fn calibrate_clusters<B: Rows<u8>, V: Rows<f32>>(
         let enough = misses.iter().position(|&misses| misses <= least * (1.0 + LOST_PART) + LOST);
         let depth = enough.unwrap_or(misses.len() - 1);
         points.push(EffortPoint {
-            effort: probes,
+            effort: probes as u32,
             recall: (1.0 - misses[depth]) as f32,
             distances: (total.distances / count) as f32,
         });
@@ -92,7 +96,7 @@ struct Measurement<'a, B, V> {
 impl<B: Rows<u8>, V: Rows<f32>> Measurement<'_, B, V> {
     fn add_to(
         &self,
-        ladder: &[u32],
+        ladder: &[usize],
         sums: &mut [Sum],
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
@@ -101,15 +105,23 @@ impl<B: Rows<u8>, V: Rows<f32>> Measurement<'_, B, V> {
         };
         let most = RERANKED_LADDER[RERANKED_LADDER.len() - 1] as usize;
         let wanted = self.probe.nearest.len();
-        for (&probes, sum) in ladder.iter().zip(sums) {
-            let found = self.clusters.search(
-                self.blocks,
-                self.probe.exact.vector(),
-                Reach::leaves(probes as usize),
-                most + 1,
-                Accept::All,
-                scratch,
-            )?;
+        let mut found = Vec::with_capacity(ladder.len());
+        let (vector, accept) = (self.probe.exact.vector(), Accept::All);
+        self.clusters.search_at(
+            self.blocks,
+            vector,
+            ladder,
+            0,
+            most + 1,
+            accept,
+            scratch,
+            |at| {
+                found.push(at);
+            },
+        )?;
+        // Most candidates of one number of leaves are those of the next too.
+        let mut known: HashMap<u32, bool> = HashMap::new();
+        for (found, sum) in found.iter().zip(sums) {
             sum.distances += found.distances as f64;
             let others = found.candidates.iter().filter(|found| found.row != self.probe.row);
             let mut right = 0;
@@ -119,8 +131,15 @@ impl<B: Rows<u8>, V: Rows<f32>> Measurement<'_, B, V> {
                 {
                     *recall += right.min(wanted) as f64 / wanted as f64;
                 }
-                let vector = self.vectors.row(candidate.row)?;
-                right += usize::from(self.probe.exact.distance(vector) <= farthest.distance);
+                let is_right = match known.entry(candidate.row) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(unknown) => {
+                        let vector = self.vectors.row(candidate.row)?;
+                        let distance = self.probe.exact.distance(vector);
+                        *unknown.insert(distance <= farthest.distance)
+                    }
+                };
+                right += usize::from(is_right);
             }
             depths.for_each(|(_, recall)| *recall += right.min(wanted) as f64 / wanted as f64);
         }

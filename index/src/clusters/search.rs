@@ -55,61 +55,102 @@ impl Clusters {
         accept: Accept<'_>,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
+        let mut found = Found::default();
+        if reach.probes == 0 {
+            return Ok(found);
+        }
+        self.search_at(
+            blocks,
+            query,
+            &[reach.probes],
+            reach.accepted_min,
+            keep,
+            accept,
+            scratch,
+            |at| {
+                found = at;
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// [`search`](Self::search) with each of some numbers of leaves, ascending, on one way through
+    /// the leaves. `each` is given what the search with that number finds.
+    #[allow(clippy::too_many_arguments, reason = "those of `search`")]
+    pub(super) fn search_at<B: Rows<u8>>(
+        &self,
+        blocks: &B,
+        query: &[f32],
+        probes: &[usize],
+        accepted_min: usize,
+        keep: usize,
+        accept: Accept<'_>,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(Found),
+    ) -> Result<(), Damaged> {
         let nothing_accepted = matches!(accept, Accept::Only(set) if set.is_empty());
-        if self.rows == 0 || reach.probes == 0 || keep == 0 || nothing_accepted {
-            return Ok(Found::default());
+        if self.rows == 0 || keep == 0 || nothing_accepted {
+            probes.iter().for_each(|_| each(Found::default()));
+            return Ok(());
         }
         let scratch = &mut scratch.leaves;
         scratch.prepared.clear();
         scratch.prepared.resize(self.dim(), 0.0);
         prepare(self.metric, query, &mut scratch.prepared);
         self.ranges.query(self.metric, &scratch.prepared, &mut scratch.query);
-        let search = Search { clusters: self, blocks, reach, keep, accept, scratch };
-        let cost = KernelChoice::detected().run(search)?;
-        let candidate = |&entry: &u64| Candidate {
-            distance: scratch.query.distance(self.metric, score_of((entry >> 32) as u32)),
-            row: entry as u32,
+        let each = |query: &NibbleQuery, candidates: &[u64], cost: Cost| {
+            let candidate = |&entry: &u64| Candidate {
+                distance: query.distance(self.metric, score_of((entry >> 32) as u32)),
+                row: entry as u32,
+            };
+            each(Found {
+                candidates: candidates.iter().map(candidate).collect(),
+                distances: cost.distances,
+                hops: cost.leaves,
+                gave_up: cost.gave_up,
+            });
         };
-        Ok(Found {
-            candidates: scratch.candidates.iter().map(candidate).collect(),
-            distances: cost.distances,
-            hops: reach.probes.min(self.leaves.len()),
-            gave_up: cost.gave_up,
-        })
+        let search =
+            Search { clusters: self, blocks, probes, accepted_min, keep, accept, scratch, each };
+        KernelChoice::detected().run(search)
     }
 }
 
-struct Search<'a, B> {
+struct Search<'a, B, E> {
     clusters: &'a Clusters,
     blocks: &'a B,
-    reach: Reach,
+    probes: &'a [usize],
+    accepted_min: usize,
     keep: usize,
     accept: Accept<'a>,
     scratch: &'a mut LeafScratch,
+    each: E,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct Cost {
+    leaves: usize,
     distances: usize,
     gave_up: Option<GaveUp>,
 }
 
-impl<B: Rows<u8>> WithKernel for Search<'_, B> {
-    /// The candidates are left in the scratch.
-    type Output = Result<Cost, Damaged>;
+impl<B: Rows<u8>, E: FnMut(&NibbleQuery, &[u64], Cost)> WithKernel for Search<'_, B, E> {
+    type Output = Result<(), Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { clusters, blocks, reach, keep, accept, scratch } = self;
+        let Search { clusters, blocks, probes, accepted_min, keep, accept, scratch, mut each } =
+            self;
         let LeafScratch { query, prepared, leaves, candidates } = scratch;
         leaves.clear();
         clusters.leaves.rank(kernel, clusters.metric, prepared, |leaf, near| {
             leaves.push(pack(near, leaf));
         });
-        let mut cost = Cost { distances: leaves.len(), ..Cost::default() };
-        if reach.probes < leaves.len() {
-            leaves.select_nth_unstable(reach.probes - 1);
-            leaves.truncate(reach.probes);
+        let mut cost = Cost { leaves: 0, distances: leaves.len(), gave_up: None };
+        let most = probes.last().map_or(0, |&most| most.min(leaves.len()));
+        if most < leaves.len() {
+            leaves.select_nth_unstable(most);
+            leaves.truncate(most);
         }
         // The nearest first: their rows make the bound that most of the others fail.
         leaves.sort_unstable();
@@ -123,53 +164,59 @@ impl<B: Rows<u8>> WithKernel for Search<'_, B> {
             Accept::All => usize::MAX,
             Accept::Only(_) => 0,
         };
-        for (i, &leaf) in leaves.iter().enumerate() {
-            let leaf = leaf as u32 as usize;
-            if let Some(&next) = leaves.get(i + 1) {
-                blocks.prefetch(clusters.starts[next as u32 as usize]);
+        for &until in probes {
+            while let Some(&leaf) = leaves[..until.min(leaves.len())].get(cost.leaves) {
+                cost.leaves += 1;
+                let leaf = leaf as u32 as usize;
+                if let Some(&next) = leaves.get(cost.leaves) {
+                    blocks.prefetch(clusters.starts[next as u32 as usize]);
+                }
+                cost.distances += clusters.leaf_rows[leaf] as usize;
+                for number in clusters.starts[leaf]..clusters.starts[leaf + 1] {
+                    let damaged = || Damaged { array: "cluster-blocks", row: number };
+                    let block = shape.split(blocks.row(number)?).ok_or_else(damaged)?;
+                    let mut lanes = u16::MAX;
+                    if let Accept::Only(set) = accept {
+                        lanes = (0..LANES).fold(0, |lanes, lane| {
+                            lanes | u16::from(set.contains(block.row(lane))) << lane
+                        });
+                        accepted += lanes.count_ones() as usize;
+                        if lanes == 0 {
+                            continue;
+                        }
+                    }
+                    let sums = kernel.nibble_dots(block.codes, &query.weights);
+                    let corrections = block.corrections();
+                    let mut scores = [0.0; LANES];
+                    for lane in 0..LANES {
+                        scores[lane] = sums[lane] as f32 * query.unit - corrections[lane];
+                    }
+                    let mut near = lanes & kernel.lanes_at_least(&scores, bound);
+                    while near != 0 {
+                        let lane = near.trailing_zeros() as usize % LANES;
+                        near &= near - 1;
+                        let row = block.row(lane);
+                        if row == NO_ROW {
+                            continue;
+                        }
+                        if row >= clusters.rows {
+                            return Err(damaged());
+                        }
+                        candidates.push(pack(scores[lane], row));
+                    }
+                    if candidates.len() >= gathered {
+                        bound = shrink(candidates, keep);
+                    }
+                }
             }
-            cost.distances += clusters.leaf_rows[leaf] as usize;
-            for number in clusters.starts[leaf]..clusters.starts[leaf + 1] {
-                let damaged = || Damaged { array: "cluster-blocks", row: number };
-                let block = shape.split(blocks.row(number)?).ok_or_else(damaged)?;
-                let mut lanes = u16::MAX;
-                if let Accept::Only(set) = accept {
-                    lanes = (0..LANES).fold(0, |lanes, lane| {
-                        lanes | u16::from(set.contains(block.row(lane))) << lane
-                    });
-                    accepted += lanes.count_ones() as usize;
-                    if lanes == 0 {
-                        continue;
-                    }
-                }
-                let sums = kernel.nibble_dots(block.codes, &query.weights);
-                let corrections = block.corrections();
-                let mut scores = [0.0; LANES];
-                for lane in 0..LANES {
-                    scores[lane] = sums[lane] as f32 * query.unit - corrections[lane];
-                }
-                let mut near = lanes & kernel.lanes_at_least(&scores, bound);
-                while near != 0 {
-                    let lane = near.trailing_zeros() as usize % LANES;
-                    near &= near - 1;
-                    let row = block.row(lane);
-                    if row == NO_ROW {
-                        continue;
-                    }
-                    if row >= clusters.rows {
-                        return Err(damaged());
-                    }
-                    candidates.push(pack(scores[lane], row));
-                }
-                if candidates.len() >= gathered {
-                    bound = shrink(candidates, keep);
-                }
+            if candidates.len() > keep {
+                bound = shrink(candidates, keep);
             }
+            candidates.sort_unstable();
+            cost.gave_up = (accepted < accepted_min).then_some(GaveUp::FewNear);
+            each(query, candidates, cost);
         }
-        cost.gave_up = (accepted < reach.accepted_min).then_some(GaveUp::FewNear);
-        candidates.sort_unstable();
-        candidates.truncate(keep);
-        Ok(cost)
+        Ok(())
     }
 }
 

@@ -10,6 +10,8 @@ use crate::{
 
 /// Values of `ef` that are measured, as far as the graph has so many rows.
 const EF_LADDER: [u32; 10] = [10, 12, 16, 24, 32, 64, 128, 192, 256, 512];
+/// Recall at which a larger `ef` is not measured any more: beyond what may be asked of codes.
+const ENOUGH: f32 = 0.9995;
 /// Values of [`Gamma`] that are measured, in thousandths, until one costs as much as the largest
 /// `ef`.
 const GAMMA_LADDER: [u32; 11] = [20, 35, 50, 65, 80, 100, 120, 150, 200, 250, 300];
@@ -108,7 +110,14 @@ pub(super) fn calibrate_with<V: Rows<f32>>(
     if efs.len() < ladder.len() {
         efs.push(rows);
     }
-    let by_ef = Curve { points: measure(&efs, &|ef| Beam::fixed(ef as usize))? };
+    let mut by_ef = Curve::default();
+    for ef in efs {
+        by_ef.points.extend(measure(&[ef], &|ef| Beam::fixed(ef as usize))?);
+        // What more would find nobody asks for, and the largest take most of the time.
+        if by_ef.points.last().is_some_and(|point| point.recall >= ENOUGH) {
+            break;
+        }
+    }
     let mut by_gamma = Curve::default();
     if quantizer.metric() != Metric::Dot {
         let most = by_ef.points.last().map_or(0.0, |point| point.distances);

@@ -123,7 +123,11 @@ impl Kernel for V3 {
                 *sum = avx2._mm256_add_epi32(*sum, avx2._mm256_madd_epi16(pairs, ones_16));
             }
         }
-        sums.map(|sum| total(sum) as i32)
+        let mut totals = [0; 4];
+        for (total_of, sum) in totals.iter_mut().zip(sums) {
+            *total_of = total(sum) as i32;
+        }
+        totals
     }
 
     #[inline(always)]

@@ -22,9 +22,13 @@ fn totals(v4: V4, [a, b, c, d]: [__m512i; 4]) -> [i32; 4] {
     let (ab, cd) = (two(a, b), two(c, d));
     let four = f._mm512_add_epi32(f._mm512_unpacklo_epi64(ab, cd), f._mm512_unpackhi_epi64(ab, cd));
     let quarters: [[i32; 4]; 4] = pulp::cast(four);
-    std::array::from_fn(|row| {
-        quarters.iter().fold(0i32, |sum, quarter| sum.wrapping_add(quarter[row]))
-    })
+    let mut totals = [0i32; 4];
+    for quarter in quarters {
+        for (total, part) in totals.iter_mut().zip(quarter) {
+            *total = total.wrapping_add(part);
+        }
+    }
+    totals
 }
 
 /// The squared differences of bytes, added up in fours.
@@ -66,21 +70,27 @@ impl Kernel for V4 {
         let (b_blocks, b_rest) = b[..len].as_chunks::<BLOCK>();
         let f = self.avx512f;
         let mut sums = [f._mm512_setzero_si512(); 4];
-        let a_blocks = a.map(|a| &a[..len].as_chunks::<BLOCK>().0[..b_blocks.len()]);
+        let mut a_blocks = [b_blocks; 4];
+        for (blocks, a) in a_blocks.iter_mut().zip(a) {
+            *blocks = &a[..len].as_chunks::<BLOCK>().0[..b_blocks.len()];
+        }
         for (at, b) in b_blocks.iter().enumerate() {
             for (sum, a) in sums.iter_mut().zip(a_blocks) {
                 let squares = squared_differences(self, pulp::cast(a[at]), pulp::cast(*b));
                 *sum = f._mm512_add_epi32(*sum, f._mm512_add_epi32(squares[0], squares[1]));
             }
         }
-        let mut sums = totals(self, sums).map(|sum| sum as u32);
+        let mut squares = [0u32; 4];
+        for (square, sum) in squares.iter_mut().zip(totals(self, sums)) {
+            *square = sum as u32;
+        }
         if !b_rest.is_empty() {
-            for (sum, a) in sums.iter_mut().zip(a) {
+            for (square, a) in squares.iter_mut().zip(a) {
                 let a_rest = &a[len - b_rest.len()..len];
-                *sum = sum.wrapping_add(portable::code_squared_l2(a_rest, b_rest));
+                *square = square.wrapping_add(portable::code_squared_l2(a_rest, b_rest));
             }
         }
-        sums
+        squares
     }
 
     #[inline(always)]

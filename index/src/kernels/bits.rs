@@ -15,8 +15,16 @@ pub(super) fn words_of_4<'a>(
     rows: [&'a [u8]; 4],
     weights: &'a [i8],
 ) -> ([&'a [[u8; WORD_BYTES]]; 4], &'a [[i8; WORD_BITS]]) {
-    let rows = rows.map(|row| row.as_chunks::<WORD_BYTES>().0);
+    // No `map` of an array: it is compiled apart and called.
     let (weights, _) = weights.as_chunks::<WORD_BITS>();
-    let len = rows.iter().fold(weights.len(), |len, row| len.min(row.len()));
-    (rows.map(|row| &row[..len]), &weights[..len])
+    let mut words = [&[][..]; 4];
+    let mut len = weights.len();
+    for (words, row) in words.iter_mut().zip(rows) {
+        (*words, _) = row.as_chunks::<WORD_BYTES>();
+        len = len.min(words.len());
+    }
+    for words in &mut words {
+        *words = &words[..len];
+    }
+    (words, &weights[..len])
 }

@@ -59,11 +59,12 @@ pub(super) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 pub(super) fn dot_of_4<S: Simd>(simd: S, a: [&[f32]; 4], b: &[f32]) -> [f32; 4] {
     let len = a.iter().fold(b.len(), |len, a| len.min(a.len()));
     let (b, b_tail) = S::as_simd_f32s(&b[..len]);
-    let parts = a.map(
-        #[inline(always)]
-        |a| S::as_simd_f32s(&a[..len]),
-    );
-    let [a0, a1, a2, a3] = parts.map(|(a, _)| &a[..b.len()]);
+    // Not `map`: arrays are mapped by a function that is compiled apart, without the instruction set.
+    let (a0, tail0) = S::as_simd_f32s(&a[0][..len]);
+    let (a1, tail1) = S::as_simd_f32s(&a[1][..len]);
+    let (a2, tail2) = S::as_simd_f32s(&a[2][..len]);
+    let (a3, tail3) = S::as_simd_f32s(&a[3][..len]);
+    let (a0, a1, a2, a3) = (&a0[..b.len()], &a1[..b.len()], &a2[..b.len()], &a3[..b.len()]);
     // Two sums for each, which hide the latency of the fused multiply-add.
     let mut sums = [[simd.splat_f32s(0.0); 4]; 2];
     for (i, &b) in b.iter().enumerate() {
@@ -75,7 +76,7 @@ pub(super) fn dot_of_4<S: Simd>(simd: S, a: [&[f32]; 4], b: &[f32]) -> [f32; 4] 
     }
     if !b_tail.is_empty() {
         let b = simd.partial_load_f32s(b_tail);
-        for (sum, (_, a_tail)) in sums[0].iter_mut().zip(parts) {
+        for (sum, a_tail) in sums[0].iter_mut().zip([tail0, tail1, tail2, tail3]) {
             *sum = simd.mul_add_e_f32s(simd.partial_load_f32s(a_tail), b, *sum);
         }
     }

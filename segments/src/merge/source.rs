@@ -103,10 +103,8 @@ impl MergeSource {
     fn choice(&self, run: &Run) -> Option<LentChoice> {
         let segment = &self.inputs[run.input as usize].segment;
         let namespace = &segment.namespaces()[run.namespace as usize];
-        let indexes = segment.indexes().ok()?;
-        let (_, about) = indexes.into_iter().find(|(name, _)| *name == namespace.name)?;
-        let rows = run.new_rows.len() as u32;
-        Some(LentChoice { rows, kind: about.kind(), choice: about.choice })
+        let choice = segment.choice(&namespace.name)?;
+        Some(LentChoice { rows: run.new_rows.len() as u32, ..choice })
     }
 
     /// The runs of a namespace's rows.

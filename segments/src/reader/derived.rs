@@ -13,7 +13,7 @@ use super::segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph, Segm
 use crate::format::{
     ClusterParts, Flaw, GraphParts, IndexEntry, IndexParts, IndexSections, Kind, decode_indexes,
 };
-use crate::{GraphOrigin, IndexChoice, IndexKind, SegmentError};
+use crate::{GraphOrigin, IndexChoice, IndexKind, LentChoice, SegmentError};
 
 /// The small parts of an index, decoded.
 #[derive(Debug)]
@@ -193,6 +193,17 @@ impl Segment {
             choice: entry.choice,
         };
         Ok(indexed.zip(table).map(|(n, entry)| (n.name.as_str(), about(entry))).collect())
+    }
+
+    /// Of which kind the index over a namespace's rows is and why, if it has one that can be read.
+    pub fn choice(&self, namespace: &str) -> Option<LentChoice> {
+        self.index_table().ok()?;
+        let entry = self.index_entry(namespace)?;
+        let kind = match entry.parts {
+            IndexParts::Graph(_) => IndexKind::Graph,
+            IndexParts::Clusters(_) => IndexKind::Clusters,
+        };
+        Some(LentChoice { rows: entry.rows, kind, choice: entry.choice })
     }
 
     /// The table's entry of a namespace's index, if it has one that can be read.

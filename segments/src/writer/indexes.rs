@@ -183,8 +183,8 @@ enum Decision {
     Measure(StepCosts),
 }
 
-/// A merge keeps the kind that most of its rows have, as long as what was measured stands for so many
-/// rows; else both kinds are built and measured.
+/// Kept is the kind that most rows have of those merged, or of those that are there, as long as what was
+/// measured stands for so many rows; else both kinds are built and measured.
 fn decide(option: IndexOption, lent: &[LentChoice], rows: u32) -> Decision {
     match option {
         IndexOption::Always(kind) => Decision::Is(kind, IndexChoice::Asked),

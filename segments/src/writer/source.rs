@@ -28,17 +28,17 @@ pub trait RowSource: Sync {
     fn graphs(&self, _rows: Range<u32>) -> Vec<Result<LentGraph<'_>, SegmentError>> {
         Vec::new()
     }
-    /// Of which kind the indexes over some of the rows `rows` are, damaged ones left out. None by
-    /// default.
+    /// Of which kind the indexes are over some of the rows `rows`, or over rows that they come to lie
+    /// beside, damaged ones left out. None by default.
     fn choices(&self, _rows: Range<u32>) -> Vec<LentChoice> {
         Vec::new()
     }
 }
 
-/// An index that a source has for some of its rows: of which kind it is, and why.
+/// An index that a source knows of: of which kind it is, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LentChoice {
-    /// How many of the rows asked for it is over.
+    /// How many rows it is over.
     pub rows: u32,
     /// Its kind.
     pub kind: IndexKind,
