@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::RowSource;
 
-use crate::commit::{SEALED_SLOW, seal};
+use crate::commit::{SEALED_SLOW, memory_is_short, seal};
 use crate::install::{Inputs, OnProgress, install, keep_going, wait_for};
 use crate::kv::{Batch, Space};
 use crate::log::Position;
@@ -128,7 +128,8 @@ pub(crate) fn flush_sealed(
     Ok(true)
 }
 
-/// Waits while it can be expected that another memtable is sealed soon, to be flushed with those that are.
+/// Waits while it can be expected that another memtable is sealed soon, to be flushed with those that are;
+/// not where their memory is wanted.
 pub(crate) fn gather(state: &State, collection: &CollectionState) {
     let background = &state.background;
     while keep_going(state, collection).is_continue() {
@@ -138,7 +139,7 @@ pub(crate) fn gather(state: &State, collection: &CollectionState) {
         let Some((began, filled)) = sealed.first().and_then(|newest| newest.table.filled()) else {
             return;
         };
-        if sealed.len() >= SEALED_SLOW {
+        if sealed.len() >= SEALED_SLOW || memory_is_short(state) {
             return;
         }
         let bytes = sealed.iter().map(|part| part.table.bytes() as u64).sum();

@@ -24,7 +24,7 @@ pub(crate) use disk::Disk;
 pub(crate) use group::commit;
 pub(crate) use pace::Pace;
 pub(crate) use queue::Queue;
-pub(crate) use room::{SEALED_SLOW, batch_bytes_max, needed_by, settle_at};
+pub(crate) use room::{SEALED_SLOW, batch_bytes_max, memory_is_short, needed_by, settle_at};
 pub use times::CommitTimes;
 pub(crate) use times::Times;
 

@@ -110,8 +110,8 @@ fn try_take<'a>(
     let before = state.reserved.fetch_add(bytes, Ordering::Relaxed);
     let reserved = Reserved { all: &state.reserved, bytes };
     if let Some(max) = state.options.memory_limit {
-        let used = state.gauge.all() + state.kv.memory_bytes() + before + bytes;
-        if used > max / 2 {
+        let used = held(state) + before + bytes;
+        if is_short(used, max) {
             relieve(state, max, used > max);
         }
         if used > max {
@@ -121,6 +121,21 @@ fn try_take<'a>(
         fill = fill.max(used.saturating_sub(slow) as f64 / (max - slow) as f64);
     }
     Ok((reserved, fill.max(state.disk.fill(state))))
+}
+
+/// Bytes held for records.
+fn held(state: &State) -> u64 {
+    state.gauge.all() + state.kv.memory_bytes()
+}
+
+/// Whether so much is held that memtables are made segments for the sake of memory.
+fn is_short(used: u64, memory_limit: u64) -> bool {
+    used > memory_limit / 2
+}
+
+/// Whether memory is short, if there is a limit.
+pub(crate) fn memory_is_short(state: &State) -> bool {
+    state.options.memory_limit.is_some_and(|max| is_short(held(state), max))
 }
 
 /// Has the largest memtables made segments before they are full, and the log's buffers emptied.
