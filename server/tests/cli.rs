@@ -739,12 +739,14 @@ fn creating_says_what_was_created() {
 fn what_cannot_be_created_leaves_no_folder() {
     let place = Place::new();
     place.file("two.jsonl", "{\"id\": 1, \"vector\": [0, 1]}\n");
+    place.file("empty.jsonl", "");
     for line in [
         "create db docs --dim 0",
         "create db docs --dim 3 --m 1",
         "create db a/b --dim 3",
         "import db a/b two.jsonl --metric cosine",
         "import db docs two.jsonl --dim 100000",
+        "import db docs empty.jsonl --metric cosine",
     ] {
         let refused = place.run(line);
         assert_eq!(refused.code, 1, "{line}: {}{}", refused.out, refused.err);

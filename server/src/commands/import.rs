@@ -175,17 +175,18 @@ impl Import {
         if let Some(shape) = shape.as_ref().filter(|_| create) {
             check(name, shape)?;
         }
-        let db = if create {
+        let empty = || Failure::invalid("the input is empty: --dim must say how many components");
+        let db = if create && shape.is_some() {
             Database::open_with(&self.target.dir, options)?
         } else {
-            Database::open_existing(&self.target.dir, options).map_err(|e| hint(e.into()))?
+            Database::open_existing(&self.target.dir, options).map_err(|e| match e.kind() {
+                ErrorKind::NotFound if create => empty(),
+                _ => hint(e.into()),
+            })?
         };
         let collection = match db.collection(name) {
             Err(e) if e.kind() == ErrorKind::NotFound && create => {
-                let shape = shape.ok_or_else(|| {
-                    Failure::invalid("the input is empty: --dim must say how many components")
-                })?;
-                db.create_collection(name, shape)?
+                db.create_collection(name, shape.ok_or_else(empty)?)?
             }
             result => result.map_err(|e| hint(e.into()))?,
         };
