@@ -1,7 +1,7 @@
 //! How fast a search of this shape could be on this machine at best.
 //!
 //! ```text
-//! bytes = distances · code + hops · links + reranked · vector     in whole cache lines
+//! bytes = distances · code + hops · (links + code again) + reranked · vector   in whole cache lines
 //! limit = max(bytes / bandwidth, distances · kernel, hops · latency)
 //! ```
 //!
@@ -19,7 +19,10 @@ pub(crate) struct Shape {
     pub(crate) distances: f64,
     pub(crate) hops: f64,
     pub(crate) reranked: f64,
+    /// Read for each distance.
     pub(crate) code_bytes: usize,
+    /// Of the whole code of what is compared again, 0 if nothing is.
+    pub(crate) again_bytes: usize,
     pub(crate) links_bytes: usize,
     pub(crate) vector_bytes: usize,
 }
@@ -55,7 +58,7 @@ impl Machine {
     pub(crate) fn limit(&self, shape: &Shape) -> Duration {
         let whole_lines = |bytes: usize| bytes.next_multiple_of(LINE_BYTES) as f64;
         let bytes = shape.distances * whole_lines(shape.code_bytes)
-            + shape.hops * whole_lines(shape.links_bytes)
+            + shape.hops * (whole_lines(shape.links_bytes) + whole_lines(shape.again_bytes))
             + shape.reranked * whole_lines(shape.vector_bytes);
         let bandwidth = Duration::from_secs_f64(bytes / self.bytes_per_second);
         let kernels = self.kernel.mul_f64(shape.distances);

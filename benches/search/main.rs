@@ -216,23 +216,27 @@ fn measure(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
         println!("  index: {index}");
     }
     let sections = segments.into_iter().flat_map(|segment| segment.sections);
-    let (mut codes, mut links, mut leaves) = (0, 0, 0);
+    let (mut codes, mut coarse, mut links, mut leaves) = (0, 0, 0, 0);
     for (name, bytes) in sections {
         match &*name {
             "codes" => codes += bytes,
+            "coarse-codes" => coarse += bytes,
             "links" => links += bytes,
             "clusters" | "cluster-blocks" => leaves += bytes,
             _ => {}
         }
     }
     let rows = data.rows() as u64;
-    let hot = (codes + links + leaves) as usize;
-    let machine = Machine::probe(data.metric, data.dim, (codes / rows) as usize, hot);
+    // What every distance of a walk reads; whole codes only of what it keeps, if there are coarse ones.
+    let (walked, again) = if coarse > 0 { (coarse, codes) } else { (codes, 0) };
+    let hot = (walked + links + leaves) as usize;
+    let machine = Machine::probe(data.metric, data.dim, (walked / rows) as usize, hot);
     println!(
-        "  hot bytes a vector: {} of codes, {} of links, {} of leaves; kernels: {}",
-        codes / rows,
+        "  hot bytes a vector: {} of codes, {} of links, {} of leaves; {} of whole codes beside; kernels: {}",
+        walked / rows,
         links / rows,
         leaves / rows,
+        again / rows,
         db.stats()?.kernels
     );
     if let (Some(before), Some(after)) = (memory, resident_bytes()) {
@@ -245,7 +249,8 @@ fn measure(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
             distances: point.distances,
             hops: point.hops,
             reranked: point.reranked,
-            code_bytes: (codes / rows) as usize,
+            code_bytes: (walked / rows) as usize,
+            again_bytes: (again / rows) as usize,
             links_bytes: (links / rows) as usize,
             vector_bytes: 4 * data.dim,
         };

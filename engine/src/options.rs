@@ -333,10 +333,10 @@ impl CollectionOptions {
     }
 
     /// What a segment in the making takes in memory, by row: codes, links of a graph that is made of one
-    /// that is there, and clusters beside it.
+    /// that is there, its coarse codes, and clusters beside it.
     pub(crate) fn flush_row_bytes(&self) -> usize {
         const PLACES: usize = 32;
-        self.dim.next_multiple_of(64) + 16 * self.m + self.dim / 2 + PLACES
+        self.dim.next_multiple_of(64) + 16 * self.m + 2 * (self.dim / 2) + PLACES
     }
 
     /// An empty field index of such a collection's records.
@@ -353,7 +353,7 @@ impl CollectionOptions {
 /// The steps that an index is chosen by.
 fn step_costs(costs: &Costs) -> StepCosts {
     StepCosts {
-        graph_step_ns: costs.graph_step_ns,
+        graph_step_ns: costs.sealed_graph_step_ns(),
         leaf_ns: costs.leaf_ns,
         cluster_row_ns: costs.cluster_row_ns,
         scan_row_ns: costs.code_in_order_ns,

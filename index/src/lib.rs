@@ -24,7 +24,10 @@ pub use clusters::{
     ClusterCalibration, ClusterOptions, Clusters, ClustersBuf, Reach, build_clusters,
     calibrate_clusters,
 };
-pub use codes::{Candidate, CodeQuery, DIM_MAX, Quantizer};
+pub use codes::{
+    Candidate, CoarseBuf, CodeQuery, DIM_MAX, Levels, Quantizer, WalkCodes, WithCoarse,
+    build_coarse,
+};
 pub use curve::{Curve, EffortPoint};
 pub use fields::{
     AnyOf, Elements, FieldIndex, FieldIndexBuilder, FieldLimits, FieldSummary, Posting, Scalar,

@@ -34,6 +34,30 @@ proptest! {
     }
 
     #[test]
+    fn coarse_kernels_are_exact(
+        (a, b, offset) in pair(any::<u8>()),
+        levels in prop::array::uniform16(any::<u8>()),
+        extreme in any::<bool>(),
+    ) {
+        let (a, b) = (&a[offset..], &b[..b.len() - offset]);
+        let (a, levels) =
+            if extreme { (vec![255; a.len()], [0; 16]) } else { (a.to_vec(), levels) };
+        let pieces = (a.len() / 64).min(b.len() / 32);
+        let pairs = || (0..64 * pieces).map(|at| {
+            let byte = b[at / 64 * 32 + at % 32];
+            let nibble = if at % 64 < 32 { byte & 15 } else { byte >> 4 };
+            (i64::from(a[at]), i64::from(levels[usize::from(nibble)]))
+        });
+        let squared: i64 = pairs().map(|(a, b)| (a - b).pow(2)).sum();
+        let dot: i64 = pairs().map(|(a, b)| (a - 128) * (b - 128)).sum();
+        for kernel in KernelChoice::all() {
+            let found = kernel.coarse_squared_l2(&a, b, &levels);
+            prop_assert_eq!(i64::from(found), squared, "{:?}", kernel);
+            prop_assert_eq!(i64::from(kernel.coarse_dot(&a, b, &levels)), dot, "{:?}", kernel);
+        }
+    }
+
+    #[test]
     fn nibble_kernels_are_exact(
         lines in 0..130usize,
         seed in any::<u64>(),

@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, ClusterOptions, CodeQuery, ExactQuery, FlatRows, Metric, OneThread, Quantizer, Reach,
-    RowSet, Rows, Scratch, SketchesBuf, build_clusters, build_sketches,
+    Accept, ClusterOptions, CoarseBuf, CodeQuery, ExactQuery, FlatRows, Metric, OneThread,
+    Quantizer, Reach, RowSet, Rows, Scratch, SketchesBuf, build_clusters, build_sketches,
 };
 
 use crate::numbering::Blocks;
@@ -24,6 +24,8 @@ pub struct Costs {
     pub code_random_ns: f64,
     /// The same at a row that is in the caches next to the core.
     pub code_near_ns: f64,
+    /// One coarse code distance at a random row that was asked for ahead of time.
+    pub coarse_random_ns: f64,
     /// Preparing a query for sketches.
     pub sketch_query_ns: f64,
     /// The bound that a sketch gives, in row order.
@@ -59,6 +61,7 @@ impl Default for Costs {
             code_in_order_ns: 12.0,
             code_random_ns: 25.0,
             code_near_ns: 12.0,
+            coarse_random_ns: 25.0 * COARSE_SHARE,
             sketch_query_ns: 3_000.0,
             sketch_in_order_ns: 8.0,
             sketch_random_ns: 12.0,
@@ -77,8 +80,26 @@ impl Default for Costs {
 
 /// What a distance of a graph search costs beyond the distance itself.
 const GRAPH_OVERHEAD_NS: f64 = 25.0;
+/// What a coarse code distance costs of that of a whole code. Not measured anew: at random rows it is
+/// the memory that takes the time, of which a coarse code is half.
+const COARSE_SHARE: f64 = 0.5;
 
 impl Costs {
+    /// One distance of a graph search on coarse codes, as [`graph_step_ns`](Self::graph_step_ns) is one
+    /// on whole codes.
+    pub(crate) fn coarse_graph_step_ns(&self) -> f64 {
+        self.graph_step_ns - self.code_random_ns + self.coarse_random_ns
+    }
+
+    /// One distance of a search of a segment's graph, which has coarse codes where codes are long.
+    #[must_use]
+    pub fn sealed_graph_step_ns(&self) -> f64 {
+        match CoarseBuf::coarse_len(self.dim.next_multiple_of(64)) {
+            Some(_) => self.coarse_graph_step_ns(),
+            None => self.graph_step_ns,
+        }
+    }
+
     /// Measures this machine for vectors of `dim` components; takes some 20 ms.
     #[must_use]
     pub fn measure(dim: usize) -> Self {
@@ -93,6 +114,7 @@ impl Costs {
             code_in_order_ns,
             code_random_ns,
             code_near_ns,
+            coarse_random_ns: code_random_ns * COARSE_SHARE,
             sketch_query_ns,
             sketch_in_order_ns,
             sketch_random_ns,
@@ -128,6 +150,7 @@ impl Costs {
             code_in_order_ns: self.code_in_order_ns * factor,
             code_random_ns: self.code_random_ns * factor,
             code_near_ns: self.code_near_ns * factor,
+            coarse_random_ns: self.coarse_random_ns * factor,
             sketch_query_ns: self.sketch_query_ns * factor,
             sketch_in_order_ns: self.sketch_in_order_ns * factor,
             sketch_random_ns: self.sketch_random_ns * factor,

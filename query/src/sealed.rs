@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
     Accept, Beam, Budget, Candidate, Damaged, FieldIndex, FormatError, Found, GaveUp, Graph,
-    Limits, Metric, Reach, RowSet, Rows, Scratch,
+    Limits, Metric, Reach, RowSet, Rows, Scratch, WithCoarse, search,
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
@@ -259,9 +259,9 @@ impl SegmentView for SealedView<'_> {
                 None
             }
         };
+        // A graph is walked on codes.
         let graph = match self.segment.graph(self.namespace) {
-            // A graph is walked on codes.
-            Ok(graph) => graph.filter(|_| codes).map(|graph| graph.calibration.clone()),
+            Ok(graph) => graph.filter(|_| codes),
             Err(error) => {
                 degraded.push(error.to_string());
                 None
@@ -282,7 +282,8 @@ impl SegmentView for SealedView<'_> {
             dim: self.segment.dim(),
             codes,
             sketches,
-            graph,
+            coarse: graph.as_ref().is_some_and(|graph| graph.coarse.is_some()),
+            graph: graph.map(|graph| graph.calibration.clone()),
             unlinked: 0,
             tail: 0,
             clusters,
@@ -393,8 +394,14 @@ impl SegmentView for SealedView<'_> {
         let links = Graph { links: &graph.links, upper: graph.upper };
         let stopped = || query.stop.asked();
         let budget = Budget::asking(limits, &stopped);
-        vecstore_index::search(&links, &codes, &code_query, beam, accept, budget, scratch)
-            .map_err(|damaged| self.segment.damaged(&damaged))
+        let found = match &graph.coarse {
+            Some((coarse, levels)) => {
+                let codes = WithCoarse { codes: &codes, coarse, levels: *levels };
+                search(&links, &codes, &code_query, beam, accept, budget, scratch)
+            }
+            None => search(&links, &codes, &code_query, beam, accept, budget, scratch),
+        };
+        found.map_err(|damaged| self.segment.damaged(&damaged))
     }
 
     fn search_clusters(

@@ -39,6 +39,8 @@ pub struct ViewStats {
     pub sketches: Option<ExpectedLooks>,
     /// The measured graph, if there is one that can be searched.
     pub graph: Option<Calibration>,
+    /// Whether that graph is walked on coarse codes.
+    pub coarse: bool,
     /// Rows before the tail that have codes but no links yet: a walk scans them.
     pub unlinked: u32,
     /// Last rows that have neither links nor codes yet: every strategy looks at each of them.

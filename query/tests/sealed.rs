@@ -22,7 +22,7 @@ use vecstore_segments::{
 };
 
 const ROWS: usize = 4_000;
-const DIM: usize = 24;
+const DIM: usize = 72;
 const PLACES: usize = 8;
 const QUERIES: usize = 24;
 
@@ -533,8 +533,16 @@ fn damaged_derived_sections_cost_time_and_nothing_else() {
     write(&graph, &records, &indexed(Metric::Euclidean, IndexKind::Graph));
     let clusters = MemVfs::default();
     write(&clusters, &records, &indexed(Metric::Euclidean, IndexKind::Clusters));
-    let of_graph =
-        ["codes", "links", "quantizer", "upper-layers", "indexes", "calibrations", "fields"];
+    let of_graph = [
+        "codes",
+        "coarse-codes",
+        "links",
+        "quantizer",
+        "upper-layers",
+        "indexes",
+        "calibrations",
+        "fields",
+    ];
     let of_clusters = ["codes", "clusters", "cluster-blocks", "indexes", "calibrations"];
     let cases = of_graph.map(|section| (&graph, section)).into_iter();
     for (vfs, section) in cases.chain(of_clusters.map(|section| (&clusters, section))) {

@@ -24,9 +24,9 @@ const ID_ROWS: u32 = 40;
 
 /// A file with rows of all kinds and one graph, and its rows.
 fn small() -> (Model, Vec<u8>) {
-    let model = rows_of(&[("", 14), ("b", 3)], 5, 4);
+    let model = rows_of(&[("", 14), ("b", 3)], 66, 4);
     let vfs = memory();
-    let options = WriteOptions { sketch_rows_min: 17, ..options(5, Metric::Cosine, 10) };
+    let options = WriteOptions { sketch_rows_min: 17, ..options(66, Metric::Cosine, 10) };
     sealed(&vfs, 1, &model, &options);
     let bytes = read_file(&vfs, &path_of(1));
     (model, bytes)
@@ -303,8 +303,8 @@ fn newer_files_are_refused_in_so_many_words() {
         }
         other => panic!("{other:?}"),
     };
-    refused(&with_header(&good, 8, 6), "the segment has format 6, this build reads format 5");
-    refused(&with_header(&good, 8, 4), "the segment has format 4, this build reads format 5");
+    refused(&with_header(&good, 8, 7), "the segment has format 7, this build reads format 6");
+    refused(&with_header(&good, 8, 5), "the segment has format 5, this build reads format 6");
     refused(&with_header(&good, 12, 4), "features 0x4");
     // A newer minor version and compatible features are fine.
     for at in [10, 16] {

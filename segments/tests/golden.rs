@@ -15,9 +15,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
+/// Components of the golden files: codes of two lines, so that graphs have coarse ones.
+const DIM: usize = 70;
+
 /// The rows of the golden files.
 fn model() -> Model {
-    rows_of(&[("", 60), ("a", 3), ("größe", 40)], 6, 2024)
+    rows_of(&[("", 60), ("a", 3), ("größe", 40)], DIM, 2024)
 }
 
 /// The file `name`, written now if that is asked for.
@@ -26,34 +29,39 @@ fn golden(name: &str, kind: IndexKind) -> Segment {
     if std::env::var_os("VECSTORE_WRITE_GOLDEN").is_some() && !path.exists() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let index = IndexOption::Always(kind);
-        let options = WriteOptions { index, ..options(6, Metric::Cosine, 40) };
+        let options = WriteOptions { index, ..options(DIM, Metric::Cosine, 40) };
         write_with(&OsVfs, dir.path(), 1, &model(), &options, &vecstore_index::OneThread)
             .expect("write");
         let written = std::fs::read(dir.path().join(Segment::file_name(1))).expect("read");
         OsVfs.create(&path).expect("there is none").write_at(0, &written).expect("write");
     }
     let segment = Segment::open(&OsVfs, &path).expect("open");
-    assert_eq!((segment.id(), segment.dim(), segment.metric()), (1, 6, Metric::Cosine));
+    assert_eq!((segment.id(), segment.dim(), segment.metric()), (1, DIM, Metric::Cosine));
     check(&segment, &model());
     let indexed: Vec<bool> = segment.namespaces().iter().map(|n| n.indexed).collect();
     assert_eq!(indexed, [true, false, true]);
     let fields = segment.fields().expect("fields").fields().expect("fields");
     assert!(fields.iter().any(|f| f.path == "deep.text"));
     let found = segment.sketches(0..103).expect("sketches").expect("sketches");
-    assert_eq!(found.sketches.sketch_len(), 16);
-    (0..103).for_each(|row| assert_eq!(found.rows.row(row).expect("a sketch").len(), 16));
+    assert_eq!(found.sketches.sketch_len(), 24);
+    (0..103).for_each(|row| assert_eq!(found.rows.row(row).expect("a sketch").len(), 24));
     assert_eq!(segment.verify(&OsVfs).expect("verify").problems, [""; 0]);
     segment
 }
 
 #[test]
-fn version_5() {
-    let segment = golden("v5.seg", IndexKind::Graph);
+fn version_6() {
+    let segment = golden("v6.seg", IndexKind::Graph);
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.clusters(namespace).expect("clusters").is_none());
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
         for row in 0..graph.links.rows() {
             assert_eq!(graph.links.row(row).expect("links").len(), 8);
+        }
+        let (coarse, levels) = graph.coarse.expect("coarse codes");
+        assert!(levels.to_bytes().is_sorted());
+        for row in 0..coarse.rows() {
+            assert_eq!(coarse.row(row).expect("a coarse code").len(), 64);
         }
         assert!(
             !graph.calibration.by_ef.points.is_empty()
@@ -64,8 +72,8 @@ fn version_5() {
 }
 
 #[test]
-fn version_5_with_clusters() {
-    let segment = golden("v5-clusters.seg", IndexKind::Clusters);
+fn version_6_with_clusters() {
+    let segment = golden("v6-clusters.seg", IndexKind::Clusters);
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.graph(namespace).expect("graph").is_none());
         let found = segment.clusters(namespace).expect("clusters").expect("clusters");

@@ -9,7 +9,9 @@ use support::{
     Model, check, folder, id_of, memory, options, path_of, read_file, rows_of, sealed, write,
     write_with,
 };
-use vecstore_index::{Accept, FieldIndex, Graph, Metric, Posting, Rows, Scalar, Scratch, Workers};
+use vecstore_index::{
+    Accept, FieldIndex, Graph, Metric, Posting, Rows, Scalar, Scratch, Workers, build_coarse,
+};
 use vecstore_segments::{
     OsVfs, RecordId, Segment, SegmentError, Stage, Vfs, scalar, write_segment,
 };
@@ -180,10 +182,41 @@ impl Workers for TwoThreads {
     }
 }
 
+/// Each graph has coarse codes of its rows, made of their codes; where a code is one line of memory there
+/// are none.
+#[test]
+fn graphs_have_coarse_codes_of_their_rows() {
+    for (dim, coarse_len) in [(64, None), (130, Some(96))] {
+        let model = rows_of(&[("", 301), ("few", 9), ("t", 90)], dim, 2);
+        let segment = sealed(&memory(), 1, &model, &options(dim, Metric::Euclidean, 50));
+        for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
+            let graph = segment.graph(namespace).expect("graph").expect("a graph");
+            let codes = segment.codes(namespace.rows.clone());
+            let quantizer = segment.quantizer().expect("quantizer");
+            let made = build_coarse(quantizer, &codes, &vecstore_index::OneThread).expect("codes");
+            assert_eq!(graph.coarse.is_some(), coarse_len.is_some());
+            let Some((rows, levels)) = graph.coarse else {
+                assert_eq!(made, None);
+                continue;
+            };
+            let made = made.expect("long codes");
+            assert_eq!(
+                (levels, Some(made.codes.len() / codes.rows() as usize)),
+                (made.levels, coarse_len)
+            );
+            for (row, coarse) in (0..rows.rows()).zip(made.codes.chunks_exact(96)) {
+                assert_eq!(rows.row(row).expect("a coarse code"), coarse);
+            }
+            assert!(rows.row(rows.rows()).is_err());
+        }
+        assert_eq!(segment.degraded(), [""; 0]);
+    }
+}
+
 #[test]
 fn the_same_rows_give_the_same_bytes() {
-    let model = rows_of(&[("", 500), ("t", 90)], 20, 2);
-    let options = options(20, Metric::Cosine, 50);
+    let model = rows_of(&[("", 500), ("t", 90)], 70, 2);
+    let options = options(70, Metric::Cosine, 50);
     let vfs = memory();
     let bytes_of = |workers: &dyn Workers| {
         write_with(&vfs, &folder(), 4, &model, &options, workers).expect("write");

@@ -192,6 +192,7 @@ impl SegmentView for HotView<'_> {
             sketches: None,
             graph: self.linked.as_ref().map(LiveReader::calibration),
             clusters: None,
+            coarse: false,
             unlinked: self.coded_rows() - self.linked_rows(),
             tail: self.len - self.coded_rows(),
             degraded: Vec::new(),

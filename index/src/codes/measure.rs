@@ -1,5 +1,6 @@
 //! How two codes are compared, as one integer that sorts nearest first.
 
+use super::LEVELS;
 use crate::Metric;
 use crate::kernels::Kernel;
 
@@ -29,6 +30,21 @@ impl Measure {
         match self {
             Measure::SquaredL2 => kernel.code_squared_l2(a, b),
             Measure::Dot => dot_to_key(kernel.code_dot(a, b)),
+        }
+    }
+
+    /// The key of a code and a coarse one.
+    #[inline(always)]
+    pub(crate) fn coarse_key<K: Kernel>(
+        self,
+        kernel: K,
+        a: &[u8],
+        b: &[u8],
+        levels: &[u8; LEVELS],
+    ) -> u32 {
+        match self {
+            Measure::SquaredL2 => kernel.coarse_squared_l2(a, b, levels),
+            Measure::Dot => dot_to_key(kernel.coarse_dot(a, b, levels)),
         }
     }
 

@@ -1,6 +1,7 @@
-//! Vector codes: eight bits a component, compared with exact integer arithmetic.
+//! Vector codes: eight bits a component, and coarse ones of four, compared with exact integer arithmetic.
 
 mod best;
+mod coarse;
 mod measure;
 mod quantizer;
 mod query;
@@ -8,6 +9,8 @@ mod range;
 mod scan;
 
 pub(crate) use best::Best;
+pub(crate) use coarse::{Coarse, LEVELS, Nearness, PIECE, PIECE_BYTES, Whole};
+pub use coarse::{CoarseBuf, Levels, WalkCodes, WithCoarse, build_coarse};
 pub(crate) use measure::Measure;
 pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};

@@ -106,7 +106,7 @@ impl Quantizer {
 
     fn query_of(&self, code: Vec<u8>, query_step: f32) -> CodeQuery {
         let unit = f64::from(self.range.step) * f64::from(query_step);
-        CodeQuery::new(self.metric, code, unit)
+        CodeQuery::new(self.metric, self.dim, code, unit)
     }
 
     /// The code that adds nothing to a distance if both rows have it.

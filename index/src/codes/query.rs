@@ -1,7 +1,9 @@
 //! A query against codes.
 
-use super::Measure;
+use std::borrow::Cow;
+
 use super::measure::key_to_dot;
+use super::{Levels, Measure};
 use crate::Metric;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 
@@ -9,14 +11,16 @@ use crate::kernels::{Kernel, KernelChoice, WithKernel};
 #[derive(Clone, Debug)]
 pub struct CodeQuery {
     metric: Metric,
+    /// Components; the code is as long or longer.
+    dim: usize,
     code: Vec<u8>,
     /// The metric's square or product that one unit of the integer comparison stands for.
     unit: f64,
 }
 
 impl CodeQuery {
-    pub(super) fn new(metric: Metric, code: Vec<u8>, unit: f64) -> Self {
-        CodeQuery { metric, code, unit }
+    pub(super) fn new(metric: Metric, dim: usize, code: Vec<u8>, unit: f64) -> Self {
+        CodeQuery { metric, dim, code, unit }
     }
 
     /// Approximate distance to one code, in the metric's own unit.
@@ -29,6 +33,19 @@ impl CodeQuery {
 
     pub(crate) fn code(&self) -> &[u8] {
         &self.code
+    }
+
+    /// The code for comparisons with coarse ones: what has no component is level 0 there, and must add
+    /// nothing to a distance.
+    pub(crate) fn code_for_coarse(&self, levels: &Levels) -> Cow<'_, [u8]> {
+        let components = self.dim.min(self.code.len());
+        if components == self.code.len() || self.measure() == Measure::Dot {
+            // An inner product with the middle, which fills a query's code, adds nothing anyway.
+            return Cow::Borrowed(&self.code);
+        }
+        let mut code = self.code.clone();
+        code[components..].fill(levels.values()[0]);
+        Cow::Owned(code)
     }
 
     pub(crate) fn measure(&self) -> Measure {
@@ -92,7 +109,7 @@ mod tests {
             unit in 1e-9f64..1e3,
             metric in prop::sample::select(Metric::ALL.to_vec()),
         ) {
-            let query = CodeQuery::new(metric, Vec::new(), unit);
+            let query = CodeQuery::new(metric, 0, Vec::new(), unit);
             let distance = query.key_to_distance(key);
             let back = query.distance_to_key(distance);
             prop_assert!(back >= key);

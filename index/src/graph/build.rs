@@ -18,7 +18,7 @@ use super::reverse::{Edge, add_sources};
 use super::scratch::Scratches;
 use super::walk::Walk;
 use super::{Beam, GRAPH_ROWS_MAX, NO_LINK, UpperLayers, linked};
-use crate::codes::Measure;
+use crate::codes::{Measure, Whole};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::workers::collect;
 use crate::{Damaged, FlatRows, Quantizer, Rows, Workers};
@@ -375,20 +375,14 @@ impl<C: Rows<u8>> WithKernel for LinkRows<'_, '_, C> {
         let (mut candidates, mut kept) = (Vec::new(), Vec::new());
         for &row in self.rows {
             let code = codes.row(row)?;
+            let near = Whole { codes, measure, query: code };
             let mut cost = Cost::unbounded();
             let down = match self.above {
-                Some(above) => above.descend(kernel, codes, measure, code, &mut cost)?,
+                Some(above) => above.descend(kernel, &near, &mut cost)?,
                 None => None,
             };
             let seeds = [self.first, down.unwrap_or(self.first)];
-            let walk = Walk {
-                codes,
-                links: self.links,
-                measure,
-                query: code,
-                rows: codes.rows(),
-                hidden: None,
-            };
+            let walk = Walk { near, links: self.links, rows: codes.rows(), hidden: None };
             walk.nearest(kernel, &seeds, Beam::fixed(ef), &mut cost, self.scratch)?;
             candidates.clear();
             candidates.extend(self.scratch.pool.iter().map(Candidate::new));

@@ -5,7 +5,8 @@ use super::search::{Accept, Found, Graph, search_hiding};
 use super::{Beam, Calibration, Gamma};
 use crate::workers::collect;
 use crate::{
-    Candidate, CodeQuery, Curve, Damaged, EffortPoint, ExactQuery, Metric, Quantizer, Rows, Workers,
+    Candidate, CodeQuery, Curve, Damaged, EffortPoint, ExactQuery, Metric, Quantizer, Rows,
+    WalkCodes, Workers,
 };
 
 /// Values of `ef` that are measured, as far as the graph has so many rows.
@@ -64,7 +65,7 @@ impl Probe {
 ///
 /// Recall goes by distance: any row as near as the true tenth is a right answer, so that equal
 /// vectors count alike. Without probes, or with fewer than two rows, nothing is measured.
-pub fn calibrate<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>>(
+pub fn calibrate<C: WalkCodes, L: Rows<u32>, V: Rows<f32>>(
     graph: &Graph<'_, L>,
     codes: &C,
     quantizer: &Quantizer,
@@ -75,7 +76,7 @@ pub fn calibrate<C: Rows<u8>, L: Rows<u32>, V: Rows<f32>>(
     let search = |row: u32, query: &CodeQuery, beam: Beam, scratch: &mut Scratch| {
         search_hiding(Some(row), graph, codes, query, beam, Accept::All, usize::MAX.into(), scratch)
     };
-    calibrate_with(codes.rows(), &EF_LADDER, quantizer, vectors, probes, workers, search)
+    calibrate_with(codes.whole().rows(), &EF_LADDER, quantizer, vectors, probes, workers, search)
 }
 
 /// [`calibrate`] of whatever searches for the nearest of a query as if a row were not there, on

@@ -8,7 +8,7 @@ use super::budget::Cost;
 use super::scratch::Scratch;
 use super::walk::Walk;
 use super::{Beam, NO_LINK, linked};
-use crate::codes::Measure;
+use crate::codes::{Measure, Whole};
 use crate::hash::hash;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Damaged, FlatRows, Rows};
@@ -118,10 +118,12 @@ impl<C: Rows<u8>> Reach<'_, C> {
             self.links_of(row).iter().copied().filter(|&link| self.is_reached(link)).collect();
         if near.is_empty() {
             let walk = Walk {
-                codes: self.codes,
+                near: Whole {
+                    codes: self.codes,
+                    measure: self.measure,
+                    query: self.codes.row(row)?,
+                },
                 links: &FlatRows::new("links", self.links, self.degree),
-                measure: self.measure,
-                query: self.codes.row(row)?,
                 rows: self.parents.len() as u32,
                 hidden: None,
             };

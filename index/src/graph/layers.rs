@@ -3,9 +3,9 @@
 use super::NO_LINK;
 use super::budget::Cost;
 use super::order::LAYERS_MAX;
-use crate::codes::Measure;
+use crate::codes::Nearness;
 use crate::kernels::Kernel;
-use crate::{Damaged, FormatError, Rows};
+use crate::{Damaged, FormatError};
 
 const FORMAT_VERSION: u32 = 1;
 const WHAT: &str = "upper layers";
@@ -55,19 +55,17 @@ impl UpperLayers {
     ///
     /// `None` where not even the entry could be compared.
     #[inline(always)]
-    pub(super) fn descend<K: Kernel, C: Rows<u8>>(
+    pub(super) fn descend<K: Kernel, N: Nearness>(
         &self,
         kernel: K,
-        codes: &C,
-        measure: Measure,
-        query: &[u8],
+        near: &N,
         cost: &mut Cost<'_>,
     ) -> Result<Option<u32>, Damaged> {
         if !cost.spend(1) {
             return Ok(None);
         }
         let mut row = self.entry;
-        let mut best = (measure.key(kernel, query, codes.row(row)?), row);
+        let mut best = (near.key(kernel, row)?, row);
         for layer in self.layers.iter().rev() {
             // `build` and `from_bytes` see to it that a layer's nodes are in the layer below.
             let Ok(mut node) = layer.nodes.binary_search(&row) else {
@@ -78,7 +76,7 @@ impl UpperLayers {
                 let mut nearer = None;
                 for &link in links {
                     if let Some(&row) = layer.nodes.get(link as usize) {
-                        codes.prefetch(row);
+                        near.prefetch(row);
                     }
                 }
                 cost.hops += 1;
@@ -90,7 +88,7 @@ impl UpperLayers {
                     if !cost.spend(1) {
                         return Ok(Some(best.1));
                     }
-                    let found = (measure.key(kernel, query, codes.row(row)?), row);
+                    let found = (near.key(kernel, row)?, row);
                     if found < best {
                         best = found;
                         nearer = Some(link as usize);

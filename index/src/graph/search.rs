@@ -3,8 +3,9 @@
 use super::budget::{Budget, Cost, GaveUp};
 use super::walk::{Links, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
+use crate::codes::{Coarse, Nearness, Whole};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
-use crate::{Candidate, CodeQuery, Damaged, Rows};
+use crate::{Candidate, CodeQuery, Damaged, Rows, WalkCodes};
 
 /// A graph to search: links wherever they live, rows `u32::MAX`-padded to equal length.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ pub struct Found {
     pub gave_up: Option<GaveUp>,
 }
 
-/// Best-first search (Malkov & Yashunin 2018, Alg. 2 and 5) over codes.
+/// Best-first search (Malkov & Yashunin 2018, Alg. 2 and 5) over codes: over coarse ones where there are
+/// any, after which what the beam kept is compared again on whole codes.
 ///
 /// With `Accept::Only` every row is walked through but only members are collected; the walk ends
 /// when no row is left that the beam would keep if it were a member, or when the next hop would
@@ -46,7 +48,7 @@ pub struct Found {
 /// The result does not depend on the instruction set: distances are exact integers, ties go by
 /// row. With an `ef` of at least the number of rows every row is found. A
 /// `gamma` is for distances: with an inner product, where there is no zero, it means nothing.
-pub fn search<'a, C: Rows<u8>, L: Rows<u32>>(
+pub fn search<'a, C: WalkCodes, L: Rows<u32>>(
     graph: &Graph<'_, L>,
     codes: &C,
     query: &CodeQuery,
@@ -61,7 +63,7 @@ pub fn search<'a, C: Rows<u8>, L: Rows<u32>>(
 /// [`search`] as if the row `hidden` had never been linked to (its links are not used either),
 /// unless it is the entry.
 #[allow(clippy::too_many_arguments, reason = "those of `search` and one more")]
-pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
+pub(super) fn search_hiding<C: WalkCodes, L: Rows<u32>>(
     hidden: Option<u32>,
     graph: &Graph<'_, L>,
     codes: &C,
@@ -71,15 +73,32 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     budget: Budget<'_>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
-    let rows = graph.links.rows().min(codes.rows()).min(GRAPH_ROWS_MAX);
-    let walk = Walk {
-        codes,
-        links: graph.links,
-        measure: query.measure(),
-        query: query.code(),
-        rows,
-        hidden,
+    let whole = Whole::new(codes.whole(), query);
+    let Some((coarse, levels)) = codes.coarse() else {
+        return search_by(whole, hidden, graph, query, beam, accept, budget, scratch);
     };
+    let code = query.code_for_coarse(levels);
+    let near = Coarse { coarse, levels, measure: query.measure(), query: &code };
+    let mut found = search_by(near, hidden, graph, query, beam, accept, budget, scratch)?;
+    found.candidates =
+        KernelChoice::detected().run(Again { whole, query, found: found.candidates })?;
+    Ok(found)
+}
+
+/// [`search_hiding`] by one way of comparing the query with rows.
+#[allow(clippy::too_many_arguments, reason = "those of `search` and two more")]
+fn search_by<N: Nearness, L: Rows<u32>>(
+    near: N,
+    hidden: Option<u32>,
+    graph: &Graph<'_, L>,
+    query: &CodeQuery,
+    beam: Beam,
+    accept: Accept<'_>,
+    budget: Budget<'_>,
+    scratch: &mut Scratch,
+) -> Result<Found, Damaged> {
+    let rows = graph.links.rows().min(near.rows()).min(GRAPH_ROWS_MAX);
+    let walk = Walk { near, links: graph.links, rows, hidden };
     let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
     match accept {
         Accept::All => from.search(query, beam, ALL, budget, scratch),
@@ -91,19 +110,48 @@ pub(super) fn search_hiding<C: Rows<u8>, L: Rows<u32>>(
     }
 }
 
+/// Candidates compared again, on whole codes, and put into that order.
+struct Again<'a, C> {
+    whole: Whole<'a, C>,
+    query: &'a CodeQuery,
+    found: Vec<Candidate>,
+}
+
+impl<C: Rows<u8>> WithKernel for Again<'_, C> {
+    type Output = Result<Vec<Candidate>, Damaged>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Output {
+        let Again { whole, query, found } = self;
+        for candidate in &found {
+            whole.prefetch(candidate.row);
+        }
+        let mut entries = Vec::with_capacity(found.len());
+        for candidate in &found {
+            entries.push((whole.key(kernel, candidate.row)?, candidate.row));
+        }
+        entries.sort_unstable();
+        let mut found = found;
+        for (candidate, (key, row)) in found.iter_mut().zip(entries) {
+            *candidate = Candidate { distance: query.key_to_distance(key), row };
+        }
+        Ok(found)
+    }
+}
+
 /// Every row is accepted.
 pub(super) const ALL: Option<fn(u32) -> bool> = None;
 
 /// A walk that begins in the layers above.
-pub(super) struct Descent<'a, C, L> {
+pub(super) struct Descent<'a, N, L> {
     /// Its hidden row may be the root, or wild: then it hides nothing.
-    pub(super) walk: Walk<'a, C, L>,
+    pub(super) walk: Walk<'a, N, L>,
     pub(super) upper: &'a UpperLayers,
     /// The row from which every other can be reached.
     pub(super) root: u32,
 }
 
-impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
+impl<N: Nearness, L: Links> Descent<'_, N, L> {
     /// What `beam` keeps of the rows that `accept` accepts, or of all.
     pub(super) fn search(
         mut self,
@@ -136,8 +184,8 @@ impl<C: Rows<u8>, L: Links> Descent<'_, C, L> {
     }
 }
 
-struct Search<'a, 'b, C, L, A> {
-    from: Descent<'a, C, L>,
+struct Search<'a, 'b, N, L, A> {
+    from: Descent<'a, N, L>,
     beam: Beam,
     accept: Option<A>,
     budget: Budget<'b>,
@@ -145,7 +193,7 @@ struct Search<'a, 'b, C, L, A> {
     scratch: &'a mut Scratch,
 }
 
-impl<'b, C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b, C, L, A> {
+impl<'b, N: Nearness, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b, N, L, A> {
     type Output = Result<Cost<'b>, Damaged>;
 
     #[inline(always)]
@@ -155,7 +203,7 @@ impl<'b, C: Rows<u8>, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b
         let mut cost = Cost::within(budget);
         cost.found_within = found_within;
         scratch.pool.start(beam, found_within);
-        let down = upper.descend(kernel, walk.codes, walk.measure, walk.query, &mut cost)?;
+        let down = upper.descend(kernel, &walk.near, &mut cost)?;
         let Some(down) = down.filter(|_| cost.gave_up.is_none()) else {
             return Ok(cost);
         };

@@ -14,7 +14,7 @@ use super::budget::Cost;
 use super::pool::{key_of, pack, row_of};
 use super::scratch::Scratch;
 use super::{Beam, NO_LINK};
-use crate::codes::Measure;
+use crate::codes::Nearness;
 use crate::kernels::Kernel;
 use crate::{Damaged, Rows};
 
@@ -59,18 +59,16 @@ impl<L: Rows<u32>> Links for L {
 
 /// A layer and what is looked for in it.
 #[derive(Debug)]
-pub(super) struct Walk<'a, C, L> {
-    pub(super) codes: &'a C,
+pub(super) struct Walk<'a, N, L> {
+    pub(super) near: N,
     pub(super) links: &'a L,
-    pub(super) measure: Measure,
-    pub(super) query: &'a [u8],
     /// Rows that links may name.
     pub(super) rows: u32,
     /// A row that is passed over as if no link led to it.
     pub(super) hidden: Option<u32>,
 }
 
-impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
+impl<N: Nearness, L: Links> Walk<'_, N, L> {
     /// What `beam` keeps of the rows that can be reached from `seeds`, left in the pool.
     ///
     /// `seeds` and `hidden` must be less than `rows`. The visited set is empty before and after.
@@ -220,7 +218,7 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
     #[inline(always)]
     fn ask_for_codes(&self, fresh: &[u32]) {
         for &row in fresh.iter().take(AHEAD) {
-            self.codes.prefetch(row);
+            self.near.prefetch(row);
         }
     }
 
@@ -239,9 +237,9 @@ impl<C: Rows<u8>, L: Links> Walk<'_, C, L> {
         let mut kept = 0;
         for (i, &row) in fresh.iter().enumerate() {
             if let Some(&ahead) = fresh.get(i + AHEAD) {
-                self.codes.prefetch(ahead);
+                self.near.prefetch(ahead);
             }
-            let entry = pack(self.measure.key(kernel, self.query, self.codes.row(row)?), row);
+            let entry = pack(self.near.key(kernel, row)?, row);
             near[kept] = entry;
             kept += usize::from(entry < bound);
         }

@@ -7,6 +7,7 @@ use pulp::x86::V3;
 use super::bits::{NARROW_WORDS, words_of_4};
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
+use crate::codes::{LEVELS, PIECE, PIECE_BYTES};
 
 const BLOCK: usize = 32;
 
@@ -15,6 +16,41 @@ const BLOCK: usize = 32;
 fn total(sums: __m256i) -> u32 {
     let lanes: [u32; 8] = pulp::cast(sums);
     lanes.iter().fold(0, |sum, &lane| sum.wrapping_add(lane))
+}
+
+/// The squared differences of bytes, added up in fours.
+#[inline(always)]
+fn squared_differences(v3: V3, a: __m256i, b: __m256i) -> [__m256i; 2] {
+    let avx2 = v3.avx2;
+    let zero = v3.avx._mm256_setzero_si256();
+    // |a − b|: one of the two saturated differences is 0.
+    let difference = avx2._mm256_or_si256(avx2._mm256_subs_epu8(a, b), avx2._mm256_subs_epu8(b, a));
+    // Widened to 16 bits; the order does not matter in a sum.
+    let low = avx2._mm256_unpacklo_epi8(difference, zero);
+    let high = avx2._mm256_unpackhi_epi8(difference, zero);
+    [avx2._mm256_madd_epi16(low, low), avx2._mm256_madd_epi16(high, high)]
+}
+
+/// The products of bytes less 128, added up in twos.
+#[inline(always)]
+fn products(v3: V3, a: __m256i, b: __m256i) -> [__m256i; 2] {
+    let avx2 = v3.avx2;
+    let middle = v3.avx._mm256_set1_epi16(128);
+    let widen = |half: __m128i| avx2._mm256_sub_epi16(avx2._mm256_cvtepu8_epi16(half), middle);
+    let (a, b): ([__m128i; 2], [__m128i; 2]) = (pulp::cast(a), pulp::cast(b));
+    let product = |half: usize| avx2._mm256_madd_epi16(widen(a[half]), widen(b[half]));
+    [product(0), product(1)]
+}
+
+/// The levels that a piece of a coarse code names: of the low nibbles, and of the high ones.
+#[inline(always)]
+fn levels_of(v3: V3, piece: [u8; PIECE_BYTES], levels: __m256i) -> [__m256i; 2] {
+    let avx2 = v3.avx2;
+    let fifteen = v3.avx._mm256_set1_epi8(15);
+    let piece: __m256i = pulp::cast(piece);
+    let low = avx2._mm256_and_si256(piece, fifteen);
+    let high = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(piece), fifteen);
+    [avx2._mm256_shuffle_epi8(levels, low), avx2._mm256_shuffle_epi8(levels, high)]
 }
 
 /// Lines whose products fit 16 bits together: each adds four of at most 15 · 128.
@@ -32,15 +68,9 @@ impl Kernel for V3 {
         let zero = self.avx._mm256_setzero_si256();
         let (mut low, mut high) = (zero, zero);
         for (a, b) in a.iter().zip(b) {
-            let (a, b) = (pulp::cast::<_, __m256i>(*a), pulp::cast::<_, __m256i>(*b));
-            // |a − b|: one of the two saturated differences is 0.
-            let difference =
-                avx2._mm256_or_si256(avx2._mm256_subs_epu8(a, b), avx2._mm256_subs_epu8(b, a));
-            // Widened to 16 bits; the order does not matter in a sum.
-            let x = avx2._mm256_unpacklo_epi8(difference, zero);
-            let y = avx2._mm256_unpackhi_epi8(difference, zero);
-            low = avx2._mm256_add_epi32(low, avx2._mm256_madd_epi16(x, x));
-            high = avx2._mm256_add_epi32(high, avx2._mm256_madd_epi16(y, y));
+            let squares = squared_differences(self, pulp::cast(*a), pulp::cast(*b));
+            low = avx2._mm256_add_epi32(low, squares[0]);
+            high = avx2._mm256_add_epi32(high, squares[1]);
         }
         let sum = total(avx2._mm256_add_epi32(low, high));
         sum.wrapping_add(portable::code_squared_l2(a_rest, b_rest))
@@ -52,19 +82,53 @@ impl Kernel for V3 {
         let len = a.len().min(b.len());
         let (a, a_rest) = a[..len].as_chunks::<BLOCK>();
         let (b, b_rest) = b[..len].as_chunks::<BLOCK>();
-        let middle = self.avx._mm256_set1_epi16(128);
-        let widen = |half: __m128i| avx2._mm256_sub_epi16(avx2._mm256_cvtepu8_epi16(half), middle);
         let mut sums = [self.avx._mm256_setzero_si256(); 2];
         for (a, b) in a.iter().zip(b) {
-            let a: [__m128i; 2] = pulp::cast(*a);
-            let b: [__m128i; 2] = pulp::cast(*b);
-            for half in 0..2 {
-                let product = avx2._mm256_madd_epi16(widen(a[half]), widen(b[half]));
-                sums[half] = avx2._mm256_add_epi32(sums[half], product);
-            }
+            let products = products(self, pulp::cast(*a), pulp::cast(*b));
+            sums[0] = avx2._mm256_add_epi32(sums[0], products[0]);
+            sums[1] = avx2._mm256_add_epi32(sums[1], products[1]);
         }
         let sum = total(avx2._mm256_add_epi32(sums[0], sums[1])) as i32;
         sum.wrapping_add(portable::code_dot(a_rest, b_rest))
+    }
+
+    #[inline(always)]
+    fn coarse_squared_l2(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
+        let avx2 = self.avx2;
+        let (a, _) = a.as_chunks::<PIECE>();
+        let (b, _) = b.as_chunks::<PIECE_BYTES>();
+        let levels = avx2._mm256_broadcastsi128_si256(pulp::cast(*levels));
+        let zero = self.avx._mm256_setzero_si256();
+        let (mut low, mut high) = (zero, zero);
+        for (a, b) in a.iter().zip(b) {
+            let a: [__m256i; 2] = pulp::cast(*a);
+            let b = levels_of(self, *b, levels);
+            for half in 0..2 {
+                let squares = squared_differences(self, a[half], b[half]);
+                low = avx2._mm256_add_epi32(low, squares[0]);
+                high = avx2._mm256_add_epi32(high, squares[1]);
+            }
+        }
+        total(avx2._mm256_add_epi32(low, high))
+    }
+
+    #[inline(always)]
+    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        let avx2 = self.avx2;
+        let (a, _) = a.as_chunks::<PIECE>();
+        let (b, _) = b.as_chunks::<PIECE_BYTES>();
+        let levels = avx2._mm256_broadcastsi128_si256(pulp::cast(*levels));
+        let mut sums = [self.avx._mm256_setzero_si256(); 2];
+        for (a, b) in a.iter().zip(b) {
+            let a: [__m256i; 2] = pulp::cast(*a);
+            let b = levels_of(self, *b, levels);
+            for half in 0..2 {
+                let products = products(self, a[half], b[half]);
+                sums[0] = avx2._mm256_add_epi32(sums[0], products[0]);
+                sums[1] = avx2._mm256_add_epi32(sums[1], products[1]);
+            }
+        }
+        total(avx2._mm256_add_epi32(sums[0], sums[1])) as i32
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ use pulp::x86::V4;
 use super::bits::{NARROW_WORDS, words_of_4};
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
+use crate::codes::{LEVELS, PIECE, PIECE_BYTES};
 
 const BLOCK: usize = 64;
 
@@ -42,6 +43,28 @@ fn squared_differences(v4: V4, a: __m512i, b: __m512i) -> [__m512i; 2] {
     let low = bw._mm512_unpacklo_epi8(difference, zero);
     let high = bw._mm512_unpackhi_epi8(difference, zero);
     [bw._mm512_madd_epi16(low, low), bw._mm512_madd_epi16(high, high)]
+}
+
+/// The products of bytes less 128, added up in twos.
+#[inline(always)]
+fn products(v4: V4, a: __m512i, b: __m512i) -> [__m512i; 2] {
+    let bw = v4.avx512bw;
+    let middle = v4.avx512f._mm512_set1_epi16(128);
+    let widen = |half: __m256i| bw._mm512_sub_epi16(bw._mm512_cvtepu8_epi16(half), middle);
+    let (a, b): ([__m256i; 2], [__m256i; 2]) = (pulp::cast(a), pulp::cast(b));
+    let product = |half: usize| bw._mm512_madd_epi16(widen(a[half]), widen(b[half]));
+    [product(0), product(1)]
+}
+
+/// The levels that a piece of a coarse code names.
+#[inline(always)]
+fn levels_of(v4: V4, piece: [u8; PIECE_BYTES], levels: __m512i) -> __m512i {
+    let (f, bw) = (v4.avx512f, v4.avx512bw);
+    let twice = f._mm512_broadcast_i64x4(pulp::cast(piece));
+    // The upper half of the register takes the high nibbles.
+    let shifts: __m512i = pulp::cast([[0u16; 16], [4; 16]]);
+    let numbers = bw._mm512_srlv_epi16(twice, shifts);
+    bw._mm512_shuffle_epi8(levels, f._mm512_and_si512(numbers, f._mm512_set1_epi8(15)))
 }
 
 impl Kernel for V4 {
@@ -95,23 +118,49 @@ impl Kernel for V4 {
 
     #[inline(always)]
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
-        let (f, bw) = (self.avx512f, self.avx512bw);
+        let f = self.avx512f;
         let len = a.len().min(b.len());
         let (a, a_rest) = a[..len].as_chunks::<BLOCK>();
         let (b, b_rest) = b[..len].as_chunks::<BLOCK>();
-        let middle = f._mm512_set1_epi16(128);
-        let widen = |half: __m256i| bw._mm512_sub_epi16(bw._mm512_cvtepu8_epi16(half), middle);
         let mut sums = [f._mm512_setzero_si512(); 2];
         for (a, b) in a.iter().zip(b) {
-            let a: [__m256i; 2] = pulp::cast(*a);
-            let b: [__m256i; 2] = pulp::cast(*b);
-            for half in 0..2 {
-                let product = bw._mm512_madd_epi16(widen(a[half]), widen(b[half]));
-                sums[half] = f._mm512_add_epi32(sums[half], product);
-            }
+            let products = products(self, pulp::cast(*a), pulp::cast(*b));
+            sums[0] = f._mm512_add_epi32(sums[0], products[0]);
+            sums[1] = f._mm512_add_epi32(sums[1], products[1]);
         }
         let sum = f._mm512_reduce_add_epi32(f._mm512_add_epi32(sums[0], sums[1]));
         sum.wrapping_add(portable::code_dot(a_rest, b_rest))
+    }
+
+    #[inline(always)]
+    fn coarse_squared_l2(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
+        let f = self.avx512f;
+        let (a, _) = a.as_chunks::<PIECE>();
+        let (b, _) = b.as_chunks::<PIECE_BYTES>();
+        let levels = f._mm512_broadcast_i32x4(pulp::cast(*levels));
+        let zero = f._mm512_setzero_si512();
+        let (mut low, mut high) = (zero, zero);
+        for (a, b) in a.iter().zip(b) {
+            let squares = squared_differences(self, pulp::cast(*a), levels_of(self, *b, levels));
+            low = f._mm512_add_epi32(low, squares[0]);
+            high = f._mm512_add_epi32(high, squares[1]);
+        }
+        f._mm512_reduce_add_epi32(f._mm512_add_epi32(low, high)) as u32
+    }
+
+    #[inline(always)]
+    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        let f = self.avx512f;
+        let (a, _) = a.as_chunks::<PIECE>();
+        let (b, _) = b.as_chunks::<PIECE_BYTES>();
+        let levels = f._mm512_broadcast_i32x4(pulp::cast(*levels));
+        let mut sums = [f._mm512_setzero_si512(); 2];
+        for (a, b) in a.iter().zip(b) {
+            let products = products(self, pulp::cast(*a), levels_of(self, *b, levels));
+            sums[0] = f._mm512_add_epi32(sums[0], products[0]);
+            sums[1] = f._mm512_add_epi32(sums[1], products[1]);
+        }
+        f._mm512_reduce_add_epi32(f._mm512_add_epi32(sums[0], sums[1]))
     }
 
     #[inline(always)]

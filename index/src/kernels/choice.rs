@@ -2,6 +2,7 @@
 
 use super::Kernel;
 use super::portable::Portable;
+use crate::codes::LEVELS;
 
 /// Work that is compiled for every instruction set and run on one.
 pub(crate) trait WithKernel {
@@ -161,6 +162,18 @@ impl KernelChoice {
     pub fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
         self.run(CodeDot(a, b))
     }
+
+    /// `Σ (aᵢ − bᵢ)²` with a coarse code `b`.
+    #[must_use]
+    pub fn coarse_squared_l2(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
+        self.run(CoarseSquaredL2(a, b, levels))
+    }
+
+    /// `Σ (aᵢ − 128)(bᵢ − 128)` with a coarse code `b`.
+    #[must_use]
+    pub fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        self.run(CoarseDot(a, b, levels))
+    }
 }
 
 /// Work with its kernel: what pulp calls inside of the function with the target features.
@@ -201,6 +214,30 @@ one_call!(DotAndNorm, &'a [f32], &'a [f32], dot_and_norm, (f32, f32));
 one_call!(CodeSquaredL2, &'a [u8], &'a [u8], code_squared_l2, u32);
 one_call!(CodeSquaredL2Of4, [&'a [u8]; 4], &'a [u8], code_squared_l2_of_4, [u32; 4]);
 one_call!(CodeDot, &'a [u8], &'a [u8], code_dot, i32);
+/// [`Kernel::coarse_squared_l2`] as [`WithKernel`].
+struct CoarseSquaredL2<'a>(&'a [u8], &'a [u8], &'a [u8; LEVELS]);
+
+impl WithKernel for CoarseSquaredL2<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> u32 {
+        kernel.coarse_squared_l2(self.0, self.1, self.2)
+    }
+}
+
+/// [`Kernel::coarse_dot`] as [`WithKernel`].
+struct CoarseDot<'a>(&'a [u8], &'a [u8], &'a [u8; LEVELS]);
+
+impl WithKernel for CoarseDot<'_> {
+    type Output = i32;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> i32 {
+        kernel.coarse_dot(self.0, self.1, self.2)
+    }
+}
+
 one_call!(NibbleDots, &'a [u8], &'a [[i8; 8]], nibble_dots, [i32; 16]);
 one_call!(SumsWhereSet, [&'a [u8]; 4], &'a [i8], sums_where_set, [i32; 4]);
 one_call!(LanesAtLeast, &'a [f32; 16], f32, lanes_at_least, u16);

@@ -30,6 +30,7 @@ pub use exact::ExactQuery;
 pub use norm::squared_norm;
 pub use prefetch::prefetch;
 
+use crate::codes::LEVELS;
 pub(crate) use bits::BIT_WEIGHT_MAX;
 use nibbles::{LANES, LINE_COMPONENTS};
 
@@ -75,6 +76,13 @@ pub(crate) trait Kernel: Copy + Send + Sync {
 
     /// `Σ (aᵢ − 128)(bᵢ − 128)`, exact up to [`DIM_MAX`](crate::DIM_MAX) components.
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32;
+
+    /// `Σ (aᵢ − bᵢ)²` with a coarse code `b`, whose nibbles name `levels` (laid out as
+    /// `codes/coarse.rs` says), over the whole pieces that both have.
+    fn coarse_squared_l2(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32;
+
+    /// `Σ (aᵢ − 128)(bᵢ − 128)` with a coarse code `b`, likewise.
+    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32;
 
     /// `Σ weight · code` for each row of a block of 4-bit codes (16 rows, interleaved as
     /// `clusters/block.rs` says), with a line of weights for each line of the block; exact up to

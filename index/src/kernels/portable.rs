@@ -7,6 +7,7 @@
 use super::Kernel;
 use super::bits::words_of_4;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS};
+use crate::codes::{LEVELS, PIECE, PIECE_BYTES};
 
 /// No instruction set beyond what the program was compiled for.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,33 @@ pub(super) fn code_dot(a: &[u8], b: &[u8]) -> i32 {
     a.iter()
         .zip(b)
         .fold(0, |sum: i32, (&a, &b)| sum.wrapping_add((i32::from(a) - 128) * (i32::from(b) - 128)))
+}
+
+/// `Σ term(code of a, code of b)` over the whole pieces that a code and a coarse one both have.
+#[inline(always)]
+fn sum_of_coarse(a: &[u8], b: &[u8], levels: &[u8; LEVELS], term: impl Fn(i32, i32) -> i32) -> i32 {
+    let (a, _) = a.as_chunks::<PIECE>();
+    let (b, _) = b.as_chunks::<PIECE_BYTES>();
+    let mut sum = 0i32;
+    for (a, b) in a.iter().zip(b) {
+        let (low, high) = a.split_at(PIECE_BYTES);
+        for ((&low, &high), &b) in low.iter().zip(high).zip(b) {
+            let level = |nibble: u8| i32::from(levels[usize::from(nibble & 15)]);
+            sum = sum.wrapping_add(term(i32::from(low), level(b)));
+            sum = sum.wrapping_add(term(i32::from(high), level(b >> 4)));
+        }
+    }
+    sum
+}
+
+#[inline(always)]
+pub(super) fn coarse_squared_l2(a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
+    sum_of_coarse(a, b, levels, |a, b| (a - b) * (a - b)) as u32
+}
+
+#[inline(always)]
+pub(super) fn coarse_dot(a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+    sum_of_coarse(a, b, levels, |a, b| (a - 128) * (b - 128))
 }
 
 #[inline(always)]
@@ -117,6 +145,16 @@ impl Kernel for Portable {
     #[inline(always)]
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
         code_dot(a, b)
+    }
+
+    #[inline(always)]
+    fn coarse_squared_l2(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
+        coarse_squared_l2(a, b, levels)
+    }
+
+    #[inline(always)]
+    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        coarse_dot(a, b, levels)
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ use pulp::x86::V4;
 
 use super::Kernel;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
+use crate::codes::LEVELS;
 
 pulp::simd_type! {
     /// The features of [`V4`], and VNNI.
@@ -85,6 +86,16 @@ impl Kernel for Vnni {
     #[inline(always)]
     fn code_dot(self, a: &[u8], b: &[u8]) -> i32 {
         self.v4.code_dot(a, b)
+    }
+
+    #[inline(always)]
+    fn coarse_squared_l2(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
+        self.v4.coarse_squared_l2(a, b, levels)
+    }
+
+    #[inline(always)]
+    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        self.v4.coarse_dot(a, b, levels)
     }
 
     #[inline(always)]

@@ -259,7 +259,9 @@ impl Priced<'_> {
         let unlinked_share = self.share_of(self.stats.unlinked);
         let scanned_share = unlinked_share + self.share_of(self.stats.tail);
         let distances = walked + self.matching as f64 * scanned_share;
-        let step_ns = if self.stats.codes {
+        let step_ns = if self.stats.coarse {
+            self.costs.coarse_graph_step_ns()
+        } else if self.stats.codes {
             self.costs.graph_step_ns
         } else {
             self.costs.graph_step_ns - self.costs.code_random_ns + self.costs.exact_random_ns

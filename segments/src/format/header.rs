@@ -7,7 +7,7 @@ use super::numbers::{u16_at, u32_at, u64_at};
 
 pub(crate) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"\x89VSEG\r\n\x1a";
-const MAJOR: u16 = 5;
+const MAJOR: u16 = 6;
 const MINOR: u16 = 0;
 /// Incompatible features that this build knows: none yet.
 const INCOMPATIBLE_KNOWN: u32 = 0;

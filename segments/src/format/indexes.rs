@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use vecstore_index::Levels;
+
 use super::numbers::{u32_at, u64_at};
 use super::{Flaw, Kind};
 use crate::{GraphOrigin, IndexChoice};
 
-const ENTRY_BYTES: usize = 88;
+const ENTRY_BYTES: usize = 120;
 /// More links a row than anyone builds; a bound on what a damaged table can ask for.
 const DEGREE_MAX: u32 = 4096;
 /// More bytes of a block than any dimension needs.
@@ -40,6 +42,15 @@ pub(crate) struct GraphParts {
     pub(crate) origin: GraphOrigin,
     pub(crate) links: Range<u64>,
     pub(crate) upper: Range<u64>,
+    /// Coarse codes of its rows, if there are any.
+    pub(crate) coarse: Option<CoarseParts>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CoarseParts {
+    pub(crate) levels: Levels,
+    /// Where they lie, in `coarse-codes`.
+    pub(crate) codes: Range<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +84,14 @@ pub(crate) fn encode_indexes(indexes: &[IndexEntry]) -> Vec<u8> {
         for n in made.into_iter().chain(index.choice.to_words()) {
             bytes.extend_from_slice(&n.to_le_bytes());
         }
+        let coarse = match &index.parts {
+            IndexParts::Graph(graph) => graph.coarse.as_ref(),
+            IndexParts::Clusters(_) => None,
+        };
+        let codes = coarse.map_or(0..0, |coarse| coarse.codes.clone());
+        bytes.extend_from_slice(&codes.start.to_le_bytes());
+        bytes.extend_from_slice(&(codes.end - codes.start).to_le_bytes());
+        bytes.extend_from_slice(&coarse.map_or([0; 16], |coarse| coarse.levels.to_bytes()));
     }
     bytes
 }
@@ -82,6 +101,7 @@ pub(crate) fn encode_indexes(indexes: &[IndexEntry]) -> Vec<u8> {
 pub(crate) struct IndexSections {
     pub(crate) links: u64,
     pub(crate) upper: u64,
+    pub(crate) coarse: u64,
     pub(crate) cluster_blocks: u64,
     pub(crate) clusters: u64,
     pub(crate) calibrations: u64,
@@ -112,6 +132,8 @@ fn decode_entry(entry: &[u8], len: IndexSections) -> Result<IndexEntry, String> 
     let (rows, width) = (word(4)?, word(12)?);
     let made = [word(56)?, word(60)?, word(64)?, word(68)?];
     let choice = [word(72)?, word(76)?, word(80)?, word(84)?];
+    let levels = entry.get(104..).and_then(<[u8]>::first_chunk).ok_or_else(outside)?;
+    let levels = Levels::from_bytes(*levels);
     let parts = match word(8)? {
         GRAPH => {
             if width == 0 || width > DEGREE_MAX {
@@ -124,6 +146,11 @@ fn decode_entry(entry: &[u8], len: IndexSections) -> Result<IndexEntry, String> 
                     .ok_or_else(|| format!("is a graph made in an unknown way: {made:?}"))?,
                 links: within(number(16)?, links_bytes, len.links)?,
                 upper: within(number(24)?, number(32)?, len.upper)?,
+                coarse: match within(number(88)?, number(96)?, len.coarse)? {
+                    none if none.is_empty() => None,
+                    codes if !codes.start.is_multiple_of(64) => return Err("is not aligned".into()),
+                    codes => Some(CoarseParts { levels, codes }),
+                },
             })
         }
         CLUSTERS => {
@@ -178,6 +205,8 @@ mod tests {
                 origin: GraphOrigin::Merged { graphs: 2, damaged: 0, linked_anew: at as u32 },
                 links: 320 * at..320 * (at + 1),
                 upper: 7 * at..7 * (at + 1),
+                coarse: (at > 0)
+                    .then(|| CoarseParts { levels: Levels::from_bytes([9; 16]), codes: 64..384 }),
             }),
         };
         let clusters = IndexEntry {
@@ -196,6 +225,7 @@ mod tests {
         let len = IndexSections {
             links: 640,
             upper: 14,
+            coarse: 384,
             cluster_blocks: 448,
             clusters: 8,
             calibrations: 10,
@@ -215,6 +245,10 @@ mod tests {
                         let links_bytes = 4 * u64::from(index.rows * g.degree);
                         assert_eq!(g.links.end - g.links.start, links_bytes);
                         assert!(g.links.start.is_multiple_of(64));
+                        if let Some(coarse) = g.coarse {
+                            assert!(coarse.codes.end <= 384);
+                            assert!(coarse.codes.start.is_multiple_of(64));
+                        }
                     }
                     IndexParts::Clusters(c) => {
                         assert!(c.data.end <= 448 && c.head.end <= 8);

@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     ClusterBlocks = 43,
     Sketches = 44,
     SketchRows = 45,
+    CoarseCodes = 46,
     Checksums = 64,
 }
 
@@ -33,7 +34,7 @@ impl Kind {
     /// Above the number of every kind.
     pub(crate) const NUMBERS: usize = 65;
 
-    pub(crate) const ALL: [Kind; 22] = [
+    pub(crate) const ALL: [Kind; 23] = [
         Kind::Namespaces,
         Kind::Ids,
         Kind::IdOffsets,
@@ -55,6 +56,7 @@ impl Kind {
         Kind::ClusterBlocks,
         Kind::Sketches,
         Kind::SketchRows,
+        Kind::CoarseCodes,
         Kind::Checksums,
     ];
 
@@ -85,6 +87,7 @@ impl Kind {
             Kind::ClusterBlocks => "cluster-blocks",
             Kind::Sketches => "sketches",
             Kind::SketchRows => "sketch-rows",
+            Kind::CoarseCodes => "coarse-codes",
             Kind::Checksums => "checksums",
         }
     }
@@ -107,15 +110,19 @@ impl Kind {
                 | Kind::ClusterBlocks
                 | Kind::Sketches
                 | Kind::SketchRows
+                | Kind::CoarseCodes
         )
     }
 
     /// Where the section may begin: the large arrays at a page, the rest at a cache line.
     pub(crate) fn alignment(self) -> u64 {
         match self {
-            Kind::Vectors | Kind::Codes | Kind::Links | Kind::ClusterBlocks | Kind::SketchRows => {
-                4096
-            }
+            Kind::Vectors
+            | Kind::Codes
+            | Kind::Links
+            | Kind::ClusterBlocks
+            | Kind::SketchRows
+            | Kind::CoarseCodes => 4096,
             _ => 64,
         }
     }

@@ -21,7 +21,8 @@ pub(crate) use flaw::Flaw;
 pub(crate) use footer::{FOOTER_BYTES, Footer};
 pub(crate) use header::{DIM_MAX, HEADER_BYTES, Header, ROWS_MAX};
 pub(crate) use indexes::{
-    ClusterParts, GraphParts, IndexEntry, IndexParts, IndexSections, decode_indexes, encode_indexes,
+    ClusterParts, CoarseParts, GraphParts, IndexEntry, IndexParts, IndexSections, decode_indexes,
+    encode_indexes,
 };
 pub(crate) use keys::{key_hash, namespace_seed};
 pub(crate) use kind::Kind;

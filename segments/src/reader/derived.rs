@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::Range;
 
 use vecstore_index::{
-    Calibration, ClusterCalibration, Clusters, FieldIndex, FormatError, Quantizer, Sketches,
-    UpperLayers,
+    Calibration, ClusterCalibration, Clusters, CoarseBuf, FieldIndex, FormatError, Quantizer,
+    Sketches, UpperLayers,
 };
 
-use super::rows::{BlockRows, CheckedRows, LinkRows, SketchRows};
+use super::rows::{BlockRows, CheckedRows, CoarseRows, LinkRows, SketchRows};
 use super::segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph, SegmentSketches};
 use crate::format::{
     ClusterParts, Flaw, GraphParts, IndexEntry, IndexParts, IndexSections, Kind, decode_indexes,
@@ -112,6 +112,11 @@ impl Segment {
         sketches.map_or(0, Sketches::sketch_len)
     }
 
+    /// Bytes of a coarse code; 0 where there are none.
+    pub(super) fn coarse_len(&self) -> usize {
+        CoarseBuf::coarse_len(self.header.code_bytes as usize).unwrap_or(0)
+    }
+
     /// Graph of a namespace, `None` if it has none; an error if its upper layers are damaged.
     pub fn graph(
         &self,
@@ -131,7 +136,17 @@ impl Segment {
             namespace.rows.clone(),
         );
         let links = LinkRows(links.for_many());
-        Ok(Some(SegmentGraph { links, upper, calibration, origin: parts.origin }))
+        let coarse = parts.coarse.as_ref().map(|coarse| {
+            let rows = CheckedRows::new(
+                self.mapped(Kind::CoarseCodes),
+                Kind::CoarseCodes.name(),
+                coarse.codes.start as usize,
+                self.coarse_len(),
+                namespace.rows.clone(),
+            );
+            (CoarseRows(rows.for_many()), coarse.levels)
+        });
+        Ok(Some(SegmentGraph { links, coarse, upper, calibration, origin: parts.origin }))
     }
 
     /// Clusters of a namespace, `None` if it has none; an error if their small parts are damaged.
@@ -218,6 +233,7 @@ impl Segment {
         let len = IndexSections {
             links: len(Kind::Links),
             upper: len(Kind::UpperLayers),
+            coarse: len(Kind::CoarseCodes),
             cluster_blocks: len(Kind::ClusterBlocks),
             clusters: len(Kind::Clusters),
             calibrations: len(Kind::Calibrations),
@@ -251,6 +267,11 @@ impl Segment {
         calibration: &[u8],
     ) -> Result<IndexHead, Flaw> {
         let upper = self.derived(Kind::UpperLayers, parts.upper.clone())?;
+        let coarse = parts.coarse.as_ref().map_or(0, |parts| parts.codes.end - parts.codes.start);
+        if coarse != u64::from(rows) * self.coarse_len() as u64 {
+            let detail = format!("{coarse} bytes are not {rows} coarse codes");
+            return Err(Flaw::damaged(Kind::CoarseCodes.name(), detail));
+        }
         Ok(IndexHead::Graph {
             upper: UpperLayers::from_bytes(upper, rows)
                 .map_err(|e| format_flaw(Kind::UpperLayers, e))?,

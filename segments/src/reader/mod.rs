@@ -15,7 +15,7 @@ mod verify;
 
 pub use derived::IndexAbout;
 pub(crate) use positioned::{BlockReader, SectionReader};
-pub use rows::{BlockRows, CodeRows, LinkRows, SketchRows, VectorRows};
+pub use rows::{BlockRows, CoarseRows, CodeRows, LinkRows, SketchRows, VectorRows};
 pub use scrub::ScrubStep;
 pub use segment::{NamespaceRows, Segment, SegmentClusters, SegmentGraph, SegmentSketches};
 pub use verify::VerifyReport;

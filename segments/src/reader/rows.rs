@@ -133,6 +133,11 @@ rows_of_a_segment!(
     u8
 );
 rows_of_a_segment!(
+    /// Coarse codes of one graph, checked on first touch.
+    CoarseRows,
+    u8
+);
+rows_of_a_segment!(
     /// Links of one graph, checked on first touch.
     LinkRows,
     u32

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use vecstore_index::{
-    Calibration, ClusterCalibration, Clusters, Damaged, Metric, Quantizer, Sketches, UpperLayers,
+    Calibration, ClusterCalibration, Clusters, Damaged, Levels, Metric, Quantizer, Sketches,
+    UpperLayers,
 };
 
 use super::checks::{BadBlock, BlockChecks, MappedSection};
 use super::derived::IndexHead;
 use super::ids::RebuiltLookup;
 use super::open::{OpenFile, open_file};
-use super::rows::{BlockRows, CheckedRows, CodeRows, LinkRows, SketchRows, VectorRows};
+use super::rows::{BlockRows, CheckedRows, CoarseRows, CodeRows, LinkRows, SketchRows, VectorRows};
 use crate::format::{BlockEntry, CHECK_BLOCK, Contents, Flaw, Header, IndexEntry, Kind, Section};
 use crate::{GraphOrigin, Region, SegmentError, Vfs, VfsFile};
 
@@ -59,6 +60,8 @@ pub struct NamespaceRows {
 pub struct SegmentGraph<'a> {
     /// Base layer.
     pub links: LinkRows<'a>,
+    /// Coarse codes and what their components stand for, if codes are long enough to have them.
+    pub coarse: Option<(CoarseRows<'a>, Levels)>,
     /// Layers above it.
     pub upper: &'a UpperLayers,
     /// What it was measured to do.
@@ -234,7 +237,7 @@ impl Segment {
             "vectors" => 4 * self.dim(),
             "codes" => self.header.code_bytes as usize,
             "sketch-rows" => self.sketch_len(),
-            // Graphs differ in their number of links.
+            // Graphs differ in their number of links, and each has its own coarse codes.
             _ => 0,
         };
         let detail = if damaged.array == Kind::ClusterBlocks.name() {

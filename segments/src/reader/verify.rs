@@ -18,13 +18,14 @@ use crate::{RecordId, SegmentError, Vfs};
 /// More problems than this are counted, not listed.
 const PROBLEMS_MAX: usize = 1000;
 /// What has to be there for indexes to be looked at.
-const INDEX_KINDS: [Kind; 6] = [
+const INDEX_KINDS: [Kind; 7] = [
     Kind::Indexes,
     Kind::Links,
     Kind::UpperLayers,
     Kind::Calibrations,
     Kind::Clusters,
     Kind::ClusterBlocks,
+    Kind::CoarseCodes,
 ];
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * CHECK_BLOCK;

@@ -4,7 +4,7 @@
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-use vecstore_index::{FlatRows, Probe, Quantizer, Workers};
+use vecstore_index::{CoarseBuf, FlatRows, Probe, Quantizer, Workers};
 
 use super::clustered::{Clustered, Clustering};
 use super::file::{FileWriter, SectionWriter};
@@ -12,7 +12,9 @@ use super::linked::{Linked, Linking};
 use super::progress::{Reporter, Stage};
 use super::vectors::{EncodedVectors, IndexPlan};
 use super::write::WriteOptions;
-use crate::format::{ClusterParts, GraphParts, IndexEntry, IndexParts, Kind, encode_indexes};
+use crate::format::{
+    ClusterParts, CoarseParts, GraphParts, IndexEntry, IndexParts, Kind, encode_indexes,
+};
 use crate::{
     IndexChoice, IndexKind, IndexOption, LentChoice, MeasuredCosts, RowSource, SegmentError,
     StepCosts,
@@ -67,6 +69,7 @@ pub(super) fn write_indexes(
         }
     }
     links.finish()?;
+    out.section(Kind::CoarseCodes, &parts.coarse)?;
     out.section(Kind::UpperLayers, &parts.upper)?;
     out.section(Kind::Calibrations, &parts.calibrations)?;
     out.section(Kind::Clusters, &parts.heads)?;
@@ -203,6 +206,7 @@ struct Parts {
     calibrations: Vec<u8>,
     heads: Vec<u8>,
     blocks: Vec<u8>,
+    coarse: Vec<u8>,
 }
 
 impl Parts {
@@ -214,7 +218,7 @@ impl Parts {
         links: &mut SectionWriter<'_, '_>,
     ) -> Result<(), SegmentError> {
         let (calibration, parts) = match index {
-            Index::Graph(Linked { graph, calibration, origin }) => {
+            Index::Graph(Linked { graph, coarse, calibration, origin }) => {
                 links.align(64)?;
                 let links_start = links.len();
                 links.write(bytemuck::cast_slice(&graph.links))?;
@@ -223,6 +227,10 @@ impl Parts {
                     origin,
                     links: links_start..links.len(),
                     upper: append(&mut self.upper, &graph.upper.to_bytes()),
+                    coarse: coarse.map(|CoarseBuf { levels, codes }| {
+                        self.coarse.resize(self.coarse.len().next_multiple_of(64), 0);
+                        CoarseParts { levels, codes: append(&mut self.coarse, &codes) }
+                    }),
                 };
                 (calibration.to_bytes(), IndexParts::Graph(parts))
             }

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use vecstore_index::{
-    BuildError, Calibration, Damaged, FlatRows, Graph, GraphBuf, GraphOptions, MergeError,
-    MergeInput, Merged, NO_ROW, Probe, Quantizer, Workers, build, calibrate, merge, shortfall,
+    BuildError, Calibration, CoarseBuf, Damaged, FlatRows, Graph, GraphBuf, GraphOptions,
+    MergeError, MergeInput, Merged, NO_ROW, Probe, Quantizer, WithCoarse, Workers, build,
+    build_coarse, calibrate, merge, shortfall,
 };
 
 use crate::format::Kind;
@@ -15,6 +16,8 @@ use crate::{GraphOrigin, LentGraph, RebuildCause, SegmentError};
 /// A graph, what it was measured to do, and how it was made.
 pub(super) struct Linked {
     pub(super) graph: GraphBuf,
+    /// What it is walked on, if codes are long enough.
+    pub(super) coarse: Option<CoarseBuf>,
     pub(super) calibration: Calibration,
     pub(super) origin: GraphOrigin,
 }
@@ -37,28 +40,33 @@ impl Linking<'_> {
         probes: &[Probe],
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Linked, SegmentError> {
+        let coarse = build_coarse(self.quantizer, &self.codes, self.workers)
+            .map_err(|error| damaged(self.path, &error))?;
         let origin = if lent.is_empty() {
             GraphOrigin::Built
         } else {
-            match self.merge(lent, probes, progress)? {
-                Ok(linked) => return Ok(linked),
+            match self.merge(lent, coarse.as_ref(), probes, progress)? {
+                Ok((graph, calibration, origin)) => {
+                    return Ok(Linked { graph, coarse, calibration, origin });
+                }
                 Err(cause) => GraphOrigin::Rebuilt(cause),
             }
         };
         let Linking { codes, quantizer, options, workers, .. } = *self;
         let graph = build(&codes, quantizer, options, workers, progress)
             .map_err(|e| failed(self.path, e))?;
-        let calibration = self.calibrate(&graph, probes)?;
-        Ok(Linked { graph, calibration, origin })
+        let calibration = self.calibrate(&graph, coarse.as_ref(), probes)?;
+        Ok(Linked { graph, coarse, calibration, origin })
     }
 
     /// The merged graph, or why it has to be built.
     fn merge(
         &self,
         lent: Vec<Result<LentGraph<'_>, SegmentError>>,
+        coarse: Option<&CoarseBuf>,
         probes: &[Probe],
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
-    ) -> Result<Result<Linked, RebuildCause>, SegmentError> {
+    ) -> Result<Result<(GraphBuf, Calibration, GraphOrigin), RebuildCause>, SegmentError> {
         let all = lent.len();
         let lent: Vec<LentGraph<'_>> = lent.into_iter().flatten().collect();
         let unreadable = (all - lent.len()) as u32;
@@ -80,7 +88,7 @@ impl Linking<'_> {
             }
         };
         let Merged { graph, used, damaged, linked_anew } = merged;
-        let calibration = self.calibrate(&graph, probes)?;
+        let calibration = self.calibrate(&graph, coarse, probes)?;
         let measured: Vec<(&Calibration, u32)> = used
             .iter()
             .map(|&number| {
@@ -96,15 +104,28 @@ impl Linking<'_> {
             damaged: unreadable + damaged as u32,
             linked_anew,
         };
-        Ok(Ok(Linked { graph, calibration, origin }))
+        Ok(Ok((graph, calibration, origin)))
     }
 
-    fn calibrate(&self, graph: &GraphBuf, probes: &[Probe]) -> Result<Calibration, SegmentError> {
+    fn calibrate(
+        &self,
+        graph: &GraphBuf,
+        coarse: Option<&CoarseBuf>,
+        probes: &[Probe],
+    ) -> Result<Calibration, SegmentError> {
         let links = FlatRows::new(Kind::Links.name(), &graph.links, graph.degree);
         let graph = Graph { links: &links, upper: &graph.upper };
         let Linking { codes, vectors, quantizer, workers, .. } = self;
-        calibrate(&graph, codes, quantizer, vectors, probes, *workers)
-            .map_err(|error| damaged(self.path, &error))
+        let width = CoarseBuf::coarse_len(quantizer.code_len());
+        let measured = match (coarse, width) {
+            (Some(CoarseBuf { levels, codes: coarse }), Some(width)) => {
+                let coarse = &FlatRows::new(Kind::CoarseCodes.name(), coarse, width);
+                let codes = WithCoarse { codes, coarse, levels: *levels };
+                calibrate(&graph, &codes, quantizer, vectors, probes, *workers)
+            }
+            _ => calibrate(&graph, codes, quantizer, vectors, probes, *workers),
+        };
+        measured.map_err(|error| damaged(self.path, &error))
     }
 }
 

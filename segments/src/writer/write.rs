@@ -68,7 +68,7 @@ pub struct Written {
 ///
 /// Memory: the codes of all rows (a byte a component, rounded up to 64) and the links of the
 /// largest graph (`8 * m` bytes a row, twice if it is merged), or 24 bytes a row and the field indices, whichever is
-/// more; clusters take half a byte a component; besides that up to 64 MiB. Vectors and metadata go through in small pieces.
+/// more; clusters and coarse codes take half a byte a component; besides that up to 64 MiB. Vectors and metadata go through in small pieces.
 ///
 /// A source that contradicts the promises of [`RowSource`] (namespaces out of order, an id twice,
 /// metadata that is no JSON object) is [`SegmentError::Corrupt`]; a dimension or a number of rows

@@ -20,7 +20,7 @@ use super::super::{Beam, BuildError, GRAPH_ROWS_MAX, GraphOptions, NO_LINK};
 use super::block::{BLOCK_ROWS, Block, Blocks};
 use super::stage::Stage;
 use super::{LiveGraph, ROOT, descent};
-use crate::codes::Measure;
+use crate::codes::{Measure, Whole};
 use crate::hash::hash;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{AppendOnly, Damaged, Metric, OneThread, Quantizer, Rows};
@@ -225,18 +225,12 @@ impl Linker {
     ) -> Result<Vec<Candidate>, Damaged> {
         let Linker { graph, options, scratch, .. } = self;
         let measure = Measure::of(graph.quantizer.metric());
-        let walk = Walk {
-            codes: blocks,
-            links: blocks,
-            measure,
-            query: blocks.row(row)?,
-            rows: blocks.rows(),
-            hidden: None,
-        };
+        let near = Whole { codes: blocks, measure, query: blocks.row(row)? };
+        let walk = Walk { near, links: blocks, rows: blocks.rows(), hidden: None };
         let mut cost = Cost::unbounded();
         let newest = graph.stages.len().checked_sub(1).and_then(|at| graph.stages.get(at));
         let down = match newest {
-            Some(stage) => stage.upper().descend(kernel, blocks, measure, walk.query, &mut cost)?,
+            Some(stage) => stage.upper().descend(kernel, &walk.near, &mut cost)?,
             None => None,
         };
         let seeds = [down.unwrap_or(ROOT), ROOT];

@@ -28,6 +28,7 @@ use super::budget::Budget;
 use super::search::{Descent, Found};
 use super::walk::Walk;
 use super::{Beam, Calibration, Scratch, UpperLayers};
+use crate::codes::Whole;
 use crate::{AppendOnly, CodeQuery, Damaged, Quantizer, Rows};
 
 /// A growing graph over 8-bit codes, as its readers see it; [`Linker`] makes it grow.
@@ -175,9 +176,9 @@ fn descent<'a>(
     upper: &'a UpperLayers,
     query: &'a CodeQuery,
     hidden: Option<u32>,
-) -> Descent<'a, Blocks<'a>, Blocks<'a>> {
-    let (measure, rows) = (query.measure(), blocks.rows());
-    let walk = Walk { codes: blocks, links: blocks, measure, query: query.code(), rows, hidden };
+) -> Descent<'a, Whole<'a, Blocks<'a>>, Blocks<'a>> {
+    let near = Whole::new(blocks, query);
+    let walk = Walk { near, links: blocks, rows: blocks.rows(), hidden };
     Descent { walk, upper, root: ROOT }
 }
 

@@ -11,6 +11,7 @@ use super::super::walk::Walk;
 use super::super::{Beam, NO_LINK, linked};
 use super::GROUPS_MAX;
 use super::tour::Tour;
+use crate::codes::Whole;
 use crate::kernels::{Kernel, WithKernel};
 use crate::{Damaged, FlatRows, Rows};
 
@@ -119,14 +120,8 @@ impl<C: Rows<u8>> WithKernel for Cross<'_, '_, C> {
                     ef = ef.max(EF_WIDE);
                     seeds.extend(&self.starts[other]);
                 }
-                let walk = Walk {
-                    codes,
-                    links: self.links,
-                    measure,
-                    query: code,
-                    rows: codes.rows(),
-                    hidden: None,
-                };
+                let near = Whole { codes, measure, query: code };
+                let walk = Walk { near, links: self.links, rows: codes.rows(), hidden: None };
                 walk.nearest(
                     kernel,
                     &seeds,
