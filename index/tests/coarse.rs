@@ -6,8 +6,8 @@ use common::{Coded, Random, Threads, clustered, with_graph};
 use proptest::prelude::*;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, CoarseBuf, Damaged, FlatRows, Found, GraphBuf, GraphOptions, Metric, OneThread,
-    RowSet, Rows, Scratch, WalkCodes, WithCoarse, build_coarse, search,
+    Accept, Beam, CoarseBuf, Damaged, FlatRows, Found, GraphBuf, GraphOptions, Limits, Metric,
+    OneThread, RowSet, Rows, Scratch, WalkCodes, WithCoarse, build_coarse, search,
 };
 
 const OPTIONS: GraphOptions = GraphOptions { m: 8, ef_construction: 64, seed: 3 };
@@ -106,6 +106,51 @@ fn what_is_found_is_told_by_whole_codes() {
                 let on_whole = found(&graph, &coded, &whole, query, beam, accept).expect("found");
                 assert_eq!(on_coarse.candidates, on_whole.candidates, "{metric}");
             }
+        }
+    }
+}
+
+/// Where every candidate gets an exact distance anyway, they keep those of their coarse codes.
+#[test]
+fn what_is_reranked_anyway_is_not_compared_again() {
+    for (metric, dim) in [(Metric::Cosine, 100), (Metric::Dot, 130)] {
+        let rows = 300;
+        let vectors = clustered(17, rows, dim, 8);
+        let coded = Coded::new(metric, dim, &vectors);
+        let graph = coded.build(&OPTIONS, &OneThread).expect("built");
+        let CoarseBuf { levels, codes } = coarse_of(&coded);
+        let coarse = FlatRows::new("coarse-codes", &codes, width(&coded));
+        let both = WithCoarse { codes: &coded.rows(), coarse: &coarse, levels };
+        let query = coded.quantizer.query(&vectors[..dim]);
+        let ask = |all_reranked| {
+            let limits = Limits { all_reranked, ..Limits::from(usize::MAX) };
+            with_graph(&graph, |graph| {
+                let scratch = &mut Scratch::default();
+                search(graph, &both, &query, Beam::fixed(20), Accept::All, limits, scratch)
+            })
+            .expect("found")
+            .candidates
+        };
+        let (again, kept) = (ask(19), ask(20));
+        assert_eq!(kept.len(), 20);
+        assert!(kept.is_sorted_by(|a, b| a.distance <= b.distance), "{metric}");
+        let spelled = |row: u32, coarse: &[u8]| {
+            let mut code = coded.rows().row(row).expect("a row").to_vec();
+            for (at, value) in code[..dim].iter_mut().enumerate() {
+                let byte = coarse[at / 64 * 32 + at % 32];
+                let nibble = if at % 64 < 32 { byte & 15 } else { byte >> 4 };
+                *value = levels.to_bytes()[usize::from(nibble)];
+            }
+            query.distance(&code)
+        };
+        for found in &kept {
+            let expected = spelled(found.row, coarse.row(found.row).expect("a row"));
+            assert_eq!(found.distance, expected, "{metric}");
+        }
+        for found in &again {
+            let expected = query.distance(coded.rows().row(found.row).expect("a row"));
+            assert_eq!(found.distance, expected, "{metric}");
+            assert!(kept.iter().any(|kept| kept.row == found.row), "{metric}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::search::Wanted;
 use super::{ClusterCalibration, Clusters};
 use crate::graph::{Accept, Probe, Scratches};
 use crate::workers::collect;
@@ -106,19 +107,9 @@ impl<B: Rows<u8>, V: Rows<f32>> Measurement<'_, B, V> {
         let most = RERANKED_LADDER[RERANKED_LADDER.len() - 1] as usize;
         let wanted = self.probe.nearest.len();
         let mut found = Vec::with_capacity(ladder.len());
-        let (vector, accept) = (self.probe.exact.vector(), Accept::All);
-        self.clusters.search_at(
-            self.blocks,
-            vector,
-            ladder,
-            0,
-            most + 1,
-            accept,
-            scratch,
-            |at| {
-                found.push(at);
-            },
-        )?;
+        let vector = self.probe.exact.vector();
+        let all = Wanted { probes: ladder, accepted_min: 0, keep: most + 1, accept: Accept::All };
+        self.clusters.search_at(self.blocks, vector, all, scratch, |at| found.push(at))?;
         // Most candidates of one number of leaves are those of the next too.
         let mut known: HashMap<u32, bool> = HashMap::new();
         for (found, sum) in found.iter().zip(sums) {

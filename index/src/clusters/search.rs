@@ -59,38 +59,25 @@ impl Clusters {
         if reach.probes == 0 {
             return Ok(found);
         }
-        self.search_at(
-            blocks,
-            query,
-            &[reach.probes],
-            reach.accepted_min,
-            keep,
-            accept,
-            scratch,
-            |at| {
-                found = at;
-            },
-        )?;
+        let Reach { probes, accepted_min } = reach;
+        let wanted = Wanted { probes: &[probes], accepted_min, keep, accept };
+        self.search_at(blocks, query, wanted, scratch, |at| found = at)?;
         Ok(found)
     }
 
     /// [`search`](Self::search) with each of some numbers of leaves, ascending, on one way through
     /// the leaves. `each` is given what the search with that number finds.
-    #[allow(clippy::too_many_arguments, reason = "those of `search`")]
     pub(super) fn search_at<B: Rows<u8>>(
         &self,
         blocks: &B,
         query: &[f32],
-        probes: &[usize],
-        accepted_min: usize,
-        keep: usize,
-        accept: Accept<'_>,
+        wanted: Wanted<'_>,
         scratch: &mut Scratch,
         mut each: impl FnMut(Found),
     ) -> Result<(), Damaged> {
-        let nothing_accepted = matches!(accept, Accept::Only(set) if set.is_empty());
-        if self.rows == 0 || keep == 0 || nothing_accepted {
-            probes.iter().for_each(|_| each(Found::default()));
+        let nothing_accepted = matches!(wanted.accept, Accept::Only(set) if set.is_empty());
+        if self.rows == 0 || wanted.keep == 0 || nothing_accepted {
+            wanted.probes.iter().for_each(|_| each(Found::default()));
             return Ok(());
         }
         let scratch = &mut scratch.leaves;
@@ -110,19 +97,24 @@ impl Clusters {
                 gave_up: cost.gave_up,
             });
         };
-        let search =
-            Search { clusters: self, blocks, probes, accepted_min, keep, accept, scratch, each };
+        let search = Search { clusters: self, blocks, wanted, scratch, each };
         KernelChoice::detected().run(search)
     }
+}
+
+/// What is looked for in leaves; see [`Clusters::search`].
+pub(super) struct Wanted<'a> {
+    /// Numbers of leaves, ascending.
+    pub(super) probes: &'a [usize],
+    pub(super) accepted_min: usize,
+    pub(super) keep: usize,
+    pub(super) accept: Accept<'a>,
 }
 
 struct Search<'a, B, E> {
     clusters: &'a Clusters,
     blocks: &'a B,
-    probes: &'a [usize],
-    accepted_min: usize,
-    keep: usize,
-    accept: Accept<'a>,
+    wanted: Wanted<'a>,
     scratch: &'a mut LeafScratch,
     each: E,
 }
@@ -139,8 +131,8 @@ impl<B: Rows<u8>, E: FnMut(&NibbleQuery, &[u64], Cost)> WithKernel for Search<'_
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Search { clusters, blocks, probes, accepted_min, keep, accept, scratch, mut each } =
-            self;
+        let Search { clusters, blocks, wanted, scratch, mut each } = self;
+        let Wanted { probes, accepted_min, keep, accept } = wanted;
         let LeafScratch { query, prepared, leaves, candidates } = scratch;
         leaves.clear();
         clusters.leaves.rank(kernel, clusters.metric, prepared, |leaf, near| {

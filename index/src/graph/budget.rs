@@ -23,6 +23,9 @@ pub struct Limits {
     /// Distance of the last of the rows wanted that were found elsewhere, so that none as far is
     /// looked for here; infinite if there are none. An adaptive beam measures its reach by it.
     pub found_within: f32,
+    /// So many candidates, or fewer, all get an exact distance: there is no need to compare them on
+    /// whole codes as well, they keep the distances of the coarse codes they were found by.
+    pub all_reranked: usize,
 }
 
 impl Limits {
@@ -38,7 +41,7 @@ impl Limits {
 impl From<usize> for Limits {
     /// So many distances, wherever rows are accepted.
     fn from(distances_max: usize) -> Self {
-        Limits { distances_max, accepted_near_min: 0, found_within: f32::INFINITY }
+        Limits { distances_max, accepted_near_min: 0, found_within: f32::INFINITY, all_reranked: 0 }
     }
 }
 
@@ -70,6 +73,10 @@ impl fmt::Debug for Budget<'_> {
 }
 
 impl Budget<'_> {
+    pub(super) fn all_reranked(&self) -> usize {
+        self.limits.all_reranked
+    }
+
     pub(super) fn found_within(&self) -> f32 {
         self.limits.found_within
     }

@@ -39,7 +39,8 @@ pub struct Found {
 }
 
 /// Best-first search (Malkov & Yashunin 2018, Alg. 2 and 5) over codes: over coarse ones where there are
-/// any, after which what the beam kept is compared again on whole codes.
+/// any, after which what the beam kept is compared again on whole codes, unless all of that is
+/// [reranked](crate::Limits::all_reranked) anyway.
 ///
 /// With `Accept::Only` every row is walked through but only members are collected; the walk ends
 /// when no row is left that the beam would keep if it were a member, or when the next hop would
@@ -74,38 +75,43 @@ pub(super) fn search_hiding<C: WalkCodes, L: Rows<u32>>(
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
     let whole = Whole::new(codes.whole(), query);
+    let asked = Asked { hidden, graph, query, beam, accept, budget };
     let Some((coarse, levels)) = codes.coarse() else {
-        return search_by(whole, hidden, graph, query, beam, accept, budget, scratch);
+        return asked.search(whole, scratch);
     };
     let code = query.code_for_coarse(levels);
     let near = Coarse { coarse, levels, measure: query.measure(), query: &code };
-    let mut found = search_by(near, hidden, graph, query, beam, accept, budget, scratch)?;
-    found.candidates =
-        KernelChoice::detected().run(Again { whole, query, found: found.candidates })?;
+    let mut found = asked.search(near, scratch)?;
+    if found.candidates.len() > budget.all_reranked() {
+        found.candidates =
+            KernelChoice::detected().run(Again { whole, query, found: found.candidates })?;
+    }
     Ok(found)
 }
 
-/// [`search_hiding`] by one way of comparing the query with rows.
-#[allow(clippy::too_many_arguments, reason = "those of `search` and two more")]
-fn search_by<N: Nearness, L: Rows<u32>>(
-    near: N,
+/// What a search is asked for, however the query is compared with rows.
+struct Asked<'a, 'b, L> {
     hidden: Option<u32>,
-    graph: &Graph<'_, L>,
-    query: &CodeQuery,
+    graph: &'a Graph<'a, L>,
+    query: &'a CodeQuery,
     beam: Beam,
-    accept: Accept<'_>,
-    budget: Budget<'_>,
-    scratch: &mut Scratch,
-) -> Result<Found, Damaged> {
-    let rows = graph.links.rows().min(near.rows()).min(GRAPH_ROWS_MAX);
-    let walk = Walk { near, links: graph.links, rows, hidden };
-    let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
-    match accept {
-        Accept::All => from.search(query, beam, ALL, budget, scratch),
-        Accept::Only(set) if set.is_empty() => Ok(Found::default()),
-        Accept::Only(set) => {
-            let accept = |row| set.contains(row);
-            from.search(query, beam, Some(accept), budget, scratch)
+    accept: Accept<'a>,
+    budget: Budget<'b>,
+}
+
+impl<L: Rows<u32>> Asked<'_, '_, L> {
+    fn search<N: Nearness>(self, near: N, scratch: &mut Scratch) -> Result<Found, Damaged> {
+        let Asked { hidden, graph, query, beam, accept, budget } = self;
+        let rows = graph.links.rows().min(near.rows()).min(GRAPH_ROWS_MAX);
+        let walk = Walk { near, links: graph.links, rows, hidden };
+        let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
+        match accept {
+            Accept::All => from.search(query, beam, ALL, budget, scratch),
+            Accept::Only(set) if set.is_empty() => Ok(Found::default()),
+            Accept::Only(set) => {
+                let accept = |row| set.contains(row);
+                from.search(query, beam, Some(accept), budget, scratch)
+            }
         }
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn search_view(
         so_far,
         k: bounded(plan.k, segment.matching),
         keep: bounded(plan.rerank.max(plan.k), segment.matching),
+        all_reranked: if plan.segments.len() == 1 { plan.rerank } else { 0 },
         searched: Searched {
             ran: segment.strategy,
             candidates: Vec::new(),
@@ -129,6 +130,9 @@ struct Search<'a> {
     k: usize,
     /// Approximate candidates wanted, no more than match.
     keep: usize,
+    /// So many candidates of this view all get an exact distance. None beside other views: which of all
+    /// candidates do goes by their distances, and those of coarse codes are no measure for others.
+    all_reranked: usize,
     searched: Searched,
 }
 
@@ -181,7 +185,8 @@ impl Search<'_> {
             .map(|rows| RowSet::from_bitmap(rows, 0..self.bound.view_rows));
         let accept = set.as_ref().map_or(Accept::All, Accept::Only);
         let found_within = self.so_far.within(beam);
-        let limits = Limits { found_within, ..self.segment.limits };
+        let limits =
+            Limits { found_within, all_reranked: self.all_reranked, ..self.segment.limits };
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let found = self.view.search(self.query, beam, accept, limits, &mut scratch);
         SCRATCH.set(Some(scratch));

@@ -89,8 +89,10 @@ pub fn with_damage(vfs: &dyn Vfs, section: &str) -> Segment {
     let mut end = 64;
     let mut damaged_byte = None;
     for (name, bytes) in whole.section_bytes() {
-        let large =
-            matches!(name, "vectors" | "codes" | "links" | "cluster-blocks" | "sketch-rows" | "coarse-codes");
+        let large = matches!(
+            name,
+            "vectors" | "codes" | "links" | "cluster-blocks" | "sketch-rows" | "coarse-codes"
+        );
         let start = u64::next_multiple_of(end, if large { 4096 } else { 64 });
         end = start + bytes;
         if name == section {

@@ -200,13 +200,6 @@ impl Segment {
     pub fn indexes(&self) -> Result<Vec<(&str, IndexAbout)>, SegmentError> {
         let table = self.index_table().map_err(|flaw| flaw.of(&self.path))?;
         let indexed = self.namespaces().iter().filter(|n| n.indexed);
-        let about = |entry: &IndexEntry| IndexAbout {
-            graph: match &entry.parts {
-                IndexParts::Graph(parts) => Some(parts.origin),
-                IndexParts::Clusters(_) => None,
-            },
-            choice: entry.choice,
-        };
         Ok(indexed.zip(table).map(|(n, entry)| (n.name.as_str(), about(entry))).collect())
     }
 
@@ -214,11 +207,8 @@ impl Segment {
     pub fn choice(&self, namespace: &str) -> Option<LentChoice> {
         self.index_table().ok()?;
         let entry = self.index_entry(namespace)?;
-        let kind = match entry.parts {
-            IndexParts::Graph(_) => IndexKind::Graph,
-            IndexParts::Clusters(_) => IndexKind::Clusters,
-        };
-        Some(LentChoice { rows: entry.rows, kind, choice: entry.choice })
+        let about = about(entry);
+        Some(LentChoice { rows: entry.rows, kind: about.kind(), choice: about.choice })
     }
 
     /// The table's entry of a namespace's index, if it has one that can be read.
@@ -313,6 +303,16 @@ impl Segment {
     fn open_fields(&self) -> Result<FieldIndex<'_>, Flaw> {
         let bytes = self.derived_all(Kind::Fields)?;
         FieldIndex::open(bytes).map_err(|e| format_flaw(Kind::Fields, e))
+    }
+}
+
+fn about(entry: &IndexEntry) -> IndexAbout {
+    IndexAbout {
+        graph: match &entry.parts {
+            IndexParts::Graph(parts) => Some(parts.origin),
+            IndexParts::Clusters(_) => None,
+        },
+        choice: entry.choice,
     }
 }
 
