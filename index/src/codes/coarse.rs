@@ -307,6 +307,9 @@ mod tests {
     }
 
     proptest! {
+        // Each tries four thousand other levels.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn no_level_that_moves_makes_the_error_less(
             filled in prop::collection::vec((0usize..256, 1u32..1_000), 0..300),
