@@ -97,8 +97,8 @@ fn least_error(counts: &[u32; 256]) -> [u8; LEVELS] {
         for to in 0..=256 {
             // With one more level it is no more: that may be a level of no values.
             begins[to] = to;
-            for from in 0..to {
-                let with = before[from] + run(from, to).1;
+            for (from, before) in before[..to].iter().enumerate() {
+                let with = before + run(from, to).1;
                 if with < least[to] {
                     (least[to], begins[to]) = (with, from);
                 }
