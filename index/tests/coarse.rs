@@ -94,7 +94,7 @@ fn what_is_found_is_told_by_whole_codes() {
         let CoarseBuf { levels, codes } = coarse_of(&coded);
         let coarse = FlatRows::new("coarse-codes", &codes, width(&coded));
         let whole = coded.rows();
-        let both = WithCoarse { codes: &whole, coarse: &coarse, levels };
+        let both = WithCoarse { whole: &whole, coarse: Some((&coarse, levels)) };
         let third: RoaringBitmap = (0..rows as u32).filter(|row| row % 3 == 0).collect();
         let third = RowSet::from_bitmap(&third, 0..rows as u32);
         let mut random = Random(5);
@@ -120,7 +120,7 @@ fn what_is_reranked_anyway_is_not_compared_again() {
         let graph = coded.build(&OPTIONS, &OneThread).expect("built");
         let CoarseBuf { levels, codes } = coarse_of(&coded);
         let coarse = FlatRows::new("coarse-codes", &codes, width(&coded));
-        let both = WithCoarse { codes: &coded.rows(), coarse: &coarse, levels };
+        let both = WithCoarse { whole: &coded.rows(), coarse: Some((&coarse, levels)) };
         let query = coded.quantizer.query(&vectors[..dim]);
         let ask = |all_reranked| {
             let limits = Limits { all_reranked, ..Limits::from(usize::MAX) };
@@ -165,7 +165,7 @@ fn a_walk_on_coarse_codes_finds_nearly_as_much() {
     let CoarseBuf { levels, codes } = coarse_of(&coded);
     let coarse = FlatRows::new("coarse-codes", &codes, width(&coded));
     let whole = coded.rows();
-    let both = WithCoarse { codes: &whole, coarse: &coarse, levels };
+    let both = WithCoarse { whole: &whole, coarse: Some((&coarse, levels)) };
     let (mut on_whole, mut on_coarse) = (0, 0);
     for query in clustered(12, 200, dim, 40).chunks_exact(dim) {
         let scanned = coded.quantizer.query(query).scan(&whole, 0..rows as u32, 10);
@@ -196,9 +196,9 @@ fn a_row_that_is_not_there_is_told() {
     let whole = coded.rows();
     let few = FlatRows::new("codes", &coded.bytes[..half * 2 * width], 2 * width);
     let (query, beam) = (&vectors[..dim], Beam::fixed(rows));
-    let both = WithCoarse { codes: &few, coarse: &coarse, levels };
+    let both = WithCoarse { whole: &few, coarse: Some((&coarse, levels)) };
     let damaged = found(&graph, &coded, &both, query, beam, Accept::All).expect_err("half is gone");
     assert_eq!(damaged.array, "codes");
-    let both = WithCoarse { codes: &whole, coarse: &short, levels };
+    let both = WithCoarse { whole: &whole, coarse: Some((&short, levels)) };
     found(&graph, &coded, &both, query, beam, Accept::All).expect_err("half is gone");
 }

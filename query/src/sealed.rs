@@ -394,14 +394,10 @@ impl SegmentView for SealedView<'_> {
         let links = Graph { links: &graph.links, upper: graph.upper };
         let stopped = || query.stop.asked();
         let budget = Budget::asking(limits, &stopped);
-        let found = match &graph.coarse {
-            Some((coarse, levels)) => {
-                let codes = WithCoarse { codes: &codes, coarse, levels: *levels };
-                search(&links, &codes, &code_query, beam, accept, budget, scratch)
-            }
-            None => search(&links, &codes, &code_query, beam, accept, budget, scratch),
-        };
-        found.map_err(|damaged| self.segment.damaged(&damaged))
+        let coarse = graph.coarse.as_ref().map(|(rows, levels)| (rows, *levels));
+        let codes = WithCoarse { whole: &codes, coarse };
+        search(&links, &codes, &code_query, beam, accept, budget, scratch)
+            .map_err(|damaged| self.segment.damaged(&damaged))
     }
 
     fn search_clusters(

@@ -176,15 +176,13 @@ fn encode(code: &[u8], nearest: &[u8; 256], coarse: &mut [u8]) {
     }
 }
 
-/// Codes with coarse ones beside them.
+/// Codes with coarse ones beside them, if there are any.
 #[derive(Clone, Copy, Debug)]
 pub struct WithCoarse<'a, C, H> {
     /// Whole codes.
-    pub codes: &'a C,
-    /// Coarse ones of the same rows.
-    pub coarse: &'a H,
-    /// What their components stand for.
-    pub levels: Levels,
+    pub whole: &'a C,
+    /// Coarse ones of the same rows, and what their components stand for.
+    pub coarse: Option<(&'a H, Levels)>,
 }
 
 /// What a graph is walked on: whole codes, or [coarse](WithCoarse) ones too.
@@ -196,7 +194,7 @@ pub trait WalkCodes: Sync {
     /// Whole codes.
     fn whole(&self) -> &Self::Whole;
     /// Coarse codes and what they stand for, if there are any.
-    fn coarse(&self) -> Option<(&Self::Coarse, &Levels)>;
+    fn coarse(&self) -> Option<(&Self::Coarse, Levels)>;
 }
 
 impl<C: Rows<u8>> WalkCodes for C {
@@ -207,7 +205,7 @@ impl<C: Rows<u8>> WalkCodes for C {
         self
     }
 
-    fn coarse(&self) -> Option<(&C, &Levels)> {
+    fn coarse(&self) -> Option<(&C, Levels)> {
         None
     }
 }
@@ -217,11 +215,11 @@ impl<C: Rows<u8>, H: Rows<u8>> WalkCodes for WithCoarse<'_, C, H> {
     type Coarse = H;
 
     fn whole(&self) -> &C {
-        self.codes
+        self.whole
     }
 
-    fn coarse(&self) -> Option<(&H, &Levels)> {
-        Some((self.coarse, &self.levels))
+    fn coarse(&self) -> Option<(&H, Levels)> {
+        self.coarse
     }
 }
 
@@ -268,9 +266,9 @@ impl<C: Rows<u8>> Nearness for Whole<'_, C> {
 #[derive(Debug)]
 pub(crate) struct Coarse<'a, H> {
     pub(crate) coarse: &'a H,
-    pub(crate) levels: &'a Levels,
+    pub(crate) levels: Levels,
     pub(crate) measure: Measure,
-    /// As [`CodeQuery::code_for_coarse`] gives it.
+    /// As [`CodeQuery::code_for_coarse`] gives it; where only the order of keys matters a code will do.
     pub(crate) query: &'a [u8],
 }
 

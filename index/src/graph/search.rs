@@ -79,7 +79,7 @@ pub(super) fn search_hiding<C: WalkCodes, L: Rows<u32>>(
     let Some((coarse, levels)) = codes.coarse() else {
         return asked.search(whole, scratch);
     };
-    let code = query.code_for_coarse(levels);
+    let code = query.code_for_coarse(&levels);
     let near = Coarse { coarse, levels, measure: query.measure(), query: &code };
     let mut found = asked.search(near, scratch)?;
     if found.candidates.len() > budget.all_reranked() {

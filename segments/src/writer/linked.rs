@@ -116,16 +116,14 @@ impl Linking<'_> {
         let links = FlatRows::new(Kind::Links.name(), &graph.links, graph.degree);
         let graph = Graph { links: &links, upper: &graph.upper };
         let Linking { codes, vectors, quantizer, workers, .. } = self;
-        let width = CoarseBuf::coarse_len(quantizer.code_len());
-        let measured = match (coarse, width) {
-            (Some(CoarseBuf { levels, codes: coarse }), Some(width)) => {
-                let coarse = &FlatRows::new(Kind::CoarseCodes.name(), coarse, width);
-                let codes = WithCoarse { codes, coarse, levels: *levels };
-                calibrate(&graph, &codes, quantizer, vectors, probes, *workers)
-            }
-            _ => calibrate(&graph, codes, quantizer, vectors, probes, *workers),
-        };
-        measured.map_err(|error| damaged(self.path, &error))
+        let width = CoarseBuf::coarse_len(quantizer.code_len()).unwrap_or(0);
+        let coarse = coarse.map(|CoarseBuf { levels, codes }| {
+            (FlatRows::new(Kind::CoarseCodes.name(), codes, width), *levels)
+        });
+        let coarse = coarse.as_ref().map(|(rows, levels)| (rows, *levels));
+        let codes = WithCoarse { whole: codes, coarse };
+        calibrate(&graph, &codes, quantizer, vectors, probes, *workers)
+            .map_err(|error| damaged(self.path, &error))
     }
 }
 
