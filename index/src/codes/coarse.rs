@@ -1,13 +1,10 @@
 //! Coarse codes: four bits a component, made of the code of eight. A walk that compares them reads half
 //! the memory; what it keeps is compared again on whole codes.
 
-use super::Measure;
-use crate::kernels::Kernel;
+use super::Levels;
 use crate::workers::collect;
-use crate::{CodeQuery, Damaged, Quantizer, Rows, Workers};
+use crate::{Damaged, Quantizer, Rows, Workers};
 
-/// Values that a component of a coarse code can stand for.
-pub(crate) const LEVELS: usize = 16;
 /// Components that lie together in a coarse code, low nibbles first: byte `i` of a piece has component
 /// `i` in its low four bits and component `i + PIECE_BYTES` in the high ones.
 pub(crate) const PIECE: usize = 64;
@@ -15,105 +12,8 @@ pub(crate) const PIECE: usize = 64;
 pub(crate) const PIECE_BYTES: usize = PIECE / 2;
 /// Codes up to this length are one line of memory: nothing is saved by reading half of one.
 const LINE: usize = 64;
-/// Components looked at when levels are fitted; of more rows every n-th is taken.
-const FITTED_COMPONENTS_MAX: usize = 1 << 20;
 /// Rows that one task makes coarse.
 const TASK_ROWS: u32 = 4096;
-
-/// The sixteen values of a code, ascending, that the components of coarse codes stand for.
-///
-/// Of all choices of sixteen they have the least squared error on the codes that they were fitted to
-/// (Lloyd 1982 and Max 1960 say which condition that is; there are only 256 values, so it is found
-/// exactly, by dynamic programming as in Wang & Song 2011). The codes of embeddings are bell-shaped: the
-/// error is half of that of the upper four bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Levels([u8; LEVELS]);
-
-impl Levels {
-    /// Fits the levels to codes of `dim` components.
-    fn fit<C: Rows<u8>>(codes: &C, dim: usize) -> Result<Self, Damaged> {
-        let mut counts = [0u32; 256];
-        let fitted = (FITTED_COMPONENTS_MAX / dim.max(1)).max(1);
-        let stride = (codes.rows() as usize).div_ceil(fitted).max(1);
-        for row in (0..codes.rows()).step_by(stride) {
-            let code = codes.row(row)?;
-            for &value in &code[..dim.min(code.len())] {
-                counts[usize::from(value)] += 1;
-            }
-        }
-        Ok(Levels(least_error(&counts)))
-    }
-
-    /// What the bytes of a segment say.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Levels(bytes)
-    }
-
-    /// The bytes kept in a segment: one a level.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 16] {
-        self.0
-    }
-
-    pub(crate) fn values(&self) -> &[u8; LEVELS] {
-        &self.0
-    }
-
-    /// The number of the level nearest to each value; of two as near the lower one.
-    fn nearest(&self) -> [u8; 256] {
-        let mut nearest = [0; 256];
-        for (value, nearest) in (0u8..=255).zip(&mut nearest) {
-            let near = (0u8..).zip(self.0).min_by_key(|&(_, level)| level.abs_diff(value));
-            *nearest = near.map_or(0, |(number, _)| number);
-        }
-        nearest
-    }
-}
-
-/// The sixteen values with the least squared error on so many of each value.
-fn least_error(counts: &[u32; 256]) -> [u8; LEVELS] {
-    // Of the values below each: how many there are, their sum, and the sum of their squares.
-    let mut sums = [(0u64, 0u64, 0u64); 257];
-    for (value, &count) in counts.iter().enumerate() {
-        let (before, sum, squares) = sums[value];
-        let (count, x) = (u64::from(count), value as u64);
-        sums[value + 1] = (before + count, sum + count * x, squares + count * x * x);
-    }
-    // The best level for the values from one to below another, and its error.
-    let run = |from: usize, to: usize| {
-        let count = sums[to].0 - sums[from].0;
-        let sum = sums[to].1 - sums[from].1;
-        let squares = sums[to].2 - sums[from].2;
-        // Of none, a level where the next begins: levels ascend.
-        let level = (2 * sum + count).checked_div(2 * count).unwrap_or(from.min(255) as u64);
-        (level as u8, squares + level * level * count - 2 * level * sum)
-    };
-    // `least[to]`: the error of all values below `to` with as many levels as there were rounds.
-    let mut least: Vec<u64> = (0..=256).map(|to| run(0, to).1).collect();
-    let mut begins = [[0; 257]; LEVELS];
-    for begins in &mut begins[1..] {
-        let before = least.clone();
-        for to in 0..=256 {
-            // With one more level it is no more: that may be a level of no values.
-            begins[to] = to;
-            for (from, before) in before[..to].iter().enumerate() {
-                let with = before + run(from, to).1;
-                if with < least[to] {
-                    (least[to], begins[to]) = (with, from);
-                }
-            }
-        }
-    }
-    let mut levels = [0; LEVELS];
-    let mut to = 256;
-    for (level, begins) in levels.iter_mut().zip(&begins).rev() {
-        let from = begins[to];
-        *level = run(from, to).0;
-        to = from;
-    }
-    levels
-}
 
 /// Coarse codes of all rows, back to back, and what they stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,132 +120,5 @@ impl<C: Rows<u8>, H: Rows<u8>> WalkCodes for WithCoarse<'_, C, H> {
 
     fn coarse(&self) -> Option<(&H, Levels)> {
         self.coarse
-    }
-}
-
-/// Rows to compare a query with.
-pub(crate) trait Nearness: Sync {
-    fn rows(&self) -> u32;
-    /// The [key](Measure) of the query and a row.
-    fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged>;
-    /// Asks the processor to load what is compared of a row.
-    fn prefetch(&self, row: u32);
-}
-
-/// A query and whole codes.
-#[derive(Debug)]
-pub(crate) struct Whole<'a, C> {
-    pub(crate) codes: &'a C,
-    pub(crate) measure: Measure,
-    pub(crate) query: &'a [u8],
-}
-
-impl<'a, C> Whole<'a, C> {
-    pub(crate) fn new(codes: &'a C, query: &'a CodeQuery) -> Self {
-        Whole { codes, measure: query.measure(), query: query.code() }
-    }
-}
-
-impl<C: Rows<u8>> Nearness for Whole<'_, C> {
-    fn rows(&self) -> u32 {
-        self.codes.rows()
-    }
-
-    #[inline(always)]
-    fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged> {
-        Ok(self.measure.key(kernel, self.query, self.codes.row(row)?))
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, row: u32) {
-        self.codes.prefetch(row);
-    }
-}
-
-/// A query and coarse codes.
-#[derive(Debug)]
-pub(crate) struct Coarse<'a, H> {
-    pub(crate) coarse: &'a H,
-    pub(crate) levels: Levels,
-    pub(crate) measure: Measure,
-    /// As [`CodeQuery::code_for_coarse`] gives it; where only the order of keys matters a code will do.
-    pub(crate) query: &'a [u8],
-}
-
-impl<H: Rows<u8>> Nearness for Coarse<'_, H> {
-    fn rows(&self) -> u32 {
-        self.coarse.rows()
-    }
-
-    #[inline(always)]
-    fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged> {
-        let coarse = self.coarse.row(row)?;
-        Ok(self.measure.coarse_key(kernel, self.query, coarse, self.levels.values()))
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, row: u32) {
-        self.coarse.prefetch(row);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn error(counts: &[u32; 256], levels: &Levels) -> u64 {
-        let nearest = levels.nearest();
-        let squared = |value: u8| {
-            let level = levels.0[usize::from(nearest[usize::from(value)])];
-            u64::from(counts[usize::from(value)]) * u64::from(level.abs_diff(value)).pow(2)
-        };
-        (0..=255).map(squared).sum()
-    }
-
-    proptest! {
-        // Each tries four thousand other levels.
-        #![proptest_config(ProptestConfig::with_cases(32))]
-
-        #[test]
-        fn no_level_that_moves_makes_the_error_less(
-            filled in prop::collection::vec((0usize..256, 1u32..1_000), 0..300),
-        ) {
-            let mut counts = [0u32; 256];
-            for (value, count) in filled {
-                counts[value] += count;
-            }
-            let levels = Levels(least_error(&counts));
-            prop_assert!(levels.0.is_sorted());
-            let found = error(&counts, &levels);
-            let distinct = counts.iter().filter(|&&count| count > 0).count();
-            prop_assert!(distinct > LEVELS || found == 0);
-            for number in 0..LEVELS {
-                for moved in 0..=255 {
-                    let mut other = levels;
-                    other.0[number] = moved;
-                    prop_assert!(error(&counts, &other) >= found);
-                }
-            }
-        }
-
-        #[test]
-        fn no_even_levels_are_better(mean in 60f64..200.0, width in 5f64..60.0) {
-            let mut counts = [0; 256];
-            for (value, count) in (0u32..).zip(&mut counts) {
-                let off = (f64::from(value) - mean) / width;
-                *count = (1e5 * (-0.5 * off * off).exp()) as u32;
-            }
-            let found = error(&counts, &Levels(least_error(&counts)));
-            for reach in 1..40 {
-                let mut even = [0; LEVELS];
-                for (number, level) in (0u32..).zip(&mut even) {
-                    let off = (f64::from(number) - 7.5) / 7.5 * f64::from(reach) / 10.0;
-                    *level = (mean + off * width).clamp(0.0, 255.0) as u8;
-                }
-                prop_assert!(found <= error(&counts, &Levels(even)));
-            }
-        }
     }
 }

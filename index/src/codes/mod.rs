@@ -2,16 +2,21 @@
 
 mod best;
 mod coarse;
+mod levels;
 mod measure;
+mod nearness;
 mod quantizer;
 mod query;
 mod range;
 mod scan;
 
 pub(crate) use best::Best;
-pub(crate) use coarse::{Coarse, LEVELS, Nearness, PIECE, PIECE_BYTES, Whole};
-pub use coarse::{CoarseBuf, Levels, WalkCodes, WithCoarse, build_coarse};
+pub use coarse::{CoarseBuf, WalkCodes, WithCoarse, build_coarse};
+pub(crate) use coarse::{PIECE, PIECE_BYTES};
+pub(crate) use levels::LEVELS;
+pub use levels::Levels;
 pub(crate) use measure::Measure;
+pub(crate) use nearness::{Coarse, Nearness, Whole};
 pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};
 pub use query::CodeQuery;

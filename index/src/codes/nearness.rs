@@ -1,0 +1,71 @@
+//! How far a query is from rows, by whole codes or by coarse ones.
+
+use super::{Levels, Measure};
+use crate::kernels::Kernel;
+use crate::{CodeQuery, Damaged, Rows};
+
+/// Rows to compare a query with.
+pub(crate) trait Nearness: Sync {
+    fn rows(&self) -> u32;
+    /// The [key](Measure) of the query and a row.
+    fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged>;
+    /// Asks the processor to load what is compared of a row.
+    fn prefetch(&self, row: u32);
+}
+
+/// A query and whole codes.
+#[derive(Debug)]
+pub(crate) struct Whole<'a, C> {
+    pub(crate) codes: &'a C,
+    pub(crate) measure: Measure,
+    pub(crate) query: &'a [u8],
+}
+
+impl<'a, C> Whole<'a, C> {
+    pub(crate) fn new(codes: &'a C, query: &'a CodeQuery) -> Self {
+        Whole { codes, measure: query.measure(), query: query.code() }
+    }
+}
+
+impl<C: Rows<u8>> Nearness for Whole<'_, C> {
+    fn rows(&self) -> u32 {
+        self.codes.rows()
+    }
+
+    #[inline(always)]
+    fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged> {
+        Ok(self.measure.key(kernel, self.query, self.codes.row(row)?))
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        self.codes.prefetch(row);
+    }
+}
+
+/// A query and coarse codes.
+#[derive(Debug)]
+pub(crate) struct Coarse<'a, H> {
+    pub(crate) coarse: &'a H,
+    pub(crate) levels: Levels,
+    pub(crate) measure: Measure,
+    /// As [`CodeQuery::code_for_coarse`] gives it; where only the order of keys matters a code will do.
+    pub(crate) query: &'a [u8],
+}
+
+impl<H: Rows<u8>> Nearness for Coarse<'_, H> {
+    fn rows(&self) -> u32 {
+        self.coarse.rows()
+    }
+
+    #[inline(always)]
+    fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged> {
+        let coarse = self.coarse.row(row)?;
+        Ok(self.measure.coarse_key(kernel, self.query, coarse, self.levels.values()))
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        self.coarse.prefetch(row);
+    }
+}
