@@ -6,8 +6,9 @@ use common::{Coded, Random, Threads, clustered, with_graph};
 use proptest::prelude::*;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, CoarseBuf, Damaged, FlatRows, Found, GraphBuf, GraphOptions, Limits, Metric,
-    OneThread, RowSet, Rows, Scratch, WalkCodes, WithCoarse, build_coarse, search,
+    Accept, Beam, Candidate, CoarseBuf, Damaged, FlatRows, Found, GraphBuf, GraphOptions, Limits,
+    Metric, OneThread, Quantizer, RowSet, Rows, Scratch, WalkCodes, WithCoarse, build_coarse,
+    search,
 };
 
 const OPTIONS: GraphOptions = GraphOptions { m: 8, ef_construction: 64, seed: 3 };
@@ -21,15 +22,30 @@ fn width(coded: &Coded) -> usize {
     CoarseBuf::coarse_len(coded.quantizer.code_len()).expect("codes are long enough")
 }
 
-/// The slow twin of a coarse code: each component on its own.
-fn spelled_out(code: &[u8], dim: usize, levels: [u8; 16]) -> Vec<u8> {
-    let mut coarse = vec![0; code.len() / 2];
-    for (at, &value) in code[..dim].iter().enumerate() {
-        let near = (0..16).min_by_key(|&n| levels[n as usize].abs_diff(value)).expect("sixteen");
-        let (piece, place) = (at / 64, at % 64);
-        coarse[32 * piece + place % 32] |= if place < 32 { near } else { near << 4 };
-    }
-    coarse
+/// The level that each component of a coarse code names.
+fn spelled_out(coarse: &[u8], dim: usize, levels: [u8; 16]) -> Vec<u8> {
+    let nibble = |at: usize| {
+        let byte = coarse[at / 64 * 32 + at % 32];
+        if at % 64 < 32 { byte & 15 } else { byte >> 4 }
+    };
+    (0..dim).map(|at| levels[usize::from(nibble(at))]).collect()
+}
+
+/// What code 0 stands for, and how much more the next one.
+fn range(coded: &Coded) -> (f64, f64) {
+    let bytes = coded.quantizer.to_bytes();
+    let word = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four"));
+    (f64::from(word(12)), f64::from(word(16)))
+}
+
+/// The components that a code stands for.
+fn decoded(coded: &Coded, code: &[u8]) -> Vec<f64> {
+    let (low, step) = range(coded);
+    code.iter().map(|&value| low + step * f64::from(value)).collect()
+}
+
+fn product(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn found(
@@ -48,7 +64,7 @@ fn found(
 
 proptest! {
     #[test]
-    fn a_coarse_code_has_the_level_nearest_to_each_component(
+    fn a_coarse_code_is_nearest_or_keeps_what_its_row_is_in_its_own_direction(
         metric in prop::sample::select(Metric::ALL.to_vec()),
         dim in 65usize..300,
         rows in 1usize..60,
@@ -60,7 +76,44 @@ proptest! {
         prop_assert!(levels.is_sorted());
         for (row, made) in (0..rows as u32).zip(coarse.codes.chunks_exact(width(&coded))) {
             let code = coded.rows().row(row).expect("a row").to_vec();
-            prop_assert_eq!(made, spelled_out(&code, dim, levels));
+            let found = spelled_out(made, dim, levels);
+            if metric == Metric::Euclidean {
+                for (&value, &level) in code.iter().zip(&found) {
+                    let near = levels.iter().min_by_key(|level| level.abs_diff(value));
+                    prop_assert_eq!(Some(&level), near);
+                }
+                continue;
+            }
+            // Of what a code can be made, shorter or longer, each has a level nearest to it.
+            let (low, step) = range(&coded);
+            let zero = -low / step;
+            let near = |value: u8, longer: f64| {
+                let value = zero + (f64::from(value) - zero) * longer;
+                let away = |level: &&u8| (f64::from(**level) - value).abs();
+                *levels.iter().min_by(|a, b| away(a).total_cmp(&away(b))).expect("sixteen")
+            };
+            let ends = |value| [near(value, 0.98), near(value, 1.06)];
+            for (&value, &level) in code.iter().zip(&found) {
+                let [one, other] = ends(value);
+                prop_assert!((one.min(other)..=one.max(other)).contains(&level));
+            }
+            // And what is lost of the code's product with itself is less than one component can change,
+            // where the ends lie on both sides of that.
+            let lost = |to: &dyn Fn(usize) -> u8| -> i64 {
+                let loss = |at: usize| {
+                    let (value, level) = (i64::from(code[at]), i64::from(to(at)));
+                    (value - zero.round() as i64) * (value - level)
+                };
+                (0..dim).map(loss).sum()
+            };
+            let change = |&value: &u8| {
+                let [one, other] = ends(value);
+                (i64::from(value) - zero.round() as i64).abs() * i64::from(one.abs_diff(other))
+            };
+            if lost(&|at| ends(code[at])[0]) > 0 && lost(&|at| ends(code[at])[1]) < 0 {
+                let (left, most) = (lost(&|at| found[at]), code[..dim].iter().map(change).max());
+                prop_assert!(left.abs() <= most.expect("components"), "{left} {most:?}");
+            }
         }
     }
 }
@@ -82,13 +135,45 @@ fn any_number_of_threads_makes_the_same() {
     assert_eq!(three.expect("no row is damaged"), Some(one));
 }
 
+/// Where components lie.
+#[derive(Clone, Copy, Debug)]
+enum Lie {
+    Around0,
+    Above0,
+    FarFrom0,
+    /// So much alike that a code's step is nearly nothing.
+    Alike,
+}
+
+impl Lie {
+    fn of(self, mut vectors: Vec<f32>) -> Vec<f32> {
+        for value in &mut vectors {
+            *value = match self {
+                Lie::Around0 => *value,
+                Lie::Above0 => value.abs(),
+                Lie::FarFrom0 => *value + 30.0,
+                Lie::Alike => *value * 1e-4 + 30.0,
+            };
+        }
+        vectors
+    }
+}
+
 /// With a beam for every row a walk on coarse codes finds what one on whole codes does, with the same
 /// distances and in the same order, under a filter too.
 #[test]
 fn what_is_found_is_told_by_whole_codes() {
-    for (metric, dim) in [(Metric::Cosine, 100), (Metric::Euclidean, 192), (Metric::Dot, 130)] {
+    for (metric, dim, lie) in [
+        (Metric::Cosine, 100, Lie::Around0),
+        (Metric::Cosine, 70, Lie::Above0),
+        (Metric::Cosine, 200, Lie::FarFrom0),
+        (Metric::Cosine, 128, Lie::Alike),
+        (Metric::Euclidean, 192, Lie::Around0),
+        (Metric::Dot, 130, Lie::Around0),
+        (Metric::Dot, 130, Lie::FarFrom0),
+    ] {
         let rows = 400;
-        let vectors = clustered(7, rows, dim, 8);
+        let vectors = lie.of(clustered(7, rows, dim, 8));
         let coded = Coded::new(metric, dim, &vectors);
         let graph = coded.build(&OPTIONS, &OneThread).expect("built");
         let CoarseBuf { levels, codes } = coarse_of(&coded);
@@ -104,18 +189,47 @@ fn what_is_found_is_told_by_whole_codes() {
                 let beam = Beam::fixed(rows);
                 let on_coarse = found(&graph, &coded, &both, query, beam, accept).expect("found");
                 let on_whole = found(&graph, &coded, &whole, query, beam, accept).expect("found");
-                assert_eq!(on_coarse.candidates, on_whole.candidates, "{metric}");
+                assert_eq!(on_coarse.candidates, on_whole.candidates, "{metric}, {lie:?}");
             }
         }
     }
 }
 
+/// A quantizer that is damaged or was made for other vectors: inner products as codes count them are more
+/// than keys can say, and nothing is found that is not told by whole codes.
+#[test]
+fn steps_of_nearly_nothing_do_no_harm() {
+    let (rows, dim) = (300, 100);
+    let vectors = clustered(7, rows, dim, 8);
+    let mut bytes = Coded::new(Metric::Cosine, dim, &vectors).quantizer.to_bytes();
+    let step = 1e-6f32;
+    bytes[12..16].copy_from_slice(&(-128.0 * step).to_le_bytes());
+    bytes[16..20].copy_from_slice(&step.to_le_bytes());
+    let coded = Coded::by(Quantizer::from_bytes(&bytes).expect("a range"), &vectors);
+    let graph = coded.build(&OPTIONS, &OneThread).expect("built");
+    let CoarseBuf { levels, codes } = coarse_of(&coded);
+    let coarse = FlatRows::new("coarse-codes", &codes, width(&coded));
+    let whole = coded.rows();
+    let both = WithCoarse { whole: &whole, coarse: Some((&coarse, levels)) };
+    let narrow = found(&graph, &coded, &both, &vectors[..dim], Beam::fixed(30), Accept::All);
+    let wide = found(&graph, &coded, &whole, &vectors[..dim], Beam::fixed(rows), Accept::All);
+    let (narrow, wide) = (narrow.expect("found").candidates, wide.expect("found").candidates);
+    let nearest = |candidates: &[Candidate]| candidates[..10].to_vec();
+    assert_eq!(nearest(&narrow), nearest(&wide));
+}
+
 /// Where every candidate gets an exact distance anyway, they keep those of their coarse codes.
 #[test]
 fn what_is_reranked_anyway_is_not_compared_again() {
-    for (metric, dim) in [(Metric::Cosine, 100), (Metric::Dot, 130)] {
+    for (metric, dim, lie) in [
+        (Metric::Cosine, 100, Lie::Around0),
+        (Metric::Cosine, 192, Lie::Above0),
+        (Metric::Cosine, 100, Lie::FarFrom0),
+        (Metric::Dot, 130, Lie::Around0),
+        (Metric::Dot, 130, Lie::FarFrom0),
+    ] {
         let rows = 300;
-        let vectors = clustered(17, rows, dim, 8);
+        let vectors = lie.of(clustered(17, rows, dim, 8));
         let coded = Coded::new(metric, dim, &vectors);
         let graph = coded.build(&OPTIONS, &OneThread).expect("built");
         let CoarseBuf { levels, codes } = coarse_of(&coded);
@@ -134,18 +248,24 @@ fn what_is_reranked_anyway_is_not_compared_again() {
         let (again, kept) = (ask(19), ask(20));
         assert_eq!(kept.len(), 20);
         assert!(kept.is_sorted_by(|a, b| a.distance <= b.distance), "{metric}");
-        let spelled = |row: u32, coarse: &[u8]| {
-            let mut code = coded.rows().row(row).expect("a row").to_vec();
-            for (at, value) in code[..dim].iter_mut().enumerate() {
-                let byte = coarse[at / 64 * 32 + at % 32];
-                let nibble = if at % 64 < 32 { byte & 15 } else { byte >> 4 };
-                *value = levels.to_bytes()[usize::from(nibble)];
-            }
-            query.distance(&code)
-        };
+        let raw: Vec<f64> = vectors[..dim].iter().map(|&value| f64::from(value)).collect();
+        let length = product(&raw, &raw).sqrt();
+        let mut code = vec![0; coded.quantizer.code_len()];
+        coded.quantizer.encode(&vectors[..dim], &mut code);
+        let at_unit_length = decoded(&coded, &code[..dim]);
         for found in &kept {
-            let expected = spelled(found.row, coarse.row(found.row).expect("a row"));
-            assert_eq!(found.distance, expected, "{metric}");
+            let coarse = coarse.row(found.row).expect("a row");
+            let row = decoded(&coded, &spelled_out(coarse, dim, levels.to_bytes()));
+            let (expected, unit) = match metric {
+                Metric::Dot => (-product(&raw, &row), length * product(&row, &row).sqrt()),
+                _ if matches!(lie, Lie::FarFrom0) => {
+                    let pairs = at_unit_length.iter().zip(&row);
+                    (pairs.map(|(a, b)| (a - b).powi(2)).sum::<f64>() / 2.0, 1.0)
+                }
+                _ => (1.0 - product(&at_unit_length, &row), 1.0),
+            };
+            let away = (f64::from(found.distance) - expected).abs() / unit;
+            assert!(away < 0.003, "{metric}, {lie:?}: {} and {expected}", found.distance);
         }
         for found in &again {
             let expected = query.distance(coded.rows().row(found.row).expect("a row"));

@@ -2,6 +2,7 @@
 //! the memory; what it keeps is compared again on whole codes.
 
 use super::Levels;
+use super::rounding::Rounding;
 use crate::workers::collect;
 use crate::{Damaged, Quantizer, Rows, Workers};
 
@@ -10,6 +11,9 @@ use crate::{Damaged, Quantizer, Rows, Workers};
 pub(crate) const PIECE: usize = 64;
 /// Bytes of so many.
 pub(crate) const PIECE_BYTES: usize = PIECE / 2;
+/// Bytes of a coarse code that are looked up together. A query's weights lie as they are met: those of a
+/// block's low nibbles, then those of its high ones. The last block may be a piece.
+pub(crate) const COARSE_BLOCK: usize = 2 * PIECE_BYTES;
 /// Codes up to this length are one line of memory: nothing is saved by reading half of one.
 const LINE: usize = 64;
 /// Rows that one task makes coarse.
@@ -44,14 +48,16 @@ pub fn build_coarse<C: Rows<u8>>(
     let Some(width) = CoarseBuf::coarse_len(quantizer.code_len()) else { return Ok(None) };
     let dim = quantizer.dim();
     let levels = Levels::fit(codes, dim)?;
-    let nearest = levels.nearest();
+    let rounding = Rounding::new(quantizer, &levels);
     let tasks = codes.rows().div_ceil(TASK_ROWS);
     let parts = collect(workers, tasks as usize, |task| {
         let first = task as u32 * TASK_ROWS;
         let rows = first..codes.rows().min(first.saturating_add(TASK_ROWS));
         let mut part = vec![0; rows.len() * width];
+        let mut rounded = Vec::with_capacity(dim);
         for (row, coarse) in rows.zip(part.chunks_exact_mut(width)) {
-            encode(&codes.row(row)?[..dim], &nearest, coarse);
+            rounding.round(&codes.row(row)?[..dim], &mut rounded);
+            pack(&rounded, coarse);
         }
         Ok(part)
     });
@@ -62,16 +68,16 @@ pub fn build_coarse<C: Rows<u8>>(
     Ok(Some(CoarseBuf { levels, codes: all }))
 }
 
-/// Puts the level nearest to each component of `code` into `coarse`; what has no component has level 0.
-fn encode(code: &[u8], nearest: &[u8; 256], coarse: &mut [u8]) {
+/// Puts the numbers of the components' levels into `coarse`; what has no component has level 0.
+fn pack(rounded: &[u8], coarse: &mut [u8]) {
     coarse.fill(0);
-    for (piece, coarse) in code.chunks(PIECE).zip(coarse.chunks_exact_mut(PIECE_BYTES)) {
+    for (piece, coarse) in rounded.chunks(PIECE).zip(coarse.chunks_exact_mut(PIECE_BYTES)) {
         let (low, high) = piece.split_at(piece.len().min(PIECE_BYTES));
-        for (coarse, &value) in coarse.iter_mut().zip(low) {
-            *coarse = nearest[usize::from(value)];
+        for (coarse, &level) in coarse.iter_mut().zip(low) {
+            *coarse = level;
         }
-        for (coarse, &value) in coarse.iter_mut().zip(high) {
-            *coarse |= nearest[usize::from(value)] << 4;
+        for (coarse, &level) in coarse.iter_mut().zip(high) {
+            *coarse |= level << 4;
         }
     }
 }

@@ -47,14 +47,12 @@ impl Levels {
         &self.0
     }
 
-    /// The number of the level nearest to each value; of two as near the lower one.
-    pub(super) fn nearest(&self) -> [u8; 256] {
-        let mut nearest = [0; 256];
-        for (value, nearest) in (0u8..=255).zip(&mut nearest) {
-            let near = (0u8..).zip(self.0).min_by_key(|&(_, level)| level.abs_diff(value));
-            *nearest = near.map_or(0, |(number, _)| number);
-        }
-        nearest
+    /// The number of the level nearest to a value, and the level; of two as near the lower one.
+    pub(super) fn nearest(&self, value: f64) -> (u8, u8) {
+        let away = |level: u8| (f64::from(level) - value).abs();
+        let nearer =
+            |best: (u8, u8), next: (u8, u8)| if away(next.1) < away(best.1) { next } else { best };
+        (0..).zip(self.0).reduce(nearer).unwrap_or_default()
     }
 }
 
@@ -109,9 +107,8 @@ mod tests {
     use super::*;
 
     fn error(counts: &[u32; 256], levels: &Levels) -> u64 {
-        let nearest = levels.nearest();
         let squared = |value: u8| {
-            let level = levels.0[usize::from(nearest[usize::from(value)])];
+            let (_, level) = levels.nearest(f64::from(value));
             u64::from(counts[usize::from(value)]) * u64::from(level.abs_diff(value)).pow(2)
         };
         (0..=255).map(squared).sum()

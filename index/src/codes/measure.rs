@@ -1,6 +1,5 @@
 //! How two codes are compared, as one integer that sorts nearest first.
 
-use super::LEVELS;
 use crate::Metric;
 use crate::kernels::Kernel;
 
@@ -33,21 +32,6 @@ impl Measure {
         }
     }
 
-    /// The key of a code and a coarse one.
-    #[inline(always)]
-    pub(crate) fn coarse_key<K: Kernel>(
-        self,
-        kernel: K,
-        a: &[u8],
-        b: &[u8],
-        levels: &[u8; LEVELS],
-    ) -> u32 {
-        match self {
-            Measure::SquaredL2 => kernel.coarse_squared_l2(a, b, levels),
-            Measure::Dot => dot_to_key(kernel.coarse_dot(a, b, levels)),
-        }
-    }
-
     /// The keys of four codes and one, reading that once.
     #[inline(always)]
     pub(crate) fn keys_of_4<K: Kernel>(self, kernel: K, a: [&[u8]; 4], b: &[u8]) -> [u32; 4] {
@@ -69,6 +53,9 @@ impl Measure {
     }
 }
 
+/// The key of an inner product of 0.
+pub(super) const MIDDLE_KEY: f64 = (u32::MAX / 2) as f64;
+
 /// Flips the order: the largest inner product has the smallest key.
 #[inline(always)]
 fn dot_to_key(dot: i32) -> u32 {
@@ -88,6 +75,7 @@ mod tests {
     fn dot_keys_sort_the_largest_product_first() {
         let dots = [i32::MAX, 70_000, 1, 0, -1, -70_000, i32::MIN];
         assert!(dots.map(dot_to_key).is_sorted());
+        assert_eq!(f64::from(dot_to_key(0)), MIDDLE_KEY);
         assert_eq!(dots.map(|dot| key_to_dot(dot_to_key(dot))), dots);
     }
 }

@@ -2,17 +2,21 @@
 
 mod best;
 mod coarse;
+mod coarse_query;
 mod levels;
 mod measure;
 mod nearness;
 mod quantizer;
 mod query;
 mod range;
+mod rounding;
+mod scale;
 mod scan;
 
 pub(crate) use best::Best;
+pub(crate) use coarse::{COARSE_BLOCK, PIECE, PIECE_BYTES};
 pub use coarse::{CoarseBuf, WalkCodes, WithCoarse, build_coarse};
-pub(crate) use coarse::{PIECE, PIECE_BYTES};
+pub(crate) use coarse_query::CoarseQuery;
 pub(crate) use levels::LEVELS;
 pub use levels::Levels;
 pub(crate) use measure::Measure;
@@ -20,6 +24,7 @@ pub(crate) use nearness::{Coarse, Nearness, Whole};
 pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};
 pub use query::CodeQuery;
+pub(crate) use scale::Scale;
 
 /// A row and how far it is from the query.
 #[derive(Clone, Copy, Debug, PartialEq)]

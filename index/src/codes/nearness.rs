@@ -1,6 +1,6 @@
 //! How far a query is from rows, by whole codes or by coarse ones.
 
-use super::{Levels, Measure};
+use super::{CoarseQuery, Measure};
 use crate::kernels::Kernel;
 use crate::{CodeQuery, Damaged, Rows};
 
@@ -47,10 +47,7 @@ impl<C: Rows<u8>> Nearness for Whole<'_, C> {
 #[derive(Debug)]
 pub(crate) struct Coarse<'a, H> {
     pub(crate) coarse: &'a H,
-    pub(crate) levels: Levels,
-    pub(crate) measure: Measure,
-    /// As [`CodeQuery::code_for_coarse`] gives it; where only the order of keys matters a code will do.
-    pub(crate) query: &'a [u8],
+    pub(crate) query: CoarseQuery<'a>,
 }
 
 impl<H: Rows<u8>> Nearness for Coarse<'_, H> {
@@ -60,8 +57,7 @@ impl<H: Rows<u8>> Nearness for Coarse<'_, H> {
 
     #[inline(always)]
     fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged> {
-        let coarse = self.coarse.row(row)?;
-        Ok(self.measure.coarse_key(kernel, self.query, coarse, self.levels.values()))
+        Ok(self.query.key(kernel, self.coarse.row(row)?))
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! From vectors to codes.
 
 use super::range::{Coder, Range};
-use super::{CodeQuery, Measure};
+use super::{CodeQuery, Measure, Scale};
 use crate::kernels::{Kernel, KernelChoice, WithKernel, squared_norm};
 use crate::{FormatError, Metric};
 
@@ -88,25 +88,31 @@ impl Quantizer {
         let mut code = vec![0; self.code_len()];
         if self.metric != Metric::Dot {
             self.encode(query, &mut code);
-            return self.query_of(code, self.range.step);
+            return self.query_of(code, self.range);
         }
         // An inner product may be scaled as one likes, so the query is spread over a range of its
         // own and nothing of it is cut off, however long it is.
         let bound = query.iter().fold(0.0f32, |bound, x| bound.max(x.abs()));
         let range = Range::symmetric(f64::from(bound));
         encode(range, 1.0, query, self.filler(), &mut code);
-        self.query_of(code, range.step)
+        self.query_of(code, range)
     }
 
     /// A query that is a stored code.
     #[must_use]
     pub fn query_code(&self, code: &[u8]) -> CodeQuery {
-        self.query_of(code.to_vec(), self.range.step)
+        self.query_of(code.to_vec(), self.range)
     }
 
-    fn query_of(&self, code: Vec<u8>, query_step: f32) -> CodeQuery {
-        let unit = f64::from(self.range.step) * f64::from(query_step);
-        CodeQuery::new(self.metric, self.dim, code, unit)
+    /// Which value of a code would stand for 0.
+    pub(super) fn zero(&self) -> f64 {
+        self.range.zero()
+    }
+
+    /// The query with a code in the range `coded`.
+    fn query_of(&self, code: Vec<u8>, coded: Range) -> CodeQuery {
+        let unit = f64::from(self.range.step) * f64::from(coded.step);
+        CodeQuery::new(self.dim, code, coded.zero(), Scale { metric: self.metric, unit })
     }
 
     /// The code that adds nothing to a distance if both rows have it.

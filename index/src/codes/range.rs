@@ -30,6 +30,11 @@ impl Range {
         Range { low: -128.0 * step, step }
     }
 
+    /// Which code would stand for 0.
+    pub(super) fn zero(self) -> f64 {
+        -f64::from(self.low) / f64::from(self.step)
+    }
+
     /// What gives codes of values that are multiplied by `scale`.
     pub(super) fn coder(self, scale: f64) -> Coder {
         Coder { scale, low: f64::from(self.low), steps: 1.0 / f64::from(self.step) }

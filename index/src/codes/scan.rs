@@ -24,7 +24,10 @@ impl CodeQuery {
 
     /// The candidate of a key and a row, as [`offer_each`](Self::offer_each) puts them together.
     pub(crate) fn candidate(&self, value: u64) -> Candidate {
-        Candidate { distance: self.key_to_distance((value >> 32) as u32), row: value as u32 }
+        Candidate {
+            distance: self.scale().key_to_distance((value >> 32) as u32),
+            row: value as u32,
+        }
     }
 
     /// Compares each row's code, and offers its key with the row below it.

@@ -3,7 +3,7 @@
 use super::budget::{Budget, Cost, GaveUp};
 use super::walk::{Links, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
-use crate::codes::{Coarse, Nearness, Whole};
+use crate::codes::{Coarse, CoarseQuery, Nearness, Scale, Whole};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Candidate, CodeQuery, Damaged, Rows, WalkCodes};
 
@@ -75,16 +75,19 @@ pub(super) fn search_hiding<C: WalkCodes, L: Rows<u32>>(
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
     let whole = Whole::new(codes.whole(), query);
-    let asked = Asked { hidden, graph, query, beam, accept, budget };
+    let asked = Asked { hidden, graph, beam, accept, budget };
     let Some((coarse, levels)) = codes.coarse() else {
-        return asked.search(whole, scratch);
+        return asked.search(whole, query.scale(), scratch);
     };
-    let code = query.code_for_coarse(&levels);
-    let near = Coarse { coarse, levels, measure: query.measure(), query: &code };
-    let mut found = asked.search(near, scratch)?;
+    let near = Coarse { coarse, query: CoarseQuery::new(query, levels) };
+    let scale = near.query.scale();
+    let mut found = asked.search(near, scale, scratch)?;
     if found.candidates.len() > budget.all_reranked() {
-        found.candidates =
-            KernelChoice::detected().run(Again { whole, query, found: found.candidates })?;
+        found.candidates = KernelChoice::detected().run(Again {
+            whole,
+            scale: query.scale(),
+            found: found.candidates,
+        })?;
     }
     Ok(found)
 }
@@ -93,24 +96,28 @@ pub(super) fn search_hiding<C: WalkCodes, L: Rows<u32>>(
 struct Asked<'a, 'b, L> {
     hidden: Option<u32>,
     graph: &'a Graph<'a, L>,
-    query: &'a CodeQuery,
     beam: Beam,
     accept: Accept<'a>,
     budget: Budget<'b>,
 }
 
 impl<L: Rows<u32>> Asked<'_, '_, L> {
-    fn search<N: Nearness>(self, near: N, scratch: &mut Scratch) -> Result<Found, Damaged> {
-        let Asked { hidden, graph, query, beam, accept, budget } = self;
+    fn search<N: Nearness>(
+        self,
+        near: N,
+        scale: Scale,
+        scratch: &mut Scratch,
+    ) -> Result<Found, Damaged> {
+        let Asked { hidden, graph, beam, accept, budget } = self;
         let rows = graph.links.rows().min(near.rows()).min(GRAPH_ROWS_MAX);
         let walk = Walk { near, links: graph.links, rows, hidden };
         let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
         match accept {
-            Accept::All => from.search(query, beam, ALL, budget, scratch),
+            Accept::All => from.search(scale, beam, ALL, budget, scratch),
             Accept::Only(set) if set.is_empty() => Ok(Found::default()),
             Accept::Only(set) => {
                 let accept = |row| set.contains(row);
-                from.search(query, beam, Some(accept), budget, scratch)
+                from.search(scale, beam, Some(accept), budget, scratch)
             }
         }
     }
@@ -119,7 +126,7 @@ impl<L: Rows<u32>> Asked<'_, '_, L> {
 /// Candidates compared again, on whole codes, and put into that order.
 struct Again<'a, C> {
     whole: Whole<'a, C>,
-    query: &'a CodeQuery,
+    scale: Scale,
     found: Vec<Candidate>,
 }
 
@@ -128,7 +135,7 @@ impl<C: Rows<u8>> WithKernel for Again<'_, C> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Again { whole, query, found } = self;
+        let Again { whole, scale, found } = self;
         for candidate in &found {
             whole.prefetch(candidate.row);
         }
@@ -139,7 +146,7 @@ impl<C: Rows<u8>> WithKernel for Again<'_, C> {
         entries.sort_unstable();
         let mut found = found;
         for (candidate, (key, row)) in found.iter_mut().zip(entries) {
-            *candidate = Candidate { distance: query.key_to_distance(key), row };
+            *candidate = Candidate { distance: scale.key_to_distance(key), row };
         }
         Ok(found)
     }
@@ -161,7 +168,7 @@ impl<N: Nearness, L: Links> Descent<'_, N, L> {
     /// What `beam` keeps of the rows that `accept` accepts, or of all.
     pub(super) fn search(
         mut self,
-        query: &CodeQuery,
+        scale: Scale,
         beam: Beam,
         accept: Option<impl Fn(u32) -> bool>,
         budget: Budget<'_>,
@@ -177,10 +184,10 @@ impl<N: Nearness, L: Links> Descent<'_, N, L> {
             }
         }
         self.walk.hidden = self.walk.hidden.filter(|&row| row < rows && row != self.root);
-        let found_within = query.distance_to_key(budget.found_within());
+        let found_within = scale.distance_to_key(budget.found_within());
         let search = Search { from: self, beam, accept, budget, found_within, scratch };
         let cost = KernelChoice::detected().run(search)?;
-        let candidate = |(key, row)| Candidate { distance: query.key_to_distance(key), row };
+        let candidate = |(key, row)| Candidate { distance: scale.key_to_distance(key), row };
         Ok(Found {
             candidates: scratch.pool.iter().map(candidate).collect(),
             distances: cost.distances,

@@ -42,6 +42,18 @@ fn products(v3: V3, a: __m256i, b: __m256i) -> [__m256i; 2] {
     [product(0), product(1)]
 }
 
+/// The products of weights and levels, added up in twos: as bytes the sum of two would not fit.
+#[inline(always)]
+fn weighed(v3: V3, weights: __m256i, levels: __m256i) -> [__m256i; 2] {
+    let avx2 = v3.avx2;
+    let (weights, levels): ([__m128i; 2], [__m128i; 2]) = (pulp::cast(weights), pulp::cast(levels));
+    let product = |half: usize| {
+        let weights = avx2._mm256_cvtepi8_epi16(weights[half]);
+        avx2._mm256_madd_epi16(weights, avx2._mm256_cvtepu8_epi16(levels[half]))
+    };
+    [product(0), product(1)]
+}
+
 /// The levels that a piece of a coarse code names: of the low nibbles, and of the high ones.
 #[inline(always)]
 fn levels_of(v3: V3, piece: [u8; PIECE_BYTES], levels: __m256i) -> [__m256i; 2] {
@@ -113,19 +125,19 @@ impl Kernel for V3 {
     }
 
     #[inline(always)]
-    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+    fn coarse_sum(self, weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
         let avx2 = self.avx2;
-        let (a, _) = a.as_chunks::<PIECE>();
-        let (b, _) = b.as_chunks::<PIECE_BYTES>();
         let levels = avx2._mm256_broadcastsi128_si256(pulp::cast(*levels));
         let mut sums = [self.avx._mm256_setzero_si256(); 2];
-        for (a, b) in a.iter().zip(b) {
-            let a: [__m256i; 2] = pulp::cast(*a);
-            let b = levels_of(self, *b, levels);
-            for half in 0..2 {
-                let products = products(self, a[half], b[half]);
-                sums[0] = avx2._mm256_add_epi32(sums[0], products[0]);
-                sums[1] = avx2._mm256_add_epi32(sums[1], products[1]);
+        for (low, high, bytes) in portable::coarse_blocks(weights, b) {
+            let (low, high) = (low.as_chunks::<BLOCK>().0, high.as_chunks::<BLOCK>().0);
+            for ((low, high), piece) in low.iter().zip(high).zip(bytes.as_chunks().0) {
+                let [of_low, of_high] = levels_of(self, *piece, levels);
+                for (weights, levels) in [(low, of_low), (high, of_high)] {
+                    let weighed = weighed(self, pulp::cast(*weights), levels);
+                    sums[0] = avx2._mm256_add_epi32(sums[0], weighed[0]);
+                    sums[1] = avx2._mm256_add_epi32(sums[1], weighed[1]);
+                }
             }
         }
         total(avx2._mm256_add_epi32(sums[0], sums[1])) as i32

@@ -7,7 +7,7 @@ use pulp::x86::V4;
 use super::bits::{NARROW_WORDS, words_of_4};
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
-use crate::codes::{LEVELS, PIECE, PIECE_BYTES};
+use crate::codes::{COARSE_BLOCK, LEVELS, PIECE, PIECE_BYTES};
 
 const BLOCK: usize = 64;
 
@@ -54,6 +54,48 @@ fn products(v4: V4, a: __m512i, b: __m512i) -> [__m512i; 2] {
     let (a, b): ([__m256i; 2], [__m256i; 2]) = (pulp::cast(a), pulp::cast(b));
     let product = |half: usize| bw._mm512_madd_epi16(widen(a[half]), widen(b[half]));
     [product(0), product(1)]
+}
+
+/// The products of weights and levels, added up in twos: as bytes the sum of two would not fit.
+#[inline(always)]
+fn weighed(v4: V4, weights: __m512i, levels: __m512i) -> [__m512i; 2] {
+    let bw = v4.avx512bw;
+    let (weights, levels): ([__m256i; 2], [__m256i; 2]) = (pulp::cast(weights), pulp::cast(levels));
+    let product = |half: usize| {
+        let weights = bw._mm512_cvtepi8_epi16(weights[half]);
+        bw._mm512_madd_epi16(weights, bw._mm512_cvtepu8_epi16(levels[half]))
+    };
+    [product(0), product(1)]
+}
+
+/// [`Kernel::coarse_sum`], with what adds products of weights and levels to sums.
+#[inline(always)]
+pub(super) fn coarse_sum(
+    v4: V4,
+    weights: &[i8],
+    b: &[u8],
+    levels: &[u8; LEVELS],
+    add: impl Fn(__m512i, __m512i, __m512i) -> __m512i,
+) -> i32 {
+    let (f, bw) = (v4.avx512f, v4.avx512bw);
+    let levels = f._mm512_broadcast_i32x4(pulp::cast(*levels));
+    let fifteen = f._mm512_set1_epi8(15);
+    let pieces = (weights.len() / PIECE).min(b.len() / PIECE_BYTES);
+    let (blocks, rest) = b[..pieces * PIECE_BYTES].as_chunks::<COARSE_BLOCK>();
+    let (of_blocks, of_rest) = weights[..pieces * PIECE].as_chunks::<{ 2 * COARSE_BLOCK }>();
+    let mut sums = [f._mm512_setzero_si512(); 2];
+    for (weights, block) in of_blocks.iter().zip(blocks) {
+        let [low_weights, high_weights]: [__m512i; 2] = pulp::cast(*weights);
+        let block: __m512i = pulp::cast(*block);
+        let low = f._mm512_and_si512(block, fifteen);
+        let high = f._mm512_and_si512(bw._mm512_srli_epi16::<4>(block), fifteen);
+        sums[0] = add(sums[0], low_weights, bw._mm512_shuffle_epi8(levels, low));
+        sums[1] = add(sums[1], high_weights, bw._mm512_shuffle_epi8(levels, high));
+    }
+    if let ([weights], [piece]) = (of_rest.as_chunks::<PIECE>().0, rest.as_chunks().0) {
+        sums[0] = add(sums[0], pulp::cast(*weights), levels_of(v4, *piece, levels));
+    }
+    f._mm512_reduce_add_epi32(f._mm512_add_epi32(sums[0], sums[1]))
 }
 
 /// The levels that a piece of a coarse code names.
@@ -149,18 +191,12 @@ impl Kernel for V4 {
     }
 
     #[inline(always)]
-    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
-        let f = self.avx512f;
-        let (a, _) = a.as_chunks::<PIECE>();
-        let (b, _) = b.as_chunks::<PIECE_BYTES>();
-        let levels = f._mm512_broadcast_i32x4(pulp::cast(*levels));
-        let mut sums = [f._mm512_setzero_si512(); 2];
-        for (a, b) in a.iter().zip(b) {
-            let products = products(self, pulp::cast(*a), levels_of(self, *b, levels));
-            sums[0] = f._mm512_add_epi32(sums[0], products[0]);
-            sums[1] = f._mm512_add_epi32(sums[1], products[1]);
-        }
-        f._mm512_reduce_add_epi32(f._mm512_add_epi32(sums[0], sums[1]))
+    fn coarse_sum(self, weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        coarse_sum(self, weights, b, levels, |sums, weights, levels| {
+            let f = self.avx512f;
+            let products = weighed(self, weights, levels);
+            f._mm512_add_epi32(sums, f._mm512_add_epi32(products[0], products[1]))
+        })
     }
 
     #[inline(always)]

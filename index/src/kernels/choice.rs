@@ -169,10 +169,10 @@ impl KernelChoice {
         self.run(CoarseSquaredL2(a, b, levels))
     }
 
-    /// `Σ (aᵢ − 128)(bᵢ − 128)` with a coarse code `b`.
+    /// `Σ weight · level` with a coarse code `b`.
     #[must_use]
-    pub fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
-        self.run(CoarseDot(a, b, levels))
+    pub fn coarse_sum(self, weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        self.run(CoarseSum(weights, b, levels))
     }
 }
 
@@ -193,17 +193,23 @@ impl<K: Kernel, W: WithKernel> pulp::NullaryFnOnce for Bound<K, W> {
 
 /// A kernel method as [`WithKernel`], for one call on its own.
 macro_rules! one_call {
-    ($name:ident, $a:ty, $b:ty, $method:ident, $output:ty) => {
-        struct $name<'a>($a, $b);
-
+    (@call $name:ident($($field:tt),+), $method:ident, $output:ty) => {
         impl WithKernel for $name<'_> {
             type Output = $output;
 
             #[inline(always)]
             fn run<K: Kernel>(self, kernel: K) -> $output {
-                kernel.$method(self.0, self.1)
+                kernel.$method($(self.$field),+)
             }
         }
+    };
+    ($name:ident, $a:ty, $b:ty, $method:ident, $output:ty) => {
+        struct $name<'a>($a, $b);
+        one_call!(@call $name(0, 1), $method, $output);
+    };
+    ($name:ident, $a:ty, $b:ty, $c:ty, $method:ident, $output:ty) => {
+        struct $name<'a>($a, $b, $c);
+        one_call!(@call $name(0, 1, 2), $method, $output);
     };
 }
 
@@ -214,30 +220,8 @@ one_call!(DotAndNorm, &'a [f32], &'a [f32], dot_and_norm, (f32, f32));
 one_call!(CodeSquaredL2, &'a [u8], &'a [u8], code_squared_l2, u32);
 one_call!(CodeSquaredL2Of4, [&'a [u8]; 4], &'a [u8], code_squared_l2_of_4, [u32; 4]);
 one_call!(CodeDot, &'a [u8], &'a [u8], code_dot, i32);
-/// [`Kernel::coarse_squared_l2`] as [`WithKernel`].
-struct CoarseSquaredL2<'a>(&'a [u8], &'a [u8], &'a [u8; LEVELS]);
-
-impl WithKernel for CoarseSquaredL2<'_> {
-    type Output = u32;
-
-    #[inline(always)]
-    fn run<K: Kernel>(self, kernel: K) -> u32 {
-        kernel.coarse_squared_l2(self.0, self.1, self.2)
-    }
-}
-
-/// [`Kernel::coarse_dot`] as [`WithKernel`].
-struct CoarseDot<'a>(&'a [u8], &'a [u8], &'a [u8; LEVELS]);
-
-impl WithKernel for CoarseDot<'_> {
-    type Output = i32;
-
-    #[inline(always)]
-    fn run<K: Kernel>(self, kernel: K) -> i32 {
-        kernel.coarse_dot(self.0, self.1, self.2)
-    }
-}
-
+one_call!(CoarseSquaredL2, &'a [u8], &'a [u8], &'a [u8; LEVELS], coarse_squared_l2, u32);
+one_call!(CoarseSum, &'a [i8], &'a [u8], &'a [u8; LEVELS], coarse_sum, i32);
 one_call!(NibbleDots, &'a [u8], &'a [[i8; 8]], nibble_dots, [i32; 16]);
 one_call!(SumsWhereSet, [&'a [u8]; 4], &'a [i8], sums_where_set, [i32; 4]);
 one_call!(LanesAtLeast, &'a [f32; 16], f32, lanes_at_least, u16);

@@ -81,8 +81,10 @@ pub(crate) trait Kernel: Copy + Send + Sync {
     /// `codes/coarse.rs` says), over the whole pieces that both have.
     fn coarse_squared_l2(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32;
 
-    /// `Σ (aᵢ − 128)(bᵢ − 128)` with a coarse code `b`, likewise.
-    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32;
+    /// `Σ weight · level` with a coarse code `b`, over the whole pieces that both have; the weights lie
+    /// as [`codes::COARSE_BLOCK`](crate::codes::COARSE_BLOCK) says. Exact up to
+    /// [`DIM_MAX`](crate::DIM_MAX) components.
+    fn coarse_sum(self, weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32;
 
     /// `Σ weight · code` for each row of a block of 4-bit codes (16 rows, interleaved as
     /// `clusters/block.rs` says), with a line of weights for each line of the block; exact up to

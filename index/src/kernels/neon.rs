@@ -44,13 +44,18 @@ impl Kernel for Neon {
     }
 
     #[inline(always)]
-    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
-        let (a, _) = a.as_chunks::<PIECE>();
-        let (b, _) = b.as_chunks::<PIECE_BYTES>();
-        let pieces = a.iter().zip(b);
-        pieces.fold(0, |sum: i32, (a, b)| {
-            sum.wrapping_add(portable::code_dot(a, &levels_of(self, *b, levels)))
-        })
+    fn coarse_sum(self, weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        let mut sum = 0i32;
+        for (low, high, bytes) in portable::coarse_blocks(weights, b) {
+            let (low, high) = (low.chunks(PIECE_BYTES), high.chunks(PIECE_BYTES));
+            for ((low, high), piece) in low.zip(high).zip(bytes.as_chunks::<PIECE_BYTES>().0) {
+                let levels = levels_of(self, *piece, levels);
+                for (&weight, level) in low.iter().chain(high).zip(levels) {
+                    sum += i32::from(weight) * i32::from(level);
+                }
+            }
+        }
+        sum
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@
 use super::Kernel;
 use super::bits::words_of_4;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS};
-use crate::codes::{LEVELS, PIECE, PIECE_BYTES};
+use crate::codes::{COARSE_BLOCK, LEVELS, PIECE, PIECE_BYTES};
 
 /// No instruction set beyond what the program was compiled for.
 #[derive(Clone, Copy, Debug)]
@@ -46,31 +46,48 @@ pub(super) fn code_dot(a: &[u8], b: &[u8]) -> i32 {
         .fold(0, |sum: i32, (&a, &b)| sum.wrapping_add((i32::from(a) - 128) * (i32::from(b) - 128)))
 }
 
-/// `Σ term(code of a, code of b)` over the whole pieces that a code and a coarse one both have.
+/// `Σ (aᵢ − bᵢ)²` over the whole pieces that a code and a coarse one both have.
 #[inline(always)]
-fn sum_of_coarse(a: &[u8], b: &[u8], levels: &[u8; LEVELS], term: impl Fn(i32, i32) -> i32) -> i32 {
+pub(super) fn coarse_squared_l2(a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
     let (a, _) = a.as_chunks::<PIECE>();
     let (b, _) = b.as_chunks::<PIECE_BYTES>();
-    let mut sum = 0i32;
+    let mut sum = 0u32;
     for (a, b) in a.iter().zip(b) {
         let (low, high) = a.split_at(PIECE_BYTES);
         for ((&low, &high), &b) in low.iter().zip(high).zip(b) {
-            let level = |nibble: u8| i32::from(levels[usize::from(nibble & 15)]);
-            sum = sum.wrapping_add(term(i32::from(low), level(b)));
-            sum = sum.wrapping_add(term(i32::from(high), level(b >> 4)));
+            let level = |nibble: u8| levels[usize::from(nibble & 15)];
+            let square = |a: u8, b: u8| u32::from(a.abs_diff(b)).pow(2);
+            sum = sum.wrapping_add(square(low, level(b)) + square(high, level(b >> 4)));
         }
     }
     sum
 }
 
+/// The blocks that weights and a coarse code both have: weights of the low nibbles, of the high ones, and
+/// the bytes. The last may be a piece.
 #[inline(always)]
-pub(super) fn coarse_squared_l2(a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> u32 {
-    sum_of_coarse(a, b, levels, |a, b| (a - b) * (a - b)) as u32
+pub(super) fn coarse_blocks<'a>(
+    weights: &'a [i8],
+    b: &'a [u8],
+) -> impl Iterator<Item = (&'a [i8], &'a [i8], &'a [u8])> {
+    let pieces = (weights.len() / PIECE).min(b.len() / PIECE_BYTES);
+    let weights = weights[..pieces * PIECE].chunks(2 * COARSE_BLOCK);
+    weights.zip(b[..pieces * PIECE_BYTES].chunks(COARSE_BLOCK)).map(|(weights, bytes)| {
+        let (low, high) = weights.split_at(bytes.len());
+        (low, high, bytes)
+    })
 }
 
 #[inline(always)]
-pub(super) fn coarse_dot(a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
-    sum_of_coarse(a, b, levels, |a, b| (a - 128) * (b - 128))
+pub(super) fn coarse_sum(weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+    let mut sum = 0i32;
+    for (low, high, bytes) in coarse_blocks(weights, b) {
+        for ((&low, &high), &byte) in low.iter().zip(high).zip(bytes) {
+            let level = |nibble: u8| i32::from(levels[usize::from(nibble & 15)]);
+            sum += i32::from(low) * level(byte) + i32::from(high) * level(byte >> 4);
+        }
+    }
+    sum
 }
 
 #[inline(always)]
@@ -153,8 +170,8 @@ impl Kernel for Portable {
     }
 
     #[inline(always)]
-    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
-        coarse_dot(a, b, levels)
+    fn coarse_sum(self, weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        coarse_sum(weights, b, levels)
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use std::arch::x86_64::{__m512i, _mm512_dpbusd_epi32};
 use pulp::x86::V4;
 
 use super::Kernel;
+use super::avx512::coarse_sum;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use crate::codes::LEVELS;
 
@@ -94,8 +95,11 @@ impl Kernel for Vnni {
     }
 
     #[inline(always)]
-    fn coarse_dot(self, a: &[u8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
-        self.v4.coarse_dot(a, b, levels)
+    fn coarse_sum(self, weights: &[i8], b: &[u8], levels: &[u8; LEVELS]) -> i32 {
+        coarse_sum(self.v4, weights, b, levels, |sums, weights, levels| {
+            // SAFETY: `Features` exists only where the processor has AVX-512 VNNI.
+            unsafe { _mm512_dpbusd_epi32(sums, levels, weights) }
+        })
     }
 
     #[inline(always)]

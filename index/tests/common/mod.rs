@@ -52,7 +52,11 @@ pub(crate) struct Coded {
 
 impl Coded {
     pub(crate) fn new(metric: Metric, dim: usize, vectors: &[f32]) -> Self {
-        let quantizer = Quantizer::train(metric, dim, vectors);
+        Coded::by(Quantizer::train(metric, dim, vectors), vectors)
+    }
+
+    pub(crate) fn by(quantizer: Quantizer, vectors: &[f32]) -> Self {
+        let dim = quantizer.dim();
         let len = quantizer.code_len();
         let mut bytes = vec![0; vectors.len() / dim * len];
         for (vector, code) in vectors.chunks_exact(dim).zip(bytes.chunks_exact_mut(len)) {

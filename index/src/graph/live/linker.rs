@@ -148,7 +148,7 @@ impl Linker {
             &OneThread,
             |row, query, beam, scratch| {
                 let from = descent(&blocks, &upper, query, Some(row));
-                from.search(query, beam, ALL, usize::MAX.into(), scratch)
+                from.search(query.scale(), beam, ALL, usize::MAX.into(), scratch)
             },
         )?;
         graph.stages.push(Stage::new(rows, upper, calibration));

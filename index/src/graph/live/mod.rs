@@ -165,7 +165,7 @@ impl<'a> LiveReader<'a> {
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
         let from = descent(&self.blocks, self.stage.upper(), query, None);
-        from.search(query, beam, accept, budget.into(), scratch)
+        from.search(query.scale(), beam, accept, budget.into(), scratch)
     }
 }
 
