@@ -8,6 +8,7 @@ mod build;
 mod calibrate;
 mod calibration;
 mod connect;
+mod filled;
 mod layers;
 mod list;
 mod live;

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
+use super::filled::Filled;
 use super::pool::Pool;
 use super::visited::Visited;
 use crate::clusters::LeafScratch;
@@ -18,9 +19,9 @@ pub struct Scratch {
     /// The links of the row of this hop, where they have to be copied.
     pub(super) links: Vec<u32>,
     /// Rows seen for the first time in this hop.
-    pub(super) fresh: Vec<u32>,
+    pub(super) fresh: Filled<u32>,
     /// Of those the pool entries that were near enough when the hop began.
-    pub(super) near: Vec<u64>,
+    pub(super) near: Filled<u64>,
     /// Rows to expand, where the pool holds only accepted ones.
     pub(super) frontier: BinaryHeap<Reverse<u64>>,
     /// What a search of clusters uses.

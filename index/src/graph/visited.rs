@@ -1,11 +1,13 @@
 //! Which rows a search has seen.
 
+use super::filled::Filled;
+
 /// A bitset that is emptied at the cost of what was put in, not of its size.
 #[derive(Debug, Default)]
 pub(super) struct Visited {
     words: Vec<u64>,
     /// Words that are not 0, in the order in which they were first touched.
-    dirty: Vec<u32>,
+    dirty: Filled<u32>,
 }
 
 impl Visited {
@@ -37,29 +39,30 @@ impl Visited {
     ///
     /// Without a branch on what was seen: about half of the rows were, and nothing tells which.
     #[inline(always)]
-    pub(super) fn insert_all(&mut self, rows: &[u32], fresh: &mut Vec<u32>) {
+    pub(super) fn insert_all(&mut self, rows: &[u32], fresh: &mut Filled<u32>) {
         fresh.clear();
-        fresh.resize(rows.len(), 0);
-        let (mut new, mut dirty) = (0, self.dirty.len());
-        self.dirty.resize(dirty + rows.len(), 0);
+        let (mut new, mut touched) = (0, self.dirty.len());
+        let dirty = self.dirty.with_room_for(rows.len());
+        let kept = fresh.with_room_for(rows.len());
         for &row in rows {
             let index = row / 64;
             let word = &mut self.words[index as usize];
             let bit = 1 << (row % 64);
-            self.dirty[dirty] = index;
-            dirty += usize::from(*word == 0);
-            fresh[new] = row;
+            dirty[touched] = index;
+            touched += usize::from(*word == 0);
+            kept[new] = row;
             new += usize::from(*word & bit == 0);
             *word |= bit;
         }
-        self.dirty.truncate(dirty);
-        fresh.truncate(new);
+        self.dirty.end_at(touched);
+        fresh.end_at(new);
     }
 
     pub(super) fn clear(&mut self) {
-        for index in self.dirty.drain(..) {
+        for &index in &*self.dirty {
             self.words[index as usize] = 0;
         }
+        self.dirty.clear();
     }
 }
 
@@ -77,14 +80,15 @@ mod tests {
             let (mut fast, mut slow) = (Visited::default(), Visited::default());
             fast.reserve(300);
             slow.reserve(300);
-            let mut fresh = vec![7];
+            let mut fresh = Filled::default();
+            fresh.push(7);
             for rows in &lists {
                 fast.insert_all(rows, &mut fresh);
                 let expected: Vec<u32> =
                     rows.iter().copied().filter(|&row| slow.insert(row)).collect();
-                prop_assert_eq!(&fresh, &expected);
+                prop_assert_eq!(&*fresh, &*expected);
             }
-            prop_assert_eq!(&fast.dirty, &slow.dirty);
+            prop_assert_eq!(&*fast.dirty, &*slow.dirty);
             fast.clear();
             prop_assert!(fast.words.iter().all(|&word| word == 0));
         }

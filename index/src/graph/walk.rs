@@ -11,6 +11,7 @@
 use std::cmp::Reverse;
 
 use super::budget::Cost;
+use super::filled::Filled;
 use super::pool::{key_of, pack, row_of};
 use super::scratch::Scratch;
 use super::{Beam, NO_LINK};
@@ -105,7 +106,7 @@ impl<N: Nearness, L: Links> Walk<'_, N, L> {
             let Scratch { pool, fresh, near, .. } = &mut *scratch;
             self.compare(kernel, fresh, pool.bound(), near)?;
             // Which of them is expanded later, and whether, is open: few are not.
-            for &entry in &*near {
+            for &entry in near.iter() {
                 self.links.prefetch(row_of(entry));
             }
             let Some(next) = pool.next_among(near) else {
@@ -113,7 +114,7 @@ impl<N: Nearness, L: Links> Walk<'_, N, L> {
             };
             self.collect(next, scratch)?;
             let Scratch { pool, near, .. } = &mut *scratch;
-            for &entry in &*near {
+            for &entry in near.iter() {
                 pool.insert(entry);
             }
             let expanded = pool.expand();
@@ -166,10 +167,10 @@ impl<N: Nearness, L: Links> Walk<'_, N, L> {
             }
             let Scratch { pool, fresh, near, frontier, .. } = scratch;
             self.compare(kernel, fresh, pool.bound(), near)?;
-            for &entry in &*near {
+            for &entry in near.iter() {
                 self.links.prefetch(row_of(entry));
             }
-            for &entry in &*near {
+            for &entry in near.iter() {
                 // What would not be kept now is never expanded, as the bound only falls.
                 if entry < pool.bound() {
                     let is_accepted = accept(row_of(entry));
@@ -201,7 +202,11 @@ impl<N: Nearness, L: Links> Walk<'_, N, L> {
             visited.insert(hidden);
         }
         fresh.clear();
-        fresh.extend(seeds.iter().filter(|&&seed| visited.insert(seed)));
+        for &seed in seeds {
+            if visited.insert(seed) {
+                fresh.push(seed);
+            }
+        }
         self.ask_for_codes(fresh);
     }
 
@@ -230,20 +235,20 @@ impl<N: Nearness, L: Links> Walk<'_, N, L> {
         kernel: K,
         fresh: &[u32],
         bound: u64,
-        near: &mut Vec<u64>,
+        near: &mut Filled<u64>,
     ) -> Result<(), Damaged> {
         near.clear();
-        near.resize(fresh.len(), 0);
+        let entries = near.with_room_for(fresh.len());
         let mut kept = 0;
         for (i, &row) in fresh.iter().enumerate() {
             if let Some(&ahead) = fresh.get(i + AHEAD) {
                 self.near.prefetch(ahead);
             }
             let entry = pack(self.near.key(kernel, row)?, row);
-            near[kept] = entry;
+            entries[kept] = entry;
             kept += usize::from(entry < bound);
         }
-        near.truncate(kept);
+        near.end_at(kept);
         Ok(())
     }
 }
