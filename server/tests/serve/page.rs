@@ -78,6 +78,38 @@ fn records_are_browsed_and_searched_and_the_plan_is_shown() {
     no_errors(&browser);
 }
 
+/// What a page that was left while it was loading would keep in the address is not put into that of the next
+/// one, whether that is shown already or only asked for.
+#[test]
+fn a_page_that_was_left_leaves_the_address_alone() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (_folder, server) = serve(&[], &[]);
+    let records = format!("http://{}/ui#/c/docs/records", server.http);
+    for event in ["shown", "asked for"] {
+        browser.open(&records);
+        browser.wait_for("document.querySelectorAll('tbody tr').length === 50");
+        browser.value("window.left = document.querySelector('form.bar'), null");
+        let go = "location.hash = '#/c/docs/query?like=7'";
+        let keep = "import('/ui/dom.js').then(({ remember }) => { KEEP })";
+        let asked = match event {
+            "shown" => {
+                browser.value(go);
+                browser.wait_for("document.querySelector('[name=like]')");
+                browser.value(&keep.replace("KEEP", "remember(left, { filter: 'len > 3' })"))
+            }
+            _ => browser
+                .value(&keep.replace("KEEP", &format!("{go}; remember(left, {{ filter: '' }})"))),
+        };
+        assert!(asked.is_null(), "{asked}");
+        browser.wait_for_text("10 hits in");
+        assert_eq!(browser.value("document.querySelector('[name=like]').value"), "7", "{event}");
+        let address = browser.value("location.hash");
+        assert!(address.as_str().is_some_and(|hash| hash.contains("like=7")), "{event}: {address}");
+        assert!(!address.as_str().is_some_and(|hash| hash.contains("len")), "{event}: {address}");
+    }
+    no_errors(&browser);
+}
+
 #[test]
 fn a_record_is_seen_where_it_was_chosen_also_on_a_narrow_page() {
     let Some(mut browser) = Browser::start() else { return };

@@ -1,7 +1,7 @@
 // Which page the address asks for: #/c/NAME/TAB?parameters, #/server, or the collections.
 
 import { api, exactNumbers, forgetKey, hasKey } from "/ui/api.js";
-import { count, el, notice, problem, table } from "/ui/dom.js";
+import { arrived, count, el, notice, problem, table } from "/ui/dom.js";
 import { overview } from "/ui/overview.js";
 import { query } from "/ui/query.js";
 import { records } from "/ui/records.js";
@@ -40,6 +40,7 @@ async function collection(main, name, tab, parameters) {
 }
 
 async function show() {
+  arrived();
   const [path, parameters] = location.hash.replace(/^#\/?/, "").split("?");
   const [kind, name, tab] = path.split("/").map(decodeURIComponent);
   // What is still loading for the page before this one writes into what is no longer shown.

@@ -49,12 +49,21 @@ export function numbers(pairs) {
   return el("div.numbers", {}, pairs.map(([value, name]) => el("div.number", {}, el("b", {}, value), el("span", {}, name))));
 }
 
-/** Keeps what a form asks for in the address, so that it can be opened again and sent to others. */
-export function remember(parameters) {
+/** The address of the page that is shown: the browser's is another one between a navigation and its event. */
+let shown = "";
+
+/** Says that the page of the present address is shown from now on. */
+export function arrived() { shown = location.hash; }
+
+/** Keeps what a form asks for in the address, so that it can be opened again and sent to others; not if the
+ * form is of a page that was left while it was loading. */
+export function remember(form, parameters) {
+  if (!form.isConnected || location.hash !== shown) return;
   const [path] = location.hash.split("?");
   const given = Object.entries(parameters).filter(([, value]) => value !== "");
   const text = new URLSearchParams(given).toString();
   history.replaceState(null, "", text ? `${path}?${text}` : path);
+  arrived();
 }
 
 export function labelled(text, input, kind = "label") {

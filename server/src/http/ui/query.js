@@ -56,7 +56,7 @@ export async function query(main, name, parameters) {
     try {
       const body = asked();
       // Not the vector, which is longer than an address may be.
-      remember({ like: like.value.trim(), filter: body.filter ?? "", namespace: body.namespace, k: k.value });
+      remember(form, { like: like.value.trim(), filter: body.filter ?? "", namespace: body.namespace, k: k.value });
       const answer = await busy(results, () => api.query(name, body));
       const score = { title: "score", right: true, value: (hit) => hit.score.toFixed(4) };
       const hits = answer.hits.length === 1 ? "1 hit" : `${count(answer.hits.length)} hits`;

@@ -79,7 +79,7 @@ export async function records(main, name, parameters) {
     const namespace = choice ? choice.value : start;
     const asked = { namespace, limit: PAGE, include: ["metadata"] };
     if (filter.value.trim()) asked.filter = filter.value.trim();
-    remember({ filter: asked.filter ?? "", namespace });
+    remember(form, { filter: asked.filter ?? "", namespace });
     const after = trail[trail.length - 1];
     try {
       const counted = { namespace, filter: asked.filter };
