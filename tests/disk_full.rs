@@ -4,8 +4,11 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+use std::ops::ControlFlow;
+
 use serde_json::json;
-use vecstore::{Collection, Database, ErrorKind, Metric, Options, Record, RecordId};
+use vecstore::simulation::{OsVfs, Vfs};
+use vecstore::{Collection, Database, ErrorKind, Metric, Options, Record, RecordId, Stage};
 use vecstore_tests::volume::Volume;
 use vecstore_tests::{Random, everything};
 
@@ -73,6 +76,53 @@ fn records_are_refused_before_the_volume_is_full_and_space_can_be_made() {
     let db = Database::open_with(&dir, options()).unwrap();
     let docs = db.collection("docs").unwrap();
     assert_eq!(everything(&docs).unwrap().len() as u64, expected);
+    assert_eq!(db.verify().unwrap().problems, Vec::<String>::new());
+}
+
+/// A merge had room when it began, and others take it meanwhile: the merge gives way, not the log.
+#[test]
+fn a_merge_leaves_what_the_log_needs() {
+    const MIB: u64 = 1 << 20;
+    let volume = match Volume::memory(320 << 20) {
+        Ok(volume) => volume,
+        Err(why) => return println!("skipped, no volume to fill: {why}"),
+    };
+    let dir = volume.path().join("db");
+    let options = Options { background_merge: false, ..options() };
+    let db = Database::open_with(&dir, options.clone()).unwrap();
+    let docs = db.create_collection("docs", Collection::options(DIM, Metric::Dot)).unwrap();
+    let mut random = Random::new(3);
+    for batch in 0..200 {
+        docs.batch_upsert((0..BATCH).map(|at| record(batch * BATCH + at, &mut random)).collect())
+            .unwrap();
+    }
+    docs.flush().unwrap();
+    let ballast = volume.path().join("ballast");
+    let free = || OsVfs.free_bytes(&volume.path()).unwrap();
+    let (mut least, mut left) = (u64::MAX, 0);
+    let error = db
+        .optimize_with(&mut |now| {
+            if now.stage == Stage::Rows && now.total > 0 && !ballast.exists() {
+                // So little that the merge would take a part of what is kept.
+                std::fs::write(&ballast, vec![1; (free() - 50 * MIB) as usize]).unwrap();
+                left = free();
+            }
+            least = least.min(free());
+            ControlFlow::Continue(())
+        })
+        .unwrap_err();
+    println!("{left} free, then at least {least}: {error}");
+    assert_eq!(error.kind(), ErrorKind::DiskFull, "{error}");
+    assert!(error.to_string().contains("32 MiB are to stay free"), "{error}");
+    assert!(free() >= left, "what was written of the new segment is given back");
+
+    // The log goes on, and so does the merge once there is room.
+    docs.remove(1).unwrap();
+    std::fs::remove_file(&ballast).unwrap();
+    docs.upsert(record("again", &mut random)).unwrap();
+    let report = db.optimize().unwrap();
+    assert_eq!((report.segments_after, report.rows_dropped), (1, 1), "{report:?}");
+    assert_eq!(docs.count(None).unwrap(), 200 * BATCH);
     assert_eq!(db.verify().unwrap().problems, Vec::<String>::new());
 }
 

@@ -67,6 +67,11 @@ impl Inputs for SealedMemtables {
         self.tables.iter().map(|table| table.bytes() as u64).sum()
     }
 
+    fn keep_free(&self, _: &State) -> u64 {
+        // What the reserve is for.
+        0
+    }
+
     fn stopped(&self) -> &'static str {
         STOPPED
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_segments::{
-    Progress, RowSource, Segment, SegmentError, Stage, Written, write_segment,
+    Progress, RowSource, Segment, SegmentError, Stage, WriteOptions, Written, write_segment,
 };
 
 use crate::catalogue::{self, SegmentRecord};
@@ -43,6 +43,8 @@ pub(crate) trait Inputs {
     fn rows(&self) -> &dyn RowSource;
     /// About the bytes of the new segment.
     fn bytes(&self) -> u64;
+    /// Bytes of the volume to leave free: the new segment is given up before fewer are left.
+    fn keep_free(&self, state: &State) -> u64;
     /// What to say to the one who stopped the work.
     fn stopped(&self) -> &'static str;
     /// Whether a version still has all of them; a restore or a drop may have come between.
@@ -140,13 +142,14 @@ fn build(
         return Ok(None);
     }
     let id = state.allocate_segment();
+    let options = WriteOptions { keep_free: inputs.keep_free(state), ..collection.write_options() };
     let mut stopped = false;
     let written = write_segment(
         &*state.vfs,
         state.segments.dir(),
         id,
         inputs.rows(),
-        &collection.write_options(),
+        &options,
         &Threads(state.options.threads),
         &mut |now: Progress| {
             keep_going(state, collection)?;

@@ -161,6 +161,10 @@ impl Inputs for MergeInputs {
         merge_bytes(&self.parts)
     }
 
+    fn keep_free(&self, state: &State) -> u64 {
+        kept_free(state)
+    }
+
     fn stopped(&self) -> &'static str {
         STOPPED
     }
@@ -206,7 +210,7 @@ fn merge(
     parts: Vec<SegmentPart>,
     progress: &mut OnProgress<'_>,
 ) -> Result<u64> {
-    check_volume(state, merge_bytes(&parts) + state.options.disk_reserve_bytes / 2)?;
+    check_volume(state, merge_bytes(&parts) + kept_free(state))?;
     let rows_before: u64 = parts.iter().map(|part| u64::from(part.file.segment.rows())).sum();
     let sources = parts
         .iter()
@@ -215,6 +219,12 @@ fn merge(
     let inputs = MergeInputs { source: MergeSource::new(sources)?, parts };
     let installed = install(state, collection, &inputs, progress)?;
     Ok(if installed { rows_before - u64::from(inputs.source.rows()) } else { 0 })
+}
+
+/// Bytes that a merge leaves free, for the log and for flushes beside it: if they come to need them before it
+/// ends, it is the merge that is given up.
+fn kept_free(state: &State) -> u64 {
+    state.options.disk_reserve_bytes / 2
 }
 
 /// What the merged segment will take, about: the live part of the others and a tenth.

@@ -58,6 +58,7 @@ pub fn options(metric: Metric, dim: usize) -> WriteOptions {
         sketch_rows_min: 500,
         fields: FieldLimits::default(),
         unindexed: Vec::new(),
+        keep_free: 0,
     }
 }
 

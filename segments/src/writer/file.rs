@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::temporary::TemporaryFile;
 use crate::format::{
     CHECK_BLOCK, FOOTER_BYTES, Footer, HEADER_BYTES, Header, Kind, Section, encode_contents,
 };
@@ -13,8 +14,9 @@ use crate::{SegmentError, VfsFile};
 const WRITE_BYTES: usize = 2 << 20;
 
 pub(super) struct FileWriter<'a> {
-    file: &'a dyn VfsFile,
-    path: &'a Path,
+    target: &'a TemporaryFile<'a>,
+    /// Bytes of the volume that are left free.
+    keep_free: u64,
     header: Header,
     sections: Vec<(Kind, Section)>,
     block_crcs: Vec<u32>,
@@ -27,13 +29,13 @@ pub(super) struct FileWriter<'a> {
 impl<'a> FileWriter<'a> {
     /// Begins the file with its header.
     pub(super) fn new(
-        file: &'a dyn VfsFile,
-        path: &'a Path,
+        target: &'a TemporaryFile<'a>,
         header: Header,
+        keep_free: u64,
     ) -> Result<Self, SegmentError> {
         let mut writer = FileWriter {
-            file,
-            path,
+            target,
+            keep_free,
             header,
             sections: Vec::new(),
             block_crcs: Vec::new(),
@@ -49,11 +51,11 @@ impl<'a> FileWriter<'a> {
         if self.written < end {
             self.write_buffer()?;
         }
-        Ok(self.file)
+        Ok(&*self.target.file)
     }
 
     pub(super) fn path(&self) -> &'a Path {
-        self.path
+        &self.target.path
     }
 
     /// Bytes so far.
@@ -75,8 +77,7 @@ impl<'a> FileWriter<'a> {
     }
 
     fn write_buffer(&mut self) -> Result<(), SegmentError> {
-        let written = self.file.write_at(self.written, &self.buffer);
-        written.map_err(|e| SegmentError::io("write", self.path, e))?;
+        self.target.write_at(self.written, &self.buffer, self.keep_free)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

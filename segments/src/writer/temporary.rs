@@ -1,5 +1,6 @@
 //! A file that vanishes unless it is given its final name.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::{SegmentError, Vfs, VfsFile};
@@ -24,6 +25,33 @@ impl<'a> TemporaryFile<'a> {
             .and_then(|()| vfs.create(&path).map_err(io("create")))
             .map_err(|(op, e)| SegmentError::io(op, &path, e))?;
         Ok(TemporaryFile { vfs, file, path, kept: false })
+    }
+
+    /// Writes `bytes` at `offset`, unless fewer than `keep_free` bytes of the volume would be left; where
+    /// the system does not tell what is free that is not heeded.
+    pub(super) fn write_at(
+        &self,
+        offset: u64,
+        bytes: &[u8],
+        keep_free: u64,
+    ) -> Result<(), SegmentError> {
+        let room = if keep_free == 0 { Ok(()) } else { self.check_room(bytes, keep_free) };
+        let written = room.and_then(|()| self.file.write_at(offset, bytes));
+        written.map_err(|e| SegmentError::io("write", &self.path, e))
+    }
+
+    fn check_room(&self, bytes: &[u8], keep_free: u64) -> io::Result<()> {
+        const MIB: u64 = 1 << 20;
+        match self.vfs.free_bytes(&self.path) {
+            Ok(free) if free >= keep_free.saturating_add(bytes.len() as u64) => Ok(()),
+            Ok(free) => {
+                let (free, kept) = (free / MIB, keep_free.div_ceil(MIB));
+                let said = format!("{free} MiB are free and {kept} MiB are to stay free");
+                Err(io::Error::new(io::ErrorKind::StorageFull, said))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Renames the file to `name` in its folder `dir` and makes the name durable.

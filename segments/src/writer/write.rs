@@ -41,6 +41,8 @@ pub struct WriteOptions {
     pub fields: FieldLimits,
     /// Keys of the metadata paths that are not indexed, with all beneath them.
     pub unindexed: Vec<String>,
+    /// Bytes of the volume to leave free: the segment is given up before fewer are left.
+    pub keep_free: u64,
 }
 
 /// A segment that was written and verified.
@@ -115,7 +117,7 @@ fn write_file(
         code_bytes: quantizer.code_len() as u32,
         metric,
     };
-    let out = &mut FileWriter::new(&*target.file, &target.path, header)?;
+    let out = &mut FileWriter::new(target, header, options.keep_free)?;
     let indexes = IndexPlan::of_namespaces(&namespaces, source, metric, dim)?;
     let encoded = write_vectors(out, source, &quantizer, &indexes, workers, reporter)?;
     out.section(Kind::Codes, &encoded.codes)?;

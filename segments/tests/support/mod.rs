@@ -142,6 +142,7 @@ pub fn options(dim: usize, metric: Metric, index_rows_min: u32) -> WriteOptions 
         sketch_rows_min: 30,
         fields: FieldLimits::default(),
         unindexed: Vec::new(),
+        keep_free: 0,
     }
 }
 
