@@ -9,7 +9,7 @@ use crate::kernels::Kernel;
 
 /// A query prepared for keys of coarse codes.
 ///
-/// Vectors at unit length are as near as their inner product is large, and that takes half the
+/// Vectors at unit length are as near as their inner product is large, and that takes a fifth of the
 /// instructions of the squared differences: the sum of the levels, each times a weight of the query. An
 /// inner product of a query with something added to all values of a row is larger by the same for all.
 #[derive(Clone, Debug)]
