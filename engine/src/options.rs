@@ -44,7 +44,8 @@ pub struct Options {
     /// Bytes of the volume that records leave free: below this a write that adds some fails with
     /// [`DiskFull`](crate::ErrorKind::DiskFull). They are for the log, and for segments of what
     /// was accepted; removals, flush and `optimize` go on, so that space can be made, but a merge
-    /// leaves half of them free. Default 256 MiB. Not heeded in memory, nor where the system does not tell what is free.
+    /// leaves half of them free. Default 256 MiB. Not heeded in memory, nor where the system does not
+    /// tell what is free.
     pub disk_reserve_bytes: u64,
     /// Bytes a second at which segments are read again in the background and compared with their
     /// checksums, once a day at most; 0: never. Default 4 MiB: a hundredth to a tenth of what disks
