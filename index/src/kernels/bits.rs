@@ -7,6 +7,7 @@ pub(super) const WORD_BYTES: usize = WORD_BITS / 8;
 /// Largest weight, up or down.
 pub(crate) const BIT_WEIGHT_MAX: i8 = 15;
 /// Words whose weights fit 8 bits together.
+#[cfg(target_arch = "x86_64")]
 pub(super) const NARROW_WORDS: usize = (i8::MAX / BIT_WEIGHT_MAX) as usize;
 
 /// Four rows of bits as words, cut to those that all of them and the weights have, and the weights.
