@@ -95,6 +95,15 @@ pub(crate) struct Catalogue {
     pub(crate) seq: u64,
 }
 
+impl Catalogue {
+    /// Bytes of all segment files.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        let segments =
+            self.collections.values().flat_map(|collection| collection.segments.values());
+        segments.filter_map(|entry| Some(entry.record.as_ref()?.bytes)).sum()
+    }
+}
+
 const NEXT_COLLECTION: &[u8] = b"next_collection";
 const NEXT_SEGMENT: &[u8] = b"next_segment";
 const SEQ: &[u8] = b"seq";

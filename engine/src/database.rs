@@ -210,6 +210,7 @@ impl Database {
                 ),
             ));
         }
+        let total = catalogue.segment_bytes();
         let files: BTreeSet<String> = catalogue
             .collections
             .values()
@@ -230,7 +231,8 @@ impl Database {
         let mut flushed = BTreeMap::new();
         for (id, found) in catalogue.collections {
             flushed.insert(id, found.flushed_epoch);
-            let collection = recovery::recover(&*kv, &segments, &gauge, id, found, &mut seq)?;
+            let collection =
+                recovery::recover(&*kv, &segments, total, &gauge, id, found, &mut seq)?;
             collections.insert(collection.name.clone(), Arc::new(collection));
         }
         // Frames of flushed epochs and of dropped collections, left by a crash.

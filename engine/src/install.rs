@@ -23,6 +23,7 @@ use vecstore_segments::{
 
 use crate::catalogue::{self, SegmentRecord};
 use crate::kv::Batch;
+use crate::memory::segment_bytes;
 use crate::state::{CollectionState, Head, State};
 use crate::version::{SegmentFile, SegmentPart, Version};
 use crate::workers::Threads;
@@ -161,7 +162,9 @@ fn build(
         SegmentError::Cancelled if stopped => Error::new(ErrorKind::Conflict, inputs.stopped()),
         error => error.into(),
     })?;
-    let file = state.segments.open_segment(&Segment::file_name(id))?;
+    let file = state
+        .segments
+        .open_segment(&Segment::file_name(id), segment_bytes(state) + written.bytes)?;
     file.set_replaced();
     Ok(Some((file, written)))
 }

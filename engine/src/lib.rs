@@ -36,6 +36,7 @@ mod group;
 mod install;
 mod kv;
 mod log;
+mod machine;
 mod memory;
 mod memtable;
 mod optimize;

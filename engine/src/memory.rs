@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::state::State;
+use crate::state::{CollectionState, State};
 
 /// Bytes that a database holds. What is in the making is not in them: a segment that is built, a batch
 /// on its way, an answer.
@@ -138,6 +138,14 @@ pub(crate) fn map_bytes<K, V>(capacity: usize) -> usize {
         _ => (capacity * 8 / 7).next_power_of_two(),
     };
     allocated(places * (size_of::<(K, V)>() + 1) + 16)
+}
+
+/// Bytes of all segment files that the database reads.
+pub(crate) fn segment_bytes(state: &State) -> u64 {
+    let bytes_of = |collection: &CollectionState| {
+        collection.version().segments.iter().map(|part| part.file.segment.bytes()).sum::<u64>()
+    };
+    state.all_collections().iter().map(|collection| bytes_of(collection)).sum()
 }
 
 /// What is held now.

@@ -14,11 +14,12 @@ use crate::store::SegmentStore;
 use crate::version::{MemtablePart, SegmentPart, Version};
 use crate::{Error, ErrorKind, Result};
 
-/// Opens the collection's segments and replays what is not in them. `seq` rises to the newest
-/// commit seen.
+/// Opens the collection's segments and replays what is not in them. All segments of the database take
+/// `total` bytes. `seq` rises to the newest commit seen.
 pub(crate) fn recover(
     kv: &dyn Kv,
     store: &SegmentStore,
+    total: u64,
     gauge: &Arc<Gauge>,
     id: u32,
     found: CataloguedCollection,
@@ -34,7 +35,7 @@ pub(crate) fn recover(
                 format!("the catalogue has deletions of segment {segment}, but not the segment"),
             ));
         };
-        let file = store.open_segment(&expected.file)?;
+        let file = store.open_segment(&expected.file, total)?;
         let same = expected.id == file.segment.id()
             && expected.rows == file.segment.rows()
             && expected.bytes == file.segment.bytes();

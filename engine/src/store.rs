@@ -4,10 +4,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vecstore_segments::{Segment, Vfs};
+use vecstore_segments::{Pages, Segment, Vfs};
 
 use crate::version::SegmentFile;
-use crate::{Error, Result};
+use crate::{Error, Result, machine};
+
+/// Segments that take more bytes than this together are read in the usual pages: a query looks at some
+/// hundred rows, and each of them would bring two large pages from the disk.
+const LARGE_PAGES_MAX: u64 = 1 << 30;
+
+/// The pages for segments of so many bytes: large ones if all will stay in memory once they were read.
+fn pages(total: u64) -> Pages {
+    let fits = |memory: u64| total <= LARGE_PAGES_MAX.min(memory / 4);
+    match machine::memory_bytes().is_some_and(fits) {
+        true => Pages::Large,
+        false => Pages::Usual,
+    }
+}
 
 /// The folder of segment files.
 #[derive(Debug)]
@@ -31,9 +44,9 @@ impl SegmentStore {
         self.dir.join(file)
     }
 
-    /// Opens a segment of the catalogue.
-    pub(crate) fn open_segment(&self, file: &str) -> Result<Arc<SegmentFile>> {
-        let segment = Segment::open(&*self.vfs, &self.path(file))?;
+    /// Opens a segment of the catalogue; all segments of the database take `total` bytes with it.
+    pub(crate) fn open_segment(&self, file: &str, total: u64) -> Result<Arc<SegmentFile>> {
+        let segment = Segment::open_in(&*self.vfs, &self.path(file), pages(total))?;
         Ok(Arc::new(SegmentFile::new(segment, Arc::clone(&self.vfs))))
     }
 
@@ -47,5 +60,16 @@ impl SegmentStore {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_will_stay_in_memory_is_read_in_large_pages() {
+        assert_eq!(pages(1 << 20), Pages::Large);
+        assert_eq!(pages(LARGE_PAGES_MAX + 1), Pages::Usual);
     }
 }

@@ -25,8 +25,8 @@ pub use merge::MergeSource;
 pub use metadata::{FILTER_WORDS, FieldPath, Metadata, index_metadata, scalar, visit_scalars};
 pub use origin::{GraphOrigin, RebuildCause};
 pub use reader::{
-    BlockRows, CoarseRows, CodeRows, IndexAbout, LinkRows, NamespaceRows, ScrubStep, Segment,
-    SegmentClusters, SegmentGraph, SegmentSketches, SketchRows, VectorRows, VerifyReport,
+    BlockRows, CoarseRows, CodeRows, IndexAbout, LinkRows, NamespaceRows, Pages, ScrubStep,
+    Segment, SegmentClusters, SegmentGraph, SegmentSketches, SketchRows, VectorRows, VerifyReport,
 };
 pub use vfs::{MemVfs, OsVfs, Region, Vfs, VfsFile};
 pub use writer::{

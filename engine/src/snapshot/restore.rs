@@ -12,6 +12,7 @@ use super::{existing, manifest};
 use crate::catalogue::{self, Catalogue, CataloguedCollection, SegmentRecord};
 use crate::kv::{Batch, Space, purge};
 use crate::log::Position;
+use crate::memory::segment_bytes;
 use crate::memtable::Memtable;
 use crate::record::check_name;
 use crate::settle::wait;
@@ -77,6 +78,7 @@ type Linked = BTreeMap<u64, (SegmentRecord, Arc<SegmentFile>)>;
 fn link_back(state: &State, dir: &Path, catalogue: &Catalogue) -> Result<Linked> {
     let token = reserve_segment(state)?;
     let mut linked = Linked::new();
+    let total = segment_bytes(state) + catalogue.segment_bytes();
     for collection in catalogue.collections.values() {
         for (&id, entry) in &collection.segments {
             let Some(record) = &entry.record else { continue };
@@ -84,7 +86,7 @@ fn link_back(state: &State, dir: &Path, catalogue: &Catalogue) -> Result<Linked>
             let record = SegmentRecord { file: format!("{id:012}-{token}.seg"), ..record.clone() };
             let to = state.segments.path(&record.file);
             state.vfs.hard_link(&from, &to).map_err(|e| Error::io(from.display(), e))?;
-            let file = state.segments.open_segment(&record.file)?;
+            let file = state.segments.open_segment(&record.file, total)?;
             // Removed again if the commit below is not reached.
             file.set_replaced();
             linked.insert(id, (record, file));

@@ -14,6 +14,7 @@ mod segment;
 mod verify;
 
 pub use derived::IndexAbout;
+pub use open::Pages;
 pub(crate) use positioned::{BlockReader, SectionReader};
 pub use rows::{BlockRows, CoarseRows, CodeRows, LinkRows, SketchRows, VectorRows};
 pub use scrub::ScrubStep;

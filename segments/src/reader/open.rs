@@ -8,6 +8,18 @@ use crate::format::{
 };
 use crate::{Region, SegmentError, Vfs, VfsFile};
 
+/// How the system is asked to keep a file in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pages {
+    /// As it does by itself.
+    #[default]
+    Usual,
+    /// In large pages, of 2 MiB on most machines: random reads of what is in memory take less time, and
+    /// so do the first ones of a file that fits into memory. One that does not fit would be read over
+    /// and over for a few bytes of each page. A hint, which Linux follows where the file system can.
+    Large,
+}
+
 /// An open file whose header, footer, contents table, checksum table and namespaces are right.
 #[derive(Debug)]
 pub(super) struct OpenFile {
@@ -20,7 +32,11 @@ pub(super) struct OpenFile {
     pub(super) block_crcs: Box<[u32]>,
 }
 
-pub(super) fn open_file(vfs: &dyn Vfs, path: &Path) -> Result<OpenFile, SegmentError> {
+pub(super) fn open_file(
+    vfs: &dyn Vfs,
+    path: &Path,
+    pages: Pages,
+) -> Result<OpenFile, SegmentError> {
     let file = vfs.open(path).map_err(|e| SegmentError::io("open", path, e))?;
     let len = file.len().map_err(|e| SegmentError::io("stat", path, e))?;
     if len < (HEADER_BYTES + FOOTER_BYTES) as u64 {
@@ -28,6 +44,10 @@ pub(super) fn open_file(vfs: &dyn Vfs, path: &Path) -> Result<OpenFile, SegmentE
         return Err(SegmentError::corrupt(path, "header", detail));
     }
     let region = file.map().map_err(|e| SegmentError::io("map", path, e))?;
+    // Before the first read: what is in small pages already stays there.
+    if pages == Pages::Large {
+        region.prefer_large_pages();
+    }
     // Also where a file has more bytes than this machine can address.
     if region.len() as u64 != len {
         let detail = format!("{} of {len} bytes could be mapped", region.len());

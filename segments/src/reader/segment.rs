@@ -12,7 +12,7 @@ use vecstore_index::{
 use super::checks::{BadBlock, BlockChecks, MappedSection};
 use super::derived::IndexHead;
 use super::ids::RebuiltLookup;
-use super::open::{OpenFile, open_file};
+use super::open::{OpenFile, Pages, open_file};
 use super::rows::{BlockRows, CheckedRows, CoarseRows, CodeRows, LinkRows, SketchRows, VectorRows};
 use crate::format::{BlockEntry, CHECK_BLOCK, Contents, Flaw, Header, IndexEntry, Kind, Section};
 use crate::{GraphOrigin, Region, SegmentError, Vfs, VfsFile};
@@ -93,8 +93,13 @@ pub struct SegmentSketches<'a> {
 impl Segment {
     /// Opens and maps `path`, and checks header, contents table and footer (not the data).
     pub fn open(vfs: &dyn Vfs, path: &Path) -> Result<Segment, SegmentError> {
+        Self::open_in(vfs, path, Pages::Usual)
+    }
+
+    /// Like [`open`](Self::open), with the pages that are read in.
+    pub fn open_in(vfs: &dyn Vfs, path: &Path, pages: Pages) -> Result<Segment, SegmentError> {
         let OpenFile { file, region, header, contents, namespaces, block_crcs } =
-            open_file(vfs, path)?;
+            open_file(vfs, path, pages)?;
         let indexes = namespaces.iter().filter(|n| n.index.is_some()).count();
         Ok(Segment {
             path: path.to_owned(),

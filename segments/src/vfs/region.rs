@@ -27,6 +27,16 @@ impl Region {
     pub(super) fn memory(bytes: Arc<AlignedBytes>) -> Self {
         Region(Source::Memory(bytes))
     }
+
+    /// Has the system read what it does not keep of a file in large pages from now on, and map it with
+    /// them. A hint: some systems have none, and plain memory is as it is.
+    pub(crate) fn prefer_large_pages(&self) {
+        #[cfg(target_os = "linux")]
+        if let Source::Mapped(map) = &self.0 {
+            // An older system that knows none refuses this.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+    }
 }
 
 impl From<&[u8]> for Region {
