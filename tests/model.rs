@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use vecstore::{Collection, Database, Metric, Options, Record, RecordId};
+use vecstore::{Collection, Database, Metric, Options, Precision, Record, RecordId};
 use vecstore_tests::{Contents, Random, everything, nearest};
 
 const DIM: usize = 4;
@@ -48,15 +48,18 @@ struct Pair {
     db: Option<Database>,
     contents: Contents,
     kept: Option<Contents>,
+    precision: Precision,
     random: Random,
 }
 
 impl Pair {
-    fn new(seed: u64) -> Self {
+    fn new(precision: Precision, seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let db = open(&dir);
-        db.create_collection("docs", Collection::options(DIM, Metric::Euclidean)).unwrap();
-        Pair { dir, db: Some(db), contents: Contents::new(), kept: None, random: Random::new(seed) }
+        let options = Collection::options(DIM, Metric::Euclidean).precision(precision);
+        db.create_collection("docs", options).unwrap();
+        let (contents, random) = (Contents::new(), Random::new(seed));
+        Pair { dir, db: Some(db), contents, kept: None, precision, random }
     }
 
     fn db(&self) -> &Database {
@@ -79,7 +82,8 @@ impl Pair {
                     })
                     .collect();
                 docs.batch_upsert(records.clone()).unwrap();
-                for Record { id, vector, metadata } in records {
+                for Record { id, mut vector, metadata } in records {
+                    self.precision.round(&mut vector);
                     let Value::Object(metadata) = metadata else { continue };
                     self.contents.insert(id, (vector, metadata));
                 }
@@ -171,8 +175,12 @@ proptest! {
 
     /// 200 histories; `PROPTEST_CASES` sets another number.
     #[test]
-    fn a_database_is_a_map(seed in any::<u64>(), steps in prop::collection::vec(step(), 1..40)) {
-        let mut pair = Pair::new(seed);
+    fn a_database_is_a_map(
+        precision in prop::sample::select(Precision::ALL.to_vec()),
+        seed in any::<u64>(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let mut pair = Pair::new(precision, seed);
         for step in &steps {
             pair.apply(step);
             pair.check();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use vecstore_index::UnknownPrecision;
 use vecstore_query::{FilterError, FilterFieldError, FilterJsonError};
 use vecstore_segments::SegmentError;
 
@@ -167,6 +168,12 @@ impl From<FilterFieldError> for Error {
 impl From<FilterError> for Error {
     fn from(error: FilterError) -> Self {
         Error::caused(ErrorKind::InvalidArgument, error.to_string(), error).about("filter")
+    }
+}
+
+impl From<UnknownPrecision> for Error {
+    fn from(error: UnknownPrecision) -> Self {
+        Error::caused(ErrorKind::InvalidArgument, error.to_string(), error).about("precision")
     }
 }
 

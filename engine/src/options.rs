@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vecstore_index::{FieldIndexBuilder, GraphOptions, Metric};
+use vecstore_index::{FieldIndexBuilder, GraphOptions, Metric, Precision};
 use vecstore_query::{Costs, Filter};
 use vecstore_segments::{IndexKind, IndexOption as Segments, StepCosts, WriteOptions};
 
@@ -169,6 +169,26 @@ pub struct CollectionOptions {
     schema: Schema,
     #[serde(default)]
     index: IndexOption,
+    #[serde(default, with = "precision_name")]
+    precision: Precision,
+}
+
+/// A precision in the catalogue: its name.
+mod precision_name {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::Precision;
+
+    pub(super) fn serialize<S: Serializer>(
+        of: &Precision,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(of.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
 }
 
 impl CollectionOptions {
@@ -186,6 +206,7 @@ impl CollectionOptions {
             ef_construction: graph.ef_construction,
             schema: Schema::default(),
             index: IndexOption::default(),
+            precision: Precision::default(),
         }
     }
 
@@ -262,6 +283,29 @@ impl CollectionOptions {
         self
     }
 
+    /// The precision that vectors are stored in. Default: [`Precision::F32`]. With [`Precision::F16`] they
+    /// take half the space, on disk and where distances are compared on them; records are rounded as they
+    /// are written, and one with a component beyond ±65,504 is refused. Queries are not rounded.
+    ///
+    /// ```
+    /// use vecstore::{Collection, Database, Include, Metric, Precision, Record};
+    ///
+    /// # fn main() -> vecstore::Result<()> {
+    /// let db = Database::in_memory()?;
+    /// let options = Collection::options(2, Metric::Dot).precision(Precision::F16);
+    /// let docs = db.create_collection("docs", options)?;
+    /// docs.upsert(Record::new(1, [0.1, 2.0]))?;
+    /// let stored = docs.get(1, Include::ALL)?.expect("it was written");
+    /// assert_eq!(stored.vector, [0.099975586, 2.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
     /// Components of a vector.
     #[must_use]
     pub fn dim(&self) -> usize {
@@ -278,6 +322,12 @@ impl CollectionOptions {
     #[must_use]
     pub fn index_option(&self) -> IndexOption {
         self.index
+    }
+
+    /// The precision that vectors are stored in; see [`precision`](Self::precision).
+    #[must_use]
+    pub fn vector_precision(&self) -> Precision {
+        self.precision
     }
 
     /// Graph links a row; see [`m`](Self::m).
@@ -320,6 +370,7 @@ impl CollectionOptions {
         WriteOptions {
             dim: self.dim,
             metric: self.metric(),
+            precision: self.precision,
             graph: self.graph_options(),
             index: match self.index {
                 IndexOption::Graph => Segments::Always(IndexKind::Graph),

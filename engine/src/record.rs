@@ -8,7 +8,7 @@ use vecstore_segments::{Metadata, RecordId};
 
 use crate::memory::allocated;
 use crate::options::{CollectionOptions, limits};
-use crate::{Error, Metric, Result};
+use crate::{Error, Metric, Precision, Result};
 
 /// An id, a vector and metadata.
 ///
@@ -47,7 +47,7 @@ impl Record {
 pub struct StoredRecord {
     /// Its id.
     pub id: RecordId,
-    /// As it was given; empty if it was not asked for.
+    /// As it was given, rounded to the collection's precision; empty if it was not asked for.
     pub vector: Vec<f32>,
     /// As it was given; empty if it was not asked for.
     pub metadata: Metadata,
@@ -103,9 +103,9 @@ pub(crate) struct CheckedRecord {
 impl CheckedRecord {
     /// Checks everything a record can be wrong in; `what` begins the error message.
     pub(crate) fn check(record: Record, options: &CollectionOptions, what: &str) -> Result<Self> {
-        let Record { id, vector, metadata } = record;
+        let Record { id, mut vector, metadata } = record;
         id.validate().map_err(|e| Error::invalid(format!("{what}: {e}")).about("id"))?;
-        check_vector(&vector, options, format_args!("{what}, record `{id}`"))?;
+        round_vector(&mut vector, options, format_args!("{what}, record `{id}`"))?;
         let Value::Object(metadata) = metadata else {
             return Err(Error::invalid(format!(
                 "{what}, record `{id}`: metadata is {}, expected a JSON object",
@@ -166,6 +166,31 @@ pub(crate) fn check_vector(
 ) -> Result<()> {
     vector_problem(vector, options)
         .map_or(Ok(()), |problem| Err(Error::invalid(format!("{what}: {problem}")).about("vector")))
+}
+
+/// [`check_vector`] of one that is to be stored, and rounds it to what is stored of it.
+fn round_vector(
+    vector: &mut [f32],
+    options: &CollectionOptions,
+    what: impl Display + Copy,
+) -> Result<()> {
+    check_vector(vector, options, what)?;
+    let precision = options.vector_precision();
+    if precision == Precision::F32 {
+        return Ok(());
+    }
+    let invalid = |problem: String| {
+        Err(Error::invalid(format!("{what}: {problem} (precision {precision})")).about("vector"))
+    };
+    if let Some(at) = vector.iter().position(|x| x.abs() > precision.max()) {
+        let (max, x) = (precision.max(), vector[at]);
+        return invalid(format!("component {at} of the vector is {x}, use -{max} to {max}"));
+    }
+    precision.round(vector);
+    match vector_problem(vector, options) {
+        None => Ok(()),
+        Some(problem) => invalid(format!("rounded, {problem}")),
+    }
 }
 
 fn vector_problem(vector: &[f32], options: &CollectionOptions) -> Option<String> {

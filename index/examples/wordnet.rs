@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use data::{Data, Threads};
 use vecstore_index::{
-    Accept, Beam, Calibration, CodeQuery, ExactQuery, FlatRows, Graph, GraphBuf, GraphOptions,
-    Metric, OneThread, Probe, Quantizer, Rows, Scratch, Workers, build, calibrate, kernel_name,
-    search,
+    Accept, Beam, Calibration, CodeQuery, ExactQuery, FlatRows, FlatVectors, Graph, GraphBuf,
+    GraphOptions, Metric, OneThread, Probe, Quantizer, Rows, Scratch, Workers, build, calibrate,
+    kernel_name, search,
 };
 
 type Anything<T> = Result<T, Box<dyn Error>>;
@@ -196,7 +196,7 @@ impl Bench<'_> {
                 probe.observe(256 * i as u32, block);
             }
         }
-        let vectors = FlatRows::new("vectors", &self.data.base, self.data.dim);
+        let vectors = FlatVectors::new(&self.data.base, self.data.dim);
         Ok(calibrate(self.graph, self.codes, self.quantizer, &vectors, &probes, &OneThread)?)
     }
 }

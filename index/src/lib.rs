@@ -14,6 +14,7 @@ mod graph;
 mod hash;
 mod kernels;
 mod metric;
+mod precision;
 mod row_blocks;
 mod rows;
 mod sketches;
@@ -39,8 +40,10 @@ pub use graph::{
     MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build, calibrate,
     merge, search, shortfall,
 };
+pub use half;
 pub use kernels::{ExactQuery, kernel_name, prefetch, squared_norm};
 pub use metric::{Metric, UnknownMetric};
+pub use precision::{FlatVectors, Precision, Stored, UnknownPrecision, Vectors};
 pub use roaring;
 pub use row_blocks::RowBlocks;
 pub use rows::{Damaged, FlatRows, FormatError, Rows};

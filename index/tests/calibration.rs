@@ -5,7 +5,7 @@ mod common;
 use common::{Coded, Threads, clustered, with_graph};
 use proptest::prelude::*;
 use vecstore_index::{
-    Accept, Beam, Calibration, Curve, EffortPoint, ExactQuery, FlatRows, Gamma, GraphBuf,
+    Accept, Beam, Calibration, Curve, EffortPoint, ExactQuery, FlatVectors, Gamma, GraphBuf,
     GraphOptions, MeasuredEffort, Metric, OneThread, Probe, Scratch, Workers, calibrate, search,
 };
 
@@ -43,7 +43,7 @@ fn measure(
     probes: &[Probe],
     workers: &dyn Workers,
 ) -> Calibration {
-    let vectors = FlatRows::new("vectors", vectors, coded.quantizer.dim());
+    let vectors = FlatVectors::new(vectors, coded.quantizer.dim());
     with_graph(graph, |graph| {
         calibrate(graph, &coded.rows(), &coded.quantizer, &vectors, probes, workers)
             .expect("no row is damaged")

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
     Accept, BuildError, ClusterCalibration, ClusterOptions, Clusters, ClustersBuf, Damaged,
-    ExactQuery, FlatRows, Metric, OneThread, Probe, Reach, RowSet, Scratch, Workers,
+    ExactQuery, FlatRows, FlatVectors, Metric, OneThread, Probe, Reach, RowSet, Scratch, Workers,
     build_clusters, calibrate_clusters,
 };
 
@@ -20,7 +20,7 @@ fn build_on(
     leaves: Option<u32>,
     workers: &dyn Workers,
 ) -> ClustersBuf {
-    let rows = FlatRows::new("vectors", vectors, dim);
+    let rows = FlatVectors::new(vectors, dim);
     let options = ClusterOptions { leaves, ..ClusterOptions::default() };
     build_clusters(&rows, metric, dim, &options, workers, &mut |_| ControlFlow::Continue(()))
         .expect("no row is damaged")
@@ -228,8 +228,8 @@ fn empty_questions() {
 #[test]
 fn options_are_checked_and_a_build_can_be_stopped() {
     let vectors = clustered(2, 50, 3, 4);
-    let rows = FlatRows::new("vectors", &vectors, 3);
-    let build = |rows: &FlatRows<'_, f32>, leaves, stop_at: u32| {
+    let rows = FlatVectors::new(&vectors, 3);
+    let build = |rows: &FlatVectors<'_>, leaves, stop_at: u32| {
         let options = ClusterOptions { leaves, ..ClusterOptions::default() };
         build_clusters(rows, Metric::Dot, 3, &options, &OneThread, &mut |done| {
             if done >= stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -240,7 +240,7 @@ fn options_are_checked_and_a_build_can_be_stopped() {
         assert!(matches!(error, BuildError::Option { name: "leaves", .. }), "{error}");
     }
     assert!(build(&rows, Some(50), u32::MAX).is_ok());
-    assert!(build(&FlatRows::new("vectors", &[], 3), None, u32::MAX).is_err());
+    assert!(build(&FlatVectors::new(&[][..], 3), None, u32::MAX).is_err());
     for stop_at in [0, 1] {
         assert_eq!(build(&rows, None, stop_at), Err(BuildError::Cancelled));
     }
@@ -314,7 +314,7 @@ fn a_measured_recall_is_met() {
     for metric in Metric::ALL {
         let buf = build(metric, dim, &vectors);
         let probes = probes(metric, dim, &vectors, 31);
-        let stored = FlatRows::new("vectors", &vectors, dim);
+        let stored = FlatVectors::new(&vectors, dim);
         let measure = |workers: &dyn Workers| {
             calibrate_clusters(&buf.clusters, &blocks(&buf), &stored, &probes, workers)
                 .expect("nothing is damaged")
@@ -364,7 +364,7 @@ fn a_measurement_is_what_searches_find() {
     for metric in Metric::ALL {
         let buf = build(metric, dim, &vectors);
         let probes = probes(metric, dim, &vectors, 61);
-        let stored = FlatRows::new("vectors", &vectors, dim);
+        let stored = FlatVectors::new(&vectors, dim);
         let calibration =
             calibrate_clusters(&buf.clusters, &blocks(&buf), &stored, &probes, &OneThread).unwrap();
         let mut before = 0.0;
@@ -400,7 +400,7 @@ fn a_measurement_is_what_searches_find() {
 fn nothing_to_measure() {
     let vectors = clustered(2, 50, 3, 4);
     let buf = build(Metric::Dot, 3, &vectors);
-    let stored = FlatRows::new("vectors", &vectors, 3);
+    let stored = FlatVectors::new(&vectors, 3);
     let calibration =
         calibrate_clusters(&buf.clusters, &blocks(&buf), &stored, &[], &OneThread).unwrap();
     assert_eq!(calibration, ClusterCalibration::default());
@@ -412,7 +412,7 @@ fn nothing_to_measure() {
 fn a_calibration_of_other_bytes_is_refused() {
     let vectors = clustered(2, 300, 3, 4);
     let buf = build(Metric::Dot, 3, &vectors);
-    let stored = FlatRows::new("vectors", &vectors, 3);
+    let stored = FlatVectors::new(&vectors, 3);
     let probes = probes(Metric::Dot, 3, &vectors, 7);
     let calibration =
         calibrate_clusters(&buf.clusters, &blocks(&buf), &stored, &probes, &OneThread).unwrap();

@@ -1,8 +1,9 @@
 //! Every kernel against its definition, and exact distances against theirs.
 
 use proptest::prelude::*;
+use vecstore_index::half::f16;
 use vecstore_index::testing::KernelChoice;
-use vecstore_index::{DIM_MAX, ExactQuery, Metric, kernel_name};
+use vecstore_index::{DIM_MAX, ExactQuery, Metric, Stored, kernel_name};
 
 /// Two slices of the same length, which start anywhere in memory.
 fn pair<T: std::fmt::Debug + Clone + 'static>(
@@ -196,6 +197,34 @@ proptest! {
             prop_assert!(close(dot, pairs().map(|(a, b)| a * b)), "{:?}", kernel);
             prop_assert!(close(norm, pairs().map(|(_, b)| b * b)), "{:?}", kernel);
         }
+    }
+
+    #[test]
+    fn half_precision_gives_what_its_widened_components_give(
+        (a, b, offset) in pair(any::<u16>()),
+        metric in prop::sample::select(Metric::ALL.to_vec()),
+    ) {
+        let finite = |bits: &u16| {
+            let half = f16::from_bits(*bits);
+            // No infinity and no NaN: one bit less of the exponent.
+            if half.is_finite() { half } else { f16::from_bits(bits & 0x7bff) }
+        };
+        let a: Vec<f32> = a[offset..].iter().map(|bits| f32::from(*bits as i16) / 64.0).collect();
+        let halves: Vec<f16> = b.iter().map(finite).collect();
+        // Of another length, so that the shorter one decides.
+        let halves = &halves[offset / 2..];
+        let wide: Vec<f32> = halves.iter().map(|half| half.to_f32()).collect();
+        for kernel in KernelChoice::all() {
+            prop_assert_eq!(kernel.half_dot(&a, halves), kernel.dot(&a, &wide), "{:?}", kernel);
+            prop_assert_eq!(
+                kernel.half_squared_l2(&a, halves), kernel.squared_l2(&a, &wide), "{:?}", kernel
+            );
+            prop_assert_eq!(
+                kernel.half_dot_and_norm(&a, halves), kernel.dot_and_norm(&a, &wide), "{:?}", kernel
+            );
+        }
+        let query = ExactQuery::new(metric, &a);
+        prop_assert_eq!(query.distance(Stored::F16(halves)), query.distance(&wide[..]));
     }
 
     #[test]

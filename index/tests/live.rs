@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use common::{Random, clustered};
 use proptest::prelude::*;
 use vecstore_index::{
-    Beam, ExactQuery, FlatRows, GraphOptions, Linker, LiveReader, MeasuredEffort, Metric,
-    OneThread, Rows, Scratch,
+    Beam, ExactQuery, FlatRows, FlatVectors, GraphOptions, Linker, LiveReader, MeasuredEffort,
+    Metric, OneThread, Rows, Scratch, Vectors,
 };
 
 const DIM: usize = 24;
@@ -29,7 +29,7 @@ fn grow(linker: &mut Linker, vectors: &[f32], dim: usize) {
         linker.encode(block).expect("a block is coded");
         linker.link().expect("a block is linked");
         if linker.is_measuring_due() {
-            let rows = FlatRows::new("vectors", vectors, dim);
+            let rows = FlatVectors::new(vectors, dim);
             linker.measure(&rows).expect("vectors are read");
         }
     }
@@ -53,7 +53,7 @@ fn recall(
     k: usize,
 ) -> f64 {
     let exact = ExactQuery::new(metric, query);
-    let rows = FlatRows::new("vectors", vectors, query.len());
+    let rows = FlatVectors::new(vectors, query.len());
     let codes = reader.quantizer().query(query);
     let found = reader
         .search(&codes, beam, None, usize::MAX, &mut Scratch::default())
@@ -63,7 +63,7 @@ fn recall(
     assert_eq!(unique.len(), found.candidates.len(), "a row was found twice");
     assert!(unique.iter().all(|&row| row < reader.rows()));
     let farthest = truth(&exact, vectors, reader.rows() as usize, k);
-    let near = |row: &u32| exact.distance(rows.row(*row).expect("a row")) <= farthest;
+    let near = |row: &u32| exact.distance(rows.vector(*row).expect("a row")) <= farthest;
     unique.iter().filter(|row| near(row)).count().min(k) as f64 / k as f64
 }
 

@@ -4,8 +4,9 @@ use std::hint::black_box;
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, ClusterOptions, CoarseBuf, CodeQuery, ExactQuery, FlatRows, Metric, OneThread,
-    Quantizer, Reach, RowSet, Rows, Scratch, SketchesBuf, build_clusters, build_sketches,
+    Accept, ClusterOptions, CoarseBuf, CodeQuery, ExactQuery, FlatRows, FlatVectors, Metric,
+    OneThread, Quantizer, Reach, RowSet, Rows, Scratch, SketchesBuf, Vectors, build_clusters,
+    build_sketches,
 };
 
 use crate::numbering::Blocks;
@@ -272,12 +273,12 @@ impl Bench {
 
     /// Nanoseconds of an exact distance.
     fn exact(&self, order: Order) -> f64 {
-        let vectors = FlatRows::new("vectors", &self.vectors, self.dim);
+        let vectors = FlatVectors::new(&self.vectors, self.dim);
         let rows = vectors.rows();
         self.fastest_ns(|round| {
             let mut sum = 0.0f32;
             for row in steps(order, rows, size_of::<f32>() * self.dim, round) {
-                if let Ok(vector) = vectors.row(row) {
+                if let Ok(vector) = vectors.vector(row) {
                     sum += self.exact_query.distance(vector);
                 }
             }
@@ -306,7 +307,7 @@ impl Bench {
     /// Nanoseconds to compare a query with a row of a leaf.
     fn cluster_row(&self) -> f64 {
         let rows = (self.vectors.len() / self.dim).min(Self::STEPS as usize);
-        let vectors = FlatRows::new("vectors", &self.vectors[..rows * self.dim], self.dim);
+        let vectors = FlatVectors::new(&self.vectors[..rows * self.dim], self.dim);
         let options = ClusterOptions { leaves: Some(1), rounds: 0 };
         let (metric, go_on) = (Metric::Dot, &mut |_| std::ops::ControlFlow::Continue(()));
         let built = build_clusters(&vectors, metric, self.dim, &options, &OneThread, go_on);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
     Accept, Beam, Budget, Candidate, Damaged, FieldIndex, FormatError, Found, GaveUp, Graph,
-    Limits, Metric, Reach, RowSet, Rows, Scratch, WithCoarse, search,
+    Limits, Metric, Reach, RowSet, Scratch, Vectors, WithCoarse, search,
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
@@ -424,7 +424,7 @@ impl SegmentView for SealedView<'_> {
     }
 
     fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError> {
-        match self.vectors.row(row) {
+        match self.vectors.vector(row) {
             Ok(vector) => Ok(query.exact.distance(vector)),
             Err(damaged) => Err(self.segment.damaged(&damaged)),
         }
@@ -463,7 +463,7 @@ fn scan_vectors(
         if let Some(next) = ahead.next() {
             vectors.prefetch(next);
         }
-        let distance = query.exact.distance(vectors.row(row)?);
+        let distance = query.exact.distance(vectors.vector(row)?);
         nearest.push(Candidate { distance, row });
         distances += 1;
     }

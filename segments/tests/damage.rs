@@ -8,7 +8,9 @@ use support::{
     Model, as_stored, file_of, id_of, memory, options, path_of, read_file, rows_of, sealed,
     section_of,
 };
-use vecstore_index::{Calibration, Metric, Posting, Rows, Scalar, Sketches, UpperLayers};
+use vecstore_index::{
+    Calibration, Metric, Posting, Precision, Rows, Scalar, Sketches, Stored, UpperLayers, Vectors,
+};
 use vecstore_segments::{Segment, SegmentError, WriteOptions, write_segment};
 
 const VECTORS: u32 = 5;
@@ -24,9 +26,14 @@ const ID_ROWS: u32 = 40;
 
 /// A file with rows of all kinds and one graph, and its rows.
 fn small() -> (Model, Vec<u8>) {
-    let model = rows_of(&[("", 14), ("b", 3)], 66, 4);
+    small_of(Precision::F32)
+}
+
+fn small_of(precision: Precision) -> (Model, Vec<u8>) {
+    let model = rows_of(&[("", 14), ("b", 3)], 66, 4).of_precision(precision);
     let vfs = memory();
-    let options = WriteOptions { sketch_rows_min: 17, ..options(66, Metric::Cosine, 10) };
+    let options =
+        WriteOptions { sketch_rows_min: 17, precision, ..options(66, Metric::Cosine, 10) };
     sealed(&vfs, 1, &model, &options);
     let bytes = read_file(&vfs, &path_of(1));
     (model, bytes)
@@ -66,7 +73,7 @@ fn truth_is_right(segment: &Segment, model: &Model) -> bool {
         assert_eq!(names[0].name, expected.namespace);
         all &= right_or_refused(segment.record_id(row), &expected.id);
         all &= right_or_refused(segment.seq(row), &expected.seq);
-        all &= right_or_refused(segment.vector(row).map(<[f32]>::to_vec), &expected.vector);
+        all &= right_or_refused(segment.vector(row).map(Stored::to_vec), &expected.vector);
         all &= right_or_refused(segment.metadata(row), &as_stored(&expected.metadata));
         all &= right_or_refused(segment.find(&expected.namespace, &expected.id), &Some(row));
     }
@@ -140,7 +147,11 @@ fn derived(segment: &Segment) -> Derived {
 
 #[test]
 fn every_damaged_byte_is_noticed_or_harmless() {
-    let (model, good) = small();
+    Precision::ALL.into_iter().for_each(check_every_byte);
+}
+
+fn check_every_byte(precision: Precision) {
+    let (model, good) = small_of(precision);
     let segment = open(&good).expect("open");
     let right = derived(&segment);
     for at in 0..good.len() {
@@ -197,16 +208,16 @@ fn damaged_vectors_are_named_and_the_others_served() {
     for row in 0..segment.rows() {
         let damaged = (first..end).contains(&row);
         assert_eq!(segment.vector(row).is_err(), damaged, "row {row}");
-        assert_eq!(view.row(row).is_err(), damaged, "row {row}");
+        assert_eq!(view.vector(row).is_err(), damaged, "row {row}");
         if !damaged {
-            assert_eq!(view.row(row), Ok(&model.0[row as usize].vector[..]));
+            assert_eq!(view.vector(row), Ok(Stored::F32(&model.0[row as usize].vector)));
         }
     }
     let error = segment.vector(first + 1).expect_err("damaged").to_string();
     let rows = format!("row {} cannot be read: a checksum of rows {first}..{end}", first + 1);
     assert!(error.contains("section vectors") && error.contains(&rows), "{error}");
     // A view counts from its first row, the damage names the segment's row.
-    let damaged = segment.vectors(first..end).row(1).expect_err("damaged");
+    let damaged = segment.vectors(first..end).vector(1).expect_err("damaged");
     assert_eq!((damaged.array, damaged.row), ("vectors", first + 1));
     let report = segment.verify(&file_of(&bytes)).expect("verify");
     assert_eq!(

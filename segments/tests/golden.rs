@@ -8,7 +8,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use support::{Model, check, options, rows_of, write_with};
-use vecstore_index::{Metric, Rows};
+use vecstore_index::{Metric, Precision, Rows};
 use vecstore_segments::{GraphOrigin, IndexKind, IndexOption, OsVfs, Segment, Vfs, WriteOptions};
 
 fn folder() -> PathBuf {
@@ -24,20 +24,22 @@ fn model() -> Model {
 }
 
 /// The file `name`, written now if that is asked for.
-fn golden(name: &str, kind: IndexKind) -> Segment {
+fn golden(name: &str, kind: IndexKind, precision: Precision) -> Segment {
     let path = folder().join(name);
+    let model = model().of_precision(precision);
     if std::env::var_os("VECSTORE_WRITE_GOLDEN").is_some() && !path.exists() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let index = IndexOption::Always(kind);
-        let options = WriteOptions { index, ..options(DIM, Metric::Cosine, 40) };
-        write_with(&OsVfs, dir.path(), 1, &model(), &options, &vecstore_index::OneThread)
+        let options = WriteOptions { index, precision, ..options(DIM, Metric::Cosine, 40) };
+        write_with(&OsVfs, dir.path(), 1, &model, &options, &vecstore_index::OneThread)
             .expect("write");
         let written = std::fs::read(dir.path().join(Segment::file_name(1))).expect("read");
         OsVfs.create(&path).expect("there is none").write_at(0, &written).expect("write");
     }
     let segment = Segment::open(&OsVfs, &path).expect("open");
     assert_eq!((segment.id(), segment.dim(), segment.metric()), (1, DIM, Metric::Cosine));
-    check(&segment, &model());
+    check(&segment, &model);
+    assert_eq!(segment.precision(), precision);
     let indexed: Vec<bool> = segment.namespaces().iter().map(|n| n.indexed).collect();
     assert_eq!(indexed, [true, false, true]);
     let fields = segment.fields().expect("fields").fields().expect("fields");
@@ -51,7 +53,15 @@ fn golden(name: &str, kind: IndexKind) -> Segment {
 
 #[test]
 fn version_6() {
-    let segment = golden("v6.seg", IndexKind::Graph);
+    check_graphs(&golden("v6.seg", IndexKind::Graph, Precision::F32));
+}
+
+#[test]
+fn version_6_of_half_precision() {
+    check_graphs(&golden("v6-f16.seg", IndexKind::Graph, Precision::F16));
+}
+
+fn check_graphs(segment: &Segment) {
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.clusters(namespace).expect("clusters").is_none());
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
@@ -73,7 +83,7 @@ fn version_6() {
 
 #[test]
 fn version_6_with_clusters() {
-    let segment = golden("v6-clusters.seg", IndexKind::Clusters);
+    let segment = golden("v6-clusters.seg", IndexKind::Clusters, Precision::F32);
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         assert!(segment.graph(namespace).expect("graph").is_none());
         let found = segment.clusters(namespace).expect("clusters").expect("clusters");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::{id_of, options, write_with};
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{FlatRows, Metric, OneThread, Rows};
+use vecstore_index::{FlatVectors, Metric, OneThread, Stored, Vectors};
 use vecstore_segments::{MergeSource, OsVfs, RecordId, RowSource, Segment, SegmentError};
 
 const DIM: usize = 512;
@@ -60,8 +60,12 @@ fn time<T>(what: &str, work: impl FnOnce() -> T) -> (T, Duration) {
     (result, took)
 }
 
-fn sum_rows<R: Rows<f32>>(rows: &R) -> f32 {
-    (0..rows.rows()).map(|row| rows.row(row).expect("a good row")[0]).sum()
+fn sum_rows<V: Vectors>(rows: &V) -> f32 {
+    let first = |row| match rows.vector(row).expect("a good row") {
+        Stored::F32(vector) => vector[0],
+        Stored::F16(vector) => vector[0].to_f32(),
+    };
+    (0..rows.rows()).map(first).sum()
 }
 
 #[test]
@@ -82,8 +86,9 @@ fn measure() {
     let segment = Segment::open(&OsVfs, &path).expect("open");
     let view = segment.vectors(0..ROWS);
     time("read a component of every row, first touch", || black_box(sum_rows(&view)));
-    let flat: Vec<f32> = (0..ROWS).flat_map(|row| view.row(row).expect("row").to_vec()).collect();
-    let flat = FlatRows::new("vectors", &flat, DIM);
+    let flat: Vec<f32> =
+        (0..ROWS).flat_map(|row| view.vector(row).expect("row").to_vec()).collect();
+    let flat = FlatVectors::new(&flat, DIM);
     let (_, checked) = time("again, 20 times", || {
         (0..20).for_each(|_| _ = black_box(sum_rows(black_box(&view))));
     });

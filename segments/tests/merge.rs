@@ -11,7 +11,7 @@ use support::{
     section_of, write, write_with,
 };
 use vecstore_index::roaring::RoaringBitmap;
-use vecstore_index::{Calibration, Curve, EffortPoint, FlatRows, Metric, Workers};
+use vecstore_index::{Calibration, Curve, EffortPoint, FlatRows, Metric, Precision, Workers};
 use vecstore_segments::{
     GraphOrigin, LentGraph, MemVfs, MergeSource, RebuildCause, RecordId, RowSource, Segment,
     SegmentError, Vfs, WriteOptions,
@@ -54,16 +54,17 @@ proptest! {
             (prop::collection::btree_map("[a-d]?", 1u64..60, 0..4), 0u64..=4),
             0..4,
         ),
+        precision in support::any_precision(),
         seed in any::<u64>(),
     ) {
         let vfs = memory();
-        let options = options(dim, Metric::Cosine, 30);
+        let options = WriteOptions { precision, ..options(dim, Metric::Cosine, 30) };
         let mut numbers = Numbers(seed);
         let mut models = Vec::new();
         let mut segments = Vec::new();
         for (number, (namespaces, dead_quarters)) in (0..).zip(&inputs) {
             let names: Vec<_> = namespaces.iter().map(|(n, c)| (n.as_str(), *c)).collect();
-            let model = input_model(&names, dim, number);
+            let model = input_model(&names, dim, number).of_precision(precision);
             let deleted: RoaringBitmap =
                 (0..model.rows()).filter(|_| numbers.below(4) < *dead_quarters).collect();
             let segment = Arc::new(sealed(&vfs, number + 10, &model, &options));
@@ -291,7 +292,10 @@ fn inputs_of_different_shape_are_refused() {
     let first = Arc::new(sealed(&vfs, 1, &model, &options(4, Metric::Dot, 99)));
     let metric = Arc::new(sealed(&vfs, 2, &model, &options(4, Metric::Cosine, 99)));
     let dim = Arc::new(sealed(&vfs, 3, &other, &options(5, Metric::Dot, 99)));
-    for second in [metric, dim] {
+    let of_halves = WriteOptions { precision: Precision::F16, ..options(4, Metric::Dot, 99) };
+    let halves = model.of_precision(Precision::F16);
+    let precision = Arc::new(sealed(&vfs, 4, &halves, &of_halves));
+    for second in [metric, dim, precision] {
         let inputs = vec![(Arc::clone(&first), none()), (second, none())];
         assert!(matches!(MergeSource::new(inputs), Err(SegmentError::Unsupported { .. })));
     }

@@ -10,10 +10,11 @@ use support::{
     write_with,
 };
 use vecstore_index::{
-    Accept, FieldIndex, Graph, Metric, Posting, Rows, Scalar, Scratch, Workers, build_coarse,
+    Accept, FieldIndex, Graph, Metric, Posting, Precision, Rows, Scalar, Scratch, Vectors, Workers,
+    build_coarse,
 };
 use vecstore_segments::{
-    OsVfs, RecordId, Segment, SegmentError, Stage, Vfs, scalar, write_segment,
+    OsVfs, RecordId, Segment, SegmentError, Stage, Vfs, WriteOptions, scalar, write_segment,
 };
 
 proptest! {
@@ -23,14 +24,20 @@ proptest! {
     fn every_row_comes_back(
         (dim, model) in support::any_model(40),
         metric in support::any_metric(),
+        precision in support::any_precision(),
         index_rows_min in prop::sample::select(vec![1, 10, u32::MAX]),
     ) {
         let vfs = memory();
-        let segment = sealed(&vfs, 3, &model, &options(dim, metric, index_rows_min));
+        let model = model.of_precision(precision);
+        let options = WriteOptions { precision, ..options(dim, metric, index_rows_min) };
+        let segment = sealed(&vfs, 3, &model, &options);
         check(&segment, &model);
         prop_assert_eq!(segment.id(), 3);
         prop_assert_eq!(segment.dim(), dim);
         prop_assert_eq!(segment.metric(), metric);
+        prop_assert_eq!(segment.precision(), precision);
+        let vector_bytes = precision.bytes() * dim * model.0.len();
+        prop_assert!(segment.section_bytes().contains(&("vectors", vector_bytes as u64)));
         for namespace in segment.namespaces() {
             let indexed = namespace.rows.len() as u32 >= index_rows_min;
             prop_assert_eq!(namespace.indexed, indexed);
@@ -105,11 +112,11 @@ fn rows_outside_the_segment_are_errors() {
         assert!(segment.vector(row).is_err());
         assert!(segment.metadata(row).is_err());
         assert!(segment.codes(0..5).row(row).is_err());
-        assert!(segment.vectors(2..4).row(row - 3).is_err());
+        assert!(segment.vectors(2..4).vector(row - 3).is_err());
         let mut ignore = |_: u32, _: &_| {};
         assert!(segment.visit_metadata(&mut [0, row].into_iter(), &mut ignore).is_err());
     }
-    assert!(segment.vectors(3..900).row(0).is_err(), "a view past the end has no rows");
+    assert!(segment.vectors(3..900).vector(0).is_err(), "a view past the end has no rows");
     let message = segment.vector(9).expect_err("no such row").to_string();
     assert!(message.ends_with("section vectors is damaged: there is no row 9, the segment has 5"));
 }
@@ -332,4 +339,18 @@ fn a_sealed_segment_is_never_replaced() {
     assert!(matches!(error, SegmentError::Io { .. }), "{error:?}");
     assert!(before == read_file(&vfs, &path_of(1)));
     assert_eq!(vfs.list(&folder()).expect("list").len(), 2);
+}
+
+#[test]
+fn components_of_another_precision_are_refused() {
+    let mut model = rows_of(&[("", 5)], 3, 1).of_precision(Precision::F16);
+    let vfs = memory();
+    let options = WriteOptions { precision: Precision::F16, ..options(3, Metric::Dot, 99) };
+    for wrong in [0.1, 70_000.0, f32::NAN] {
+        model.0[3].vector[1] = wrong;
+        let error = write(&vfs, 1, &model, &options).expect_err("refused").to_string();
+        let what = format!("row 3: component 1 is {wrong}, which is none of half precision");
+        assert!(error.contains(&what), "{error}");
+        assert_eq!(vfs.list(&folder()).expect("list"), [""; 0]);
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString};
 use serde_json::Value;
-use vecstore::{CollectionOptions, Durability, ErrorKind, IndexOption, Metric, Options};
+use vecstore::{CollectionOptions, Durability, ErrorKind, IndexOption, Metric, Options, Precision};
 
 use crate::collection::Collection;
 use crate::failure::{Failure, Result};
@@ -194,12 +194,15 @@ impl Database {
     /// strings that are dates too, without the word DATE. Up to fields_max fields, strings_max different
     /// strings a field and string_bytes_max bytes a string are indexed; None is the engine's default.
     ///
+    /// precision: what vectors are stored in: "f32", or "f16" for half the space: components are then
+    /// rounded to 11 significant bits, and one beyond 65504 is refused.
+    ///
     /// Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
     /// returned, or ConflictError raised if its settings are not these.
     #[pyo3(signature = (
         name, dim, metric = "cosine", if_not_exists = false, m = 16, ef_construction = 128, *,
         index = "auto", unindexed = None, dates = None, fields_max = None, strings_max = None,
-        string_bytes_max = None
+        string_bytes_max = None, precision = "f32"
     ))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn create_collection(
@@ -217,6 +220,7 @@ impl Database {
         fields_max: Option<i64>,
         strings_max: Option<i64>,
         string_bytes_max: Option<i64>,
+        precision: &str,
     ) -> Result<Collection> {
         let metric: Metric = metric.parse().map_err(|e: vecstore::UnknownMetric| {
             Failure::invalid(format!("collection `{name}`: {e}")).about("metric")
@@ -224,10 +228,14 @@ impl Database {
         let index: IndexOption = index.parse().map_err(|e: vecstore::Error| {
             Failure::invalid(format!("collection `{name}`: {e}")).about("index")
         })?;
+        let precision: Precision = precision.parse().map_err(|e: vecstore::UnknownPrecision| {
+            Failure::invalid(format!("collection `{name}`: {e}")).about("precision")
+        })?;
         let mut options = vecstore::Collection::options(number("dim", dim)?, metric)
             .m(number("m", m)?)
             .ef_construction(number("ef_construction", ef_construction)?)
-            .index(index);
+            .index(index)
+            .precision(precision);
         for field in field_names("unindexed", unindexed)? {
             options = options.unindexed(field);
         }

@@ -84,6 +84,8 @@ NAMES = {
     "CollectionOptions::index": "Database.create_collection(index)",
     "CollectionOptions::index_option": "Collection.settings",
     "IndexOption::name": "Collection.settings",
+    "CollectionOptions::precision": "Database.create_collection(precision)",
+    "CollectionOptions::vector_precision": "Collection.settings",
     "CollectionOptions::unindexed": "Database.create_collection(unindexed)",
     "CollectionOptions::date": "Database.create_collection(dates)",
     "CollectionOptions::fields_max": "Database.create_collection(fields_max)",

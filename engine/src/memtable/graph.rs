@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use vecstore_index::{BuildError, Calibration, Damaged, Linker, LiveGraph, Rows};
+use vecstore_index::{BuildError, Calibration, Damaged, Linker, LiveGraph, Stored, Vectors};
 
 use super::asks::Wanted;
 use super::namespace::HotNamespace;
@@ -112,14 +112,14 @@ fn vectors(rows: &HotNamespace, which: impl Iterator<Item = u32>) -> Vec<f32> {
 /// The vectors of a namespace.
 struct HotVectors<'a>(&'a HotNamespace);
 
-impl Rows<f32> for HotVectors<'_> {
+impl Vectors for HotVectors<'_> {
     fn rows(&self) -> u32 {
         self.0.rows(u64::MAX)
     }
 
-    fn row(&self, row: u32) -> Result<&[f32], Damaged> {
+    fn vector(&self, row: u32) -> Result<Stored<'_>, Damaged> {
         match self.0.get(row) {
-            Some(hot) => Ok(&hot.vector),
+            Some(hot) => Ok(Stored::F32(&hot.vector)),
             None => Err(Damaged { array: "vectors", row }),
         }
     }

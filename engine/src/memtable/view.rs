@@ -158,7 +158,7 @@ impl<'a> HotView<'a> {
             if let Some(next) = ahead.next() {
                 self.prefetch(next);
             }
-            let distance = query.exact.distance(&self.hot(row).vector);
+            let distance = query.exact.distance(&self.hot(row).vector[..]);
             candidates.push(Candidate { distance, row });
         }
         let distances = candidates.len();
@@ -328,7 +328,7 @@ impl SegmentView for HotView<'_> {
     }
 
     fn distance(&self, query: &PreparedQuery<'_>, row: u32) -> Result<f32, SegmentError> {
-        Ok(query.exact.distance(&self.hot(row).vector))
+        Ok(query.exact.distance(&self.hot(row).vector[..]))
     }
 
     fn scan_exact(

@@ -9,7 +9,7 @@ use super::leaves::{Leaves, prepare};
 use super::nibbles::Ranges;
 use super::train::{assign_all, train};
 use crate::workers::collect;
-use crate::{BuildError, DIM_MAX, Damaged, Metric, Rows, Workers};
+use crate::{BuildError, DIM_MAX, Damaged, Metric, Vectors, Workers};
 
 /// Vectors of the sample for each leaf …
 const SAMPLE_ROWS_PER_LEAF: usize = 64;
@@ -52,7 +52,7 @@ pub struct ClustersBuf {
 ///
 /// The same clusters for any number of threads (centroids depend on the instruction set, as float
 /// sums do). `progress` is told how many rows are done and may stop the build.
-pub fn build_clusters<V: Rows<f32>>(
+pub fn build_clusters<V: Vectors>(
     vectors: &V,
     metric: Metric,
     dim: usize,
@@ -105,7 +105,7 @@ struct Building<'a, V> {
     workers: &'a dyn Workers,
 }
 
-impl<V: Rows<f32>> Building<'_, V> {
+impl<V: Vectors> Building<'_, V> {
     /// `count` prepared vectors, back to back; `row` says which.
     fn prepared(
         &self,
@@ -119,7 +119,8 @@ impl<V: Rows<f32>> Building<'_, V> {
             let mut part = parts[task].lock().unwrap_or_else(PoisonError::into_inner);
             let first = task * TASK_ROWS as usize;
             for (i, out) in part.chunks_exact_mut(self.dim).enumerate() {
-                prepare(self.metric, self.vectors.row(row(first + i))?, out);
+                self.vectors.vector(row(first + i))?.read_into(out);
+                prepare(self.metric, out);
             }
             Ok(())
         });
@@ -164,7 +165,8 @@ impl<V: Rows<f32>> Building<'_, V> {
                 for (lane, &row) in rows.iter().enumerate() {
                     shape.put_row(block, lane, row);
                     if row != NO_ROW {
-                        prepare(self.metric, self.vectors.row(row)?, &mut vector);
+                        self.vectors.vector(row)?.read_into(&mut vector);
+                        prepare(self.metric, &mut vector);
                         clusters.ranges.encode(shape, &vector, block, lane);
                     }
                 }

@@ -7,7 +7,7 @@ use super::search::Wanted;
 use super::{ClusterCalibration, Clusters};
 use crate::graph::{Accept, Probe, Scratches};
 use crate::workers::collect;
-use crate::{Curve, Damaged, EffortPoint, Rows, Scratch, Workers};
+use crate::{Curve, Damaged, EffortPoint, Rows, Scratch, Vectors, Workers};
 
 /// Numbers of leaves that are measured, as far as there are so many; and all of them.
 const PROBES_LADDER: [usize; 18] =
@@ -26,7 +26,7 @@ const TASK_PROBES: usize = 8;
 /// leaves. Each probe must have observed all rows; its own row counts for nothing.
 ///
 /// Without probes, or with fewer than two rows, nothing is measured.
-pub fn calibrate_clusters<B: Rows<u8>, V: Rows<f32>>(
+pub fn calibrate_clusters<B: Rows<u8>, V: Vectors>(
     clusters: &Clusters,
     blocks: &B,
     vectors: &V,
@@ -94,7 +94,7 @@ struct Measurement<'a, B, V> {
     probe: &'a Probe,
 }
 
-impl<B: Rows<u8>, V: Rows<f32>> Measurement<'_, B, V> {
+impl<B: Rows<u8>, V: Vectors> Measurement<'_, B, V> {
     fn add_to(
         &self,
         ladder: &[usize],
@@ -125,7 +125,7 @@ impl<B: Rows<u8>, V: Rows<f32>> Measurement<'_, B, V> {
                 let is_right = match known.entry(candidate.row) {
                     Entry::Occupied(known) => *known.get(),
                     Entry::Vacant(unknown) => {
-                        let vector = self.vectors.row(candidate.row)?;
+                        let vector = self.vectors.vector(candidate.row)?;
                         let distance = self.probe.exact.distance(vector);
                         *unknown.insert(distance <= farthest.distance)
                     }

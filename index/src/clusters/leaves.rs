@@ -25,18 +25,14 @@ pub(super) struct Leaves {
     halves: Vec<f32>,
 }
 
-/// Writes `vector` as leaves and codes want it: for cosine at unit length.
-pub(super) fn prepare(metric: Metric, vector: &[f32], out: &mut [f32]) {
+/// Makes `vector` what leaves and codes want: for cosine of unit length.
+pub(super) fn prepare(metric: Metric, vector: &mut [f32]) {
     match metric {
         Metric::Cosine => {
             let scale = unit_scale(vector);
-            for (out, &x) in out.iter_mut().zip(vector) {
-                *out = (f64::from(x) * scale) as f32;
-            }
+            vector.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
         }
-        Metric::Dot | Metric::Euclidean => {
-            out.iter_mut().zip(vector).for_each(|(out, &x)| *out = x);
-        }
+        Metric::Dot | Metric::Euclidean => {}
     }
 }
 

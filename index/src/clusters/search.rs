@@ -83,7 +83,8 @@ impl Clusters {
         let scratch = &mut scratch.leaves;
         scratch.prepared.clear();
         scratch.prepared.resize(self.dim(), 0.0);
-        prepare(self.metric, query, &mut scratch.prepared);
+        scratch.prepared.iter_mut().zip(query).for_each(|(prepared, &x)| *prepared = x);
+        prepare(self.metric, &mut scratch.prepared);
         self.ranges.query(self.metric, &scratch.prepared, &mut scratch.query);
         let each = |query: &NibbleQuery, candidates: &[u64], cost: Cost| {
             let candidate = |&entry: &u64| Candidate {

@@ -6,7 +6,7 @@ use super::{Beam, Calibration, Gamma};
 use crate::workers::collect;
 use crate::{
     Candidate, CodeQuery, Curve, Damaged, EffortPoint, ExactQuery, Metric, Quantizer, Rows,
-    WalkCodes, Workers,
+    Vectors, WalkCodes, Workers,
 };
 
 /// Values of `ef` that are measured, as far as the graph has so many rows.
@@ -65,7 +65,7 @@ impl Probe {
 ///
 /// Recall goes by distance: any row as near as the true tenth is a right answer, so that equal
 /// vectors count alike. Without probes, or with fewer than two rows, nothing is measured.
-pub fn calibrate<C: WalkCodes, L: Rows<u32>, V: Rows<f32>>(
+pub fn calibrate<C: WalkCodes, L: Rows<u32>, V: Vectors>(
     graph: &Graph<'_, L>,
     codes: &C,
     quantizer: &Quantizer,
@@ -81,7 +81,7 @@ pub fn calibrate<C: WalkCodes, L: Rows<u32>, V: Rows<f32>>(
 
 /// [`calibrate`] of whatever searches for the nearest of a query as if a row were not there, on
 /// the values of `ef` that are less than `rows`, and on that.
-pub(super) fn calibrate_with<V: Rows<f32>>(
+pub(super) fn calibrate_with<V: Vectors>(
     rows: u32,
     ladder: &[u32],
     quantizer: &Quantizer,
@@ -134,7 +134,7 @@ pub(super) fn calibrate_with<V: Rows<f32>>(
 }
 
 /// What all probes together find and cost, for each beam.
-fn measure<V: Rows<f32>>(
+fn measure<V: Vectors>(
     beams: &[Beam],
     quantizer: &Quantizer,
     vectors: &V,
@@ -181,7 +181,7 @@ struct Measurement<'a, S, V> {
 impl<S, V> Measurement<'_, S, V>
 where
     S: Fn(u32, &CodeQuery, Beam, &mut Scratch) -> Result<Found, Damaged>,
-    V: Rows<f32>,
+    V: Vectors,
 {
     fn add_to(
         &self,
@@ -198,7 +198,7 @@ where
             let others = found.candidates.iter().filter(|found| found.row != self.probe.row);
             let mut right = 0;
             for candidate in others.take(RERANKED) {
-                let vector = self.vectors.row(candidate.row)?;
+                let vector = self.vectors.vector(candidate.row)?;
                 right += usize::from(self.probe.exact.distance(vector) <= farthest.distance);
             }
             // Of rows that are all as near as the tenth, ten are returned.

@@ -2,9 +2,11 @@
 
 use std::arch::x86_64::{__m256i, __m512i, _CMP_GE_OQ};
 
+use half::f16;
 use pulp::x86::V4;
 
 use super::bits::{NARROW_WORDS, words_of_4};
+use super::halves::HALVES;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use super::{Kernel, float, portable};
 use crate::codes::{COARSE_BLOCK, LEVELS, PIECE, PIECE_BYTES};
@@ -111,6 +113,16 @@ fn levels_of(v4: V4, piece: [u8; PIECE_BYTES], levels: __m512i) -> __m512i {
 
 impl Kernel for V4 {
     float::float_methods!();
+
+    #[inline(always)]
+    fn widen(self, halves: &[f16; HALVES]) -> [f32; HALVES] {
+        let halves: [__m256i; 4] = pulp::cast(*halves);
+        let mut wide = [self.avx512f._mm512_setzero_ps(); 4];
+        for (wide, halves) in wide.iter_mut().zip(halves) {
+            *wide = self.avx512f._mm512_cvtph_ps(halves);
+        }
+        pulp::cast(wide)
+    }
 
     #[inline(always)]
     fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32 {

@@ -1,5 +1,7 @@
 //! Which instruction set runs, decided once for a whole search or scan.
 
+use half::f16;
+
 use super::Kernel;
 use super::portable::Portable;
 use crate::codes::LEVELS;
@@ -145,6 +147,24 @@ impl KernelChoice {
         self.run(DotAndNorm(a, b))
     }
 
+    /// `⟨a, b⟩` with `b` of half precision.
+    #[must_use]
+    pub fn half_dot(self, a: &[f32], b: &[f16]) -> f32 {
+        self.run(HalfDot(a, b))
+    }
+
+    /// `‖a − b‖²` with `b` of half precision.
+    #[must_use]
+    pub fn half_squared_l2(self, a: &[f32], b: &[f16]) -> f32 {
+        self.run(HalfSquaredL2(a, b))
+    }
+
+    /// `(⟨a, b⟩, ‖b‖²)` with `b` of half precision.
+    #[must_use]
+    pub fn half_dot_and_norm(self, a: &[f32], b: &[f16]) -> (f32, f32) {
+        self.run(HalfDotAndNorm(a, b))
+    }
+
     /// `Σ (aᵢ − bᵢ)²`.
     #[must_use]
     pub fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32 {
@@ -217,6 +237,9 @@ one_call!(Dot, &'a [f32], &'a [f32], dot, f32);
 one_call!(DotOf4, [&'a [f32]; 4], &'a [f32], dot_of_4, [f32; 4]);
 one_call!(SquaredL2, &'a [f32], &'a [f32], squared_l2, f32);
 one_call!(DotAndNorm, &'a [f32], &'a [f32], dot_and_norm, (f32, f32));
+one_call!(HalfDot, &'a [f32], &'a [f16], half_dot, f32);
+one_call!(HalfSquaredL2, &'a [f32], &'a [f16], half_squared_l2, f32);
+one_call!(HalfDotAndNorm, &'a [f32], &'a [f16], half_dot_and_norm, (f32, f32));
 one_call!(CodeSquaredL2, &'a [u8], &'a [u8], code_squared_l2, u32);
 one_call!(CodeSquaredL2Of4, [&'a [u8]; 4], &'a [u8], code_squared_l2_of_4, [u32; 4]);
 one_call!(CodeDot, &'a [u8], &'a [u8], code_dot, i32);

@@ -1,7 +1,7 @@
 //! Exact distances of a query to stored float vectors.
 
 use super::{Kernel, KernelChoice, WithKernel, squared_norm};
-use crate::Metric;
+use crate::{Metric, Stored};
 
 /// A query prepared for exact distances to stored float vectors.
 ///
@@ -40,8 +40,8 @@ impl ExactQuery {
 
     /// Distance to one vector of the same dimension, as given by the user (not normalised).
     #[must_use]
-    pub fn distance(&self, vector: &[f32]) -> f32 {
-        KernelChoice::detected().run(One { query: self, vector })
+    pub fn distance<'a>(&self, vector: impl Into<Stored<'a>>) -> f32 {
+        KernelChoice::detected().run(One { query: self, vector: vector.into() })
     }
 
     /// Distances to vectors that lie back to back in `block`, appended to `out`.
@@ -52,21 +52,31 @@ impl ExactQuery {
     }
 
     #[inline(always)]
-    fn distance_by<K: Kernel>(&self, kernel: K, vector: &[f32]) -> f32 {
+    fn distance_by<K: Kernel>(&self, kernel: K, vector: Stored<'_>) -> f32 {
+        let query = &self.query[..];
         match self.metric {
             Metric::Cosine => {
-                let (dot, norm) = kernel.dot_and_norm(&self.query, vector);
+                let (dot, norm) = match vector {
+                    Stored::F32(vector) => kernel.dot_and_norm(query, vector),
+                    Stored::F16(vector) => kernel.half_dot_and_norm(query, vector),
+                };
                 if !norm.is_normal() || !dot.is_finite() {
                     return self.distance_wide(vector);
                 }
                 (1.0 - dot / norm.sqrt()).clamp(0.0, 2.0)
             }
             Metric::Dot => {
-                let dot = kernel.dot(&self.query, vector);
+                let dot = match vector {
+                    Stored::F32(vector) => kernel.dot(query, vector),
+                    Stored::F16(vector) => kernel.half_dot(query, vector),
+                };
                 if dot.is_finite() { -dot } else { self.distance_wide(vector) }
             }
             Metric::Euclidean => {
-                let squared = kernel.squared_l2(&self.query, vector);
+                let squared = match vector {
+                    Stored::F32(vector) => kernel.squared_l2(query, vector),
+                    Stored::F16(vector) => kernel.half_squared_l2(query, vector),
+                };
                 if squared.is_normal() { squared.sqrt() } else { self.distance_wide(vector) }
             }
         }
@@ -74,8 +84,9 @@ impl ExactQuery {
 
     /// The distance in `f64`, for sums that `f32` cannot hold.
     #[cold]
-    fn distance_wide(&self, vector: &[f32]) -> f32 {
-        let pairs = self.query.iter().zip(vector).map(|(&q, &x)| (f64::from(q), f64::from(x)));
+    fn distance_wide(&self, vector: Stored<'_>) -> f32 {
+        let vector = vector.to_vec();
+        let pairs = self.query.iter().zip(&vector).map(|(&q, &x)| (f64::from(q), f64::from(x)));
         match self.metric {
             Metric::Cosine => {
                 let (dot, norm) =
@@ -102,7 +113,7 @@ fn unit(vector: &[f32]) -> Vec<f32> {
 
 struct One<'a> {
     query: &'a ExactQuery,
-    vector: &'a [f32],
+    vector: Stored<'a>,
 }
 
 impl WithKernel for One<'_> {
@@ -131,7 +142,7 @@ impl WithKernel for Block<'_> {
         }
         self.out.reserve(self.block.len() / dim);
         for vector in self.block.chunks_exact(dim) {
-            self.out.push(self.query.distance_by(kernel, vector));
+            self.out.push(self.query.distance_by(kernel, Stored::F32(vector)));
         }
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Four sums run side by side, which hides the latency of the fused multiply-add.
 
+use half::f16;
 use pulp::Simd;
+
+use super::Kernel;
+use super::halves::{blocks, padded};
 
 const SUMS: usize = 4;
 
@@ -13,21 +17,20 @@ fn same_length<'a>(a: &'a [f32], b: &'a [f32]) -> (&'a [f32], &'a [f32]) {
     (&a[..len], &b[..len])
 }
 
-/// `step` over all components, `SUMS` vectors at a time; gives the sum of its sums.
+/// Adds `step` over the components of a part to `sums`, `SUMS` vectors at a time. Parts but the last have
+/// whole blocks of [`HALVES`](super::halves::HALVES), so that all of them give the sums of the whole.
 #[inline(always)]
-fn sum<S: Simd>(
+fn add<S: Simd>(
     simd: S,
     a: &[f32],
     b: &[f32],
+    sums: &mut [S::f32s; SUMS],
     step: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s,
-) -> f32 {
-    let (a, b) = same_length(a, b);
+) {
     let (a, a_tail) = S::as_simd_f32s(a);
     let (b, b_tail) = S::as_simd_f32s(b);
     let (a, a_rest) = a.as_chunks::<SUMS>();
     let (b, b_rest) = b.as_chunks::<SUMS>();
-
-    let mut sums = [simd.splat_f32s(0.0); SUMS];
     for (a, b) in a.iter().zip(b) {
         for lane in 0..SUMS {
             sums[lane] = step(a[lane], b[lane], sums[lane]);
@@ -39,9 +42,44 @@ fn sum<S: Simd>(
     if !a_tail.is_empty() {
         sums[1] = step(simd.partial_load_f32s(a_tail), simd.partial_load_f32s(b_tail), sums[1]);
     }
+}
+
+#[inline(always)]
+fn total<S: Simd>(simd: S, sums: [S::f32s; SUMS]) -> f32 {
     simd.reduce_sum_f32s(
         simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3])),
     )
+}
+
+/// The sum of `step` over all components.
+#[inline(always)]
+fn sum<S: Simd>(
+    simd: S,
+    a: &[f32],
+    b: &[f32],
+    step: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s,
+) -> f32 {
+    let (a, b) = same_length(a, b);
+    let mut sums = [simd.splat_f32s(0.0); SUMS];
+    add(simd, a, b, &mut sums, step);
+    total(simd, sums)
+}
+
+/// [`sum`] with components of half precision.
+#[inline(always)]
+fn sum_of_halves<S: Simd + Kernel>(
+    simd: S,
+    a: &[f32],
+    b: &[f16],
+    step: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s + Copy,
+) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = blocks(a, b);
+    let mut sums = [simd.splat_f32s(0.0); SUMS];
+    for (a, b) in a.iter().zip(b) {
+        add(simd, a, &simd.widen(b), &mut sums, step);
+    }
+    add(simd, a_rest, &simd.widen(&padded(b_rest))[..b_rest.len()], &mut sums, step);
+    total(simd, sums)
 }
 
 #[inline(always)]
@@ -106,13 +144,19 @@ pub(super) fn squared_l2<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 pub(super) fn dot_and_norm<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> (f32, f32) {
     let (a, b) = same_length(a, b);
+    let mut sums = [[simd.splat_f32s(0.0); SUMS]; 2];
+    add_dot_and_norm(simd, a, b, &mut sums);
+    (total(simd, sums[0]), total(simd, sums[1]))
+}
+
+/// Adds the products and the squares of a part, like [`add`], to two sums that run beside each other.
+#[inline(always)]
+fn add_dot_and_norm<S: Simd>(simd: S, a: &[f32], b: &[f32], sums: &mut [[S::f32s; SUMS]; 2]) {
+    let [dots, norms] = sums;
     let (a, a_tail) = S::as_simd_f32s(a);
     let (b, b_tail) = S::as_simd_f32s(b);
     let (a, a_rest) = a.as_chunks::<SUMS>();
     let (b, b_rest) = b.as_chunks::<SUMS>();
-
-    let mut dots = [simd.splat_f32s(0.0); SUMS];
-    let mut norms = dots;
     for (a, b) in a.iter().zip(b) {
         for lane in 0..SUMS {
             dots[lane] = simd.mul_add_e_f32s(a[lane], b[lane], dots[lane]);
@@ -128,12 +172,42 @@ pub(super) fn dot_and_norm<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> (f32, f32)
         dots[1] = simd.mul_add_e_f32s(a, b, dots[1]);
         norms[1] = simd.mul_add_e_f32s(b, b, norms[1]);
     }
-    let total = |sums: [S::f32s; SUMS]| {
-        simd.reduce_sum_f32s(
-            simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3])),
-        )
-    };
-    (total(dots), total(norms))
+}
+
+#[inline(always)]
+pub(super) fn half_dot<S: Simd + Kernel>(simd: S, a: &[f32], b: &[f16]) -> f32 {
+    sum_of_halves(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |a, b, sum| simd.mul_add_e_f32s(a, b, sum),
+    )
+}
+
+#[inline(always)]
+pub(super) fn half_squared_l2<S: Simd + Kernel>(simd: S, a: &[f32], b: &[f16]) -> f32 {
+    sum_of_halves(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |a, b, sum| {
+            let difference = simd.sub_f32s(a, b);
+            simd.mul_add_e_f32s(difference, difference, sum)
+        },
+    )
+}
+
+#[inline(always)]
+pub(super) fn half_dot_and_norm<S: Simd + Kernel>(simd: S, a: &[f32], b: &[f16]) -> (f32, f32) {
+    let ((a, a_rest), (b, b_rest)) = blocks(a, b);
+    let mut sums = [[simd.splat_f32s(0.0); SUMS]; 2];
+    for (a, b) in a.iter().zip(b) {
+        add_dot_and_norm(simd, a, &simd.widen(b), &mut sums);
+    }
+    add_dot_and_norm(simd, a_rest, &simd.widen(&padded(b_rest))[..b_rest.len()], &mut sums);
+    (total(simd, sums[0]), total(simd, sums[1]))
 }
 
 /// The float methods of [`Kernel`](super::Kernel) for a pulp token, and its `vectorize`.
@@ -162,6 +236,21 @@ macro_rules! float_methods {
         #[inline(always)]
         fn dot_and_norm(self, a: &[f32], b: &[f32]) -> (f32, f32) {
             super::float::dot_and_norm(self, a, b)
+        }
+
+        #[inline(always)]
+        fn half_dot(self, a: &[f32], b: &[half::f16]) -> f32 {
+            super::float::half_dot(self, a, b)
+        }
+
+        #[inline(always)]
+        fn half_squared_l2(self, a: &[f32], b: &[half::f16]) -> f32 {
+            super::float::half_squared_l2(self, a, b)
+        }
+
+        #[inline(always)]
+        fn half_dot_and_norm(self, a: &[f32], b: &[half::f16]) -> (f32, f32) {
+            super::float::half_dot_and_norm(self, a, b)
         }
     };
 }

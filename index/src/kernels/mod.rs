@@ -8,6 +8,7 @@
 mod bits;
 mod choice;
 mod exact;
+mod halves;
 mod norm;
 mod portable;
 mod prefetch;
@@ -30,8 +31,11 @@ pub use exact::ExactQuery;
 pub use norm::squared_norm;
 pub use prefetch::prefetch;
 
+use half::f16;
+
 use crate::codes::LEVELS;
 pub(crate) use bits::BIT_WEIGHT_MAX;
+use halves::HALVES;
 use nibbles::{LANES, LINE_COMPONENTS};
 
 /// The instruction set the kernels run on here: `avx512vnni`, `avx512`, `avx2`, `neon` or `scalar`.
@@ -59,6 +63,21 @@ pub(crate) trait Kernel: Copy + Send + Sync {
 
     /// `(⟨a, b⟩, ‖b‖²)`, reading `b` once.
     fn dot_and_norm(self, a: &[f32], b: &[f32]) -> (f32, f32);
+
+    /// A block of finite components of half precision, widened exactly.
+    #[inline(always)]
+    fn widen(self, halves: &[f16; HALVES]) -> [f32; HALVES] {
+        halves::widen(halves)
+    }
+
+    /// [`dot`](Self::dot) with `b` of half precision; bit by bit what it is with `b` widened before.
+    fn half_dot(self, a: &[f32], b: &[f16]) -> f32;
+
+    /// [`squared_l2`](Self::squared_l2) with `b` of half precision, likewise.
+    fn half_squared_l2(self, a: &[f32], b: &[f16]) -> f32;
+
+    /// [`dot_and_norm`](Self::dot_and_norm) with `b` of half precision, likewise.
+    fn half_dot_and_norm(self, a: &[f32], b: &[f16]) -> (f32, f32);
 
     /// `Σ (aᵢ − bᵢ)²`, exact up to [`DIM_MAX`](crate::DIM_MAX) components.
     fn code_squared_l2(self, a: &[u8], b: &[u8]) -> u32;

@@ -4,8 +4,11 @@
 //! vectorises them for the target's base instruction set by itself. It may not reorder float sums,
 //! so those are kept in lanes.
 
+use half::f16;
+
 use super::Kernel;
 use super::bits::words_of_4;
+use super::halves::{blocks, padded, widen};
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS};
 use crate::codes::{COARSE_BLOCK, LEVELS, PIECE, PIECE_BYTES};
 
@@ -15,19 +18,42 @@ pub(crate) struct Portable;
 
 const SUMS: usize = 16;
 
-/// `Σ term(aᵢ, bᵢ)` in `SUMS` sums that are added up at the end.
+/// Adds `term(aᵢ, bᵢ)` to `SUMS` sums in turn; gives the sum of those of a last turn that is not whole.
 #[inline(always)]
-fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    let len = a.len().min(b.len());
-    let (a_lanes, a_rest) = a[..len].as_chunks::<SUMS>();
-    let (b_lanes, b_rest) = b[..len].as_chunks::<SUMS>();
-    let mut sums = [0.0f32; SUMS];
+fn add_in_lanes(
+    a: &[f32],
+    b: &[f32],
+    sums: &mut [f32; SUMS],
+    term: impl Fn(f32, f32) -> f32,
+) -> f32 {
+    let (a_lanes, a_rest) = a.as_chunks::<SUMS>();
+    let (b_lanes, b_rest) = b.as_chunks::<SUMS>();
     for (a, b) in a_lanes.iter().zip(b_lanes) {
         for lane in 0..SUMS {
             sums[lane] += term(a[lane], b[lane]);
         }
     }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(&a, &b)| term(a, b)).sum();
+    a_rest.iter().zip(b_rest).map(|(&a, &b)| term(a, b)).sum()
+}
+
+/// `Σ term(aᵢ, bᵢ)` in `SUMS` sums that are added up at the end.
+#[inline(always)]
+fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let len = a.len().min(b.len());
+    let mut sums = [0.0f32; SUMS];
+    let rest = add_in_lanes(&a[..len], &b[..len], &mut sums, term);
+    sums.iter().sum::<f32>() + rest
+}
+
+/// [`sum_in_lanes`] with components of half precision.
+#[inline(always)]
+fn sum_of_halves(a: &[f32], b: &[f16], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = blocks(a, b);
+    let mut sums = [0.0f32; SUMS];
+    for (a, b) in a.iter().zip(b) {
+        add_in_lanes(a, &widen(b), &mut sums, &term);
+    }
+    let rest = add_in_lanes(a_rest, &widen(&padded(b_rest))[..b_rest.len()], &mut sums, term);
     sums.iter().sum::<f32>() + rest
 }
 
@@ -152,6 +178,21 @@ impl Kernel for Portable {
     fn dot_and_norm(self, a: &[f32], b: &[f32]) -> (f32, f32) {
         let b = &b[..a.len().min(b.len())];
         (self.dot(a, b), sum_in_lanes(b, b, |b, _| b * b))
+    }
+
+    #[inline(always)]
+    fn half_dot(self, a: &[f32], b: &[f16]) -> f32 {
+        sum_of_halves(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn half_squared_l2(self, a: &[f32], b: &[f16]) -> f32 {
+        sum_of_halves(a, b, |a, b| (a - b) * (a - b))
+    }
+
+    #[inline(always)]
+    fn half_dot_and_norm(self, a: &[f32], b: &[f16]) -> (f32, f32) {
+        (self.half_dot(a, b), sum_of_halves(a, b, |_, b| b * b))
     }
 
     #[inline(always)]

@@ -2,10 +2,12 @@
 
 use std::arch::x86_64::{__m512i, _mm512_dpbusd_epi32};
 
+use half::f16;
 use pulp::x86::V4;
 
 use super::Kernel;
 use super::avx512::coarse_sum;
+use super::halves::HALVES;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS, word};
 use crate::codes::LEVELS;
 
@@ -72,6 +74,26 @@ impl Kernel for Vnni {
     #[inline(always)]
     fn dot_and_norm(self, a: &[f32], b: &[f32]) -> (f32, f32) {
         self.v4.dot_and_norm(a, b)
+    }
+
+    #[inline(always)]
+    fn widen(self, halves: &[f16; HALVES]) -> [f32; HALVES] {
+        self.v4.widen(halves)
+    }
+
+    #[inline(always)]
+    fn half_dot(self, a: &[f32], b: &[f16]) -> f32 {
+        self.v4.half_dot(a, b)
+    }
+
+    #[inline(always)]
+    fn half_squared_l2(self, a: &[f32], b: &[f16]) -> f32 {
+        self.v4.half_squared_l2(a, b)
+    }
+
+    #[inline(always)]
+    fn half_dot_and_norm(self, a: &[f32], b: &[f16]) -> (f32, f32) {
+        self.v4.half_dot_and_norm(a, b)
     }
 
     #[inline(always)]

@@ -136,7 +136,7 @@ impl Contents {
                 Kind::IdOffsets => 8 * (rows + 1),
                 Kind::Seqs | Kind::IdHashes => 8 * rows,
                 Kind::IdRows => 4 * rows,
-                Kind::Vectors => 4 * rows * u64::from(header.dim),
+                Kind::Vectors => rows * header.vector_bytes(),
                 Kind::Codes => rows * u64::from(header.code_bytes),
                 Kind::Checksums => 4 * blocks,
                 _ => continue,

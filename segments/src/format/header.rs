@@ -1,6 +1,6 @@
 //! The first 64 bytes: what the file is and how large its rows are.
 
-use vecstore_index::Metric;
+use vecstore_index::{Metric, Precision};
 
 use super::Flaw;
 use super::numbers::{u16_at, u32_at, u64_at};
@@ -9,8 +9,10 @@ pub(crate) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"\x89VSEG\r\n\x1a";
 const MAJOR: u16 = 6;
 const MINOR: u16 = 0;
-/// Incompatible features that this build knows: none yet.
-const INCOMPATIBLE_KNOWN: u32 = 0;
+/// Vectors are of half precision.
+const HALF_VECTORS: u32 = 1;
+/// Incompatible features that this build knows.
+const INCOMPATIBLE_KNOWN: u32 = HALF_VECTORS;
 const SECTION: &str = "header";
 
 /// Most rows of a segment; leaves room for sentinels in signed and unsigned 32 bits.
@@ -27,9 +29,16 @@ pub(crate) struct Header {
     /// Bytes of a vector's code.
     pub(crate) code_bytes: u32,
     pub(crate) metric: Metric,
+    /// Of the stored vectors.
+    pub(crate) precision: Precision,
 }
 
 impl Header {
+    /// Bytes of a stored vector.
+    pub(crate) fn vector_bytes(&self) -> u64 {
+        u64::from(self.dim) * self.precision.bytes() as u64
+    }
+
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let metric: u32 = match self.metric {
             Metric::Cosine => 0,
@@ -40,7 +49,12 @@ impl Header {
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&MAJOR.to_le_bytes());
         bytes[10..12].copy_from_slice(&MINOR.to_le_bytes());
-        // 12..16 incompatible and 16..20 compatible features: none.
+        let incompatible = match self.precision {
+            Precision::F32 => 0,
+            Precision::F16 => HALF_VECTORS,
+        };
+        bytes[12..16].copy_from_slice(&incompatible.to_le_bytes());
+        // 16..20 compatible features: none.
         bytes[20..24].copy_from_slice(&self.dim.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.segment.to_le_bytes());
         bytes[32..36].copy_from_slice(&self.rows.to_le_bytes());
@@ -70,7 +84,8 @@ impl Header {
                 "the segment has format {major}, this build reads format {MAJOR}"
             )));
         }
-        let unknown = u32_at(bytes, 12).ok_or_else(short)? & !INCOMPATIBLE_KNOWN;
+        let incompatible = u32_at(bytes, 12).ok_or_else(short)?;
+        let unknown = incompatible & !INCOMPATIBLE_KNOWN;
         if unknown != 0 {
             return Err(Flaw::Unsupported(format!(
                 "the segment needs features {unknown:#x}, which this build does not know"
@@ -88,6 +103,10 @@ impl Header {
             dim: u32_at(bytes, 20).ok_or_else(short)?,
             code_bytes: u32_at(bytes, 40).ok_or_else(short)?,
             metric,
+            precision: match incompatible & HALF_VECTORS {
+                0 => Precision::F32,
+                _ => Precision::F16,
+            },
         };
         if header.dim == 0 || header.dim as usize > DIM_MAX {
             return Err(damaged(&format!("{} is not a dimension", header.dim)));

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use vecstore_index::Precision;
+use vecstore_index::half::f16;
 
 use crate::format::Kind;
 use crate::reader::{BlockReader, SectionReader};
@@ -62,13 +64,22 @@ impl Input {
     }
 
     pub(super) fn vector(&self, row: u32, vector: &mut [f32]) -> Result<(), SegmentError> {
-        let len = 4 * self.segment.dim() as u64;
+        let precision = self.segment.precision();
+        let len = (self.segment.dim() * precision.bytes()) as u64;
         let start = u64::from(row) * len;
         let mut vectors = self.vectors.lock();
         let stored = vectors.read(&self.segment, start..start + len)?;
-        let (numbers, _) = stored.as_chunks::<4>();
-        for (component, bytes) in vector.iter_mut().zip(numbers) {
-            *component = f32::from_le_bytes(*bytes);
+        match precision {
+            Precision::F32 => {
+                for (component, bytes) in vector.iter_mut().zip(stored.as_chunks().0) {
+                    *component = f32::from_le_bytes(*bytes);
+                }
+            }
+            Precision::F16 => {
+                for (component, bytes) in vector.iter_mut().zip(stored.as_chunks().0) {
+                    *component = f16::from_le_bytes(*bytes).to_f32();
+                }
+            }
         }
         Ok(())
     }

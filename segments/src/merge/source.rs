@@ -122,16 +122,19 @@ impl MergeSource {
 }
 
 fn same_shape(first: &Segment, other: &Segment) -> Result<(), SegmentError> {
-    if (first.dim(), first.metric()) == (other.dim(), other.metric()) {
+    let shape = |segment: &Segment| (segment.dim(), segment.precision(), segment.metric());
+    if shape(first) == shape(other) {
         return Ok(());
     }
     Err(SegmentError::Unsupported {
         path: other.path().clone(),
         detail: format!(
-            "vectors of {} components ({}) cannot be merged with vectors of {} ({})",
+            "vectors of {} components ({}, {}) cannot be merged with vectors of {} ({}, {})",
             other.dim(),
+            other.precision(),
             other.metric(),
             first.dim(),
+            first.precision(),
             first.metric()
         ),
     })

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use bytemuck::Pod;
-use vecstore_index::{Damaged, FlatRows, Rows};
+use vecstore_index::half::f16;
+use vecstore_index::{Damaged, FlatRows, Rows, Stored, Vectors};
 
 use super::checks::MappedSection;
 
@@ -147,8 +148,47 @@ rows_of_a_segment!(
     BlockRows,
     u8
 );
-rows_of_a_segment!(
-    /// Full vectors of a contiguous range of rows, checked on first touch.
-    VectorRows,
-    f32
-);
+/// Full vectors of a contiguous range of rows, checked on first touch.
+///
+/// Rows count from the first row of the range; a [`Damaged`] names the row of the segment.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorRows<'a>(pub(super) Checked<'a>);
+
+/// [`VectorRows`] by their precision.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Checked<'a> {
+    F32(CheckedRows<'a, f32>),
+    F16(CheckedRows<'a, f16>),
+}
+
+impl<'a> VectorRows<'a> {
+    #[inline(always)]
+    pub(super) fn stored(&self, row: u32) -> Result<Stored<'a>, Damaged> {
+        match &self.0 {
+            Checked::F32(rows) => rows.row(row).map(Stored::F32),
+            Checked::F16(rows) => rows.row(row).map(Stored::F16),
+        }
+    }
+}
+
+impl Vectors for VectorRows<'_> {
+    fn rows(&self) -> u32 {
+        match &self.0 {
+            Checked::F32(rows) => rows.rows,
+            Checked::F16(rows) => rows.rows,
+        }
+    }
+
+    #[inline(always)]
+    fn vector(&self, row: u32) -> Result<Stored<'_>, Damaged> {
+        self.stored(row)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        match &self.0 {
+            Checked::F32(rows) => rows.flat().prefetch(row),
+            Checked::F16(rows) => rows.flat().prefetch(row),
+        }
+    }
+}

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use vecstore_index::{
-    Calibration, ClusterCalibration, Clusters, Damaged, Levels, Metric, Quantizer, Sketches,
-    UpperLayers,
+    Calibration, ClusterCalibration, Clusters, Damaged, Levels, Metric, Precision, Quantizer,
+    Sketches, Stored, UpperLayers,
 };
 
 use super::checks::{BadBlock, BlockChecks, MappedSection};
 use super::derived::IndexHead;
 use super::ids::RebuiltLookup;
 use super::open::{OpenFile, Pages, open_file};
-use super::rows::{BlockRows, CheckedRows, CoarseRows, CodeRows, LinkRows, SketchRows, VectorRows};
+use super::rows::{
+    BlockRows, Checked, CheckedRows, CoarseRows, CodeRows, LinkRows, SketchRows, VectorRows,
+};
 use crate::format::{BlockEntry, CHECK_BLOCK, Contents, Flaw, Header, IndexEntry, Kind, Section};
 use crate::{GraphOrigin, Region, SegmentError, Vfs, VfsFile};
 
@@ -164,6 +166,12 @@ impl Segment {
         self.header.metric
     }
 
+    /// Of the stored vectors.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.header.precision
+    }
+
     /// Length of the file.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -202,19 +210,22 @@ impl Segment {
         Ok(bytes.first_chunk().map_or(0, |seq| u64::from_le_bytes(*seq)))
     }
 
-    /// Vector of a row, as the user gave it.
-    pub fn vector(&self, row: u32) -> Result<&[f32], SegmentError> {
-        self.vector_rows(0..self.rows()).row(row).map_err(|damaged| self.damaged(&damaged))
+    /// Vector of a row.
+    pub fn vector(&self, row: u32) -> Result<Stored<'_>, SegmentError> {
+        self.vectors(0..self.rows()).stored(row).map_err(|damaged| self.damaged(&damaged))
     }
 
     /// Full vectors of a range of rows.
     #[must_use]
     pub fn vectors(&self, rows: Range<u32>) -> VectorRows<'_> {
-        VectorRows(self.vector_rows(rows))
+        VectorRows(match self.header.precision {
+            Precision::F32 => Checked::F32(self.vector_rows(rows)),
+            Precision::F16 => Checked::F16(self.vector_rows(rows)),
+        })
     }
 
-    fn vector_rows(&self, rows: Range<u32>) -> CheckedRows<'_, f32> {
-        let first_byte = (4 * self.dim()).saturating_mul(rows.start as usize);
+    fn vector_rows<T: bytemuck::Pod>(&self, rows: Range<u32>) -> CheckedRows<'_, T> {
+        let first_byte = (self.header.vector_bytes() as usize).saturating_mul(rows.start as usize);
         CheckedRows::new(
             self.mapped(Kind::Vectors),
             Kind::Vectors.name(),
@@ -239,7 +250,7 @@ impl Segment {
     pub fn damaged(&self, damaged: &Damaged) -> SegmentError {
         let row = damaged.row;
         let width = match damaged.array {
-            "vectors" => 4 * self.dim(),
+            "vectors" => self.header.vector_bytes() as usize,
             "codes" => self.header.code_bytes as usize,
             "sketch-rows" => self.sketch_len(),
             // Graphs differ in their number of links, and each has its own coarse codes.

@@ -217,7 +217,7 @@ impl Verification<'_> {
             first..end.min(starts.len().saturating_sub(1))
         };
         let width = match section.kind? {
-            Kind::Vectors => 4 * segment.dim() as u64,
+            Kind::Vectors => segment.header.vector_bytes(),
             Kind::Codes => u64::from(segment.header.code_bytes),
             Kind::Seqs | Kind::IdOffsets => 8,
             Kind::Ids => {

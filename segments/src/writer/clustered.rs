@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use vecstore_index::{
-    ClusterCalibration, ClusterOptions, ClustersBuf, FlatRows, Metric, Probe, Workers,
+    ClusterCalibration, ClusterOptions, ClustersBuf, FlatRows, FlatVectors, Metric, Probe, Workers,
     build_clusters, calibrate_clusters,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Clustered {
 /// The rows of clusters to be made.
 pub(super) struct Clustering<'a> {
     pub(super) path: &'a Path,
-    pub(super) vectors: FlatRows<'a, f32>,
+    pub(super) vectors: FlatVectors<'a>,
     pub(super) metric: Metric,
     pub(super) dim: usize,
     pub(super) workers: &'a dyn Workers,

@@ -4,7 +4,9 @@
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-use vecstore_index::{CoarseBuf, FlatRows, Probe, Quantizer, Workers};
+use vecstore_index::{
+    CoarseBuf, FlatRows, FlatVectors, Precision, Probe, Quantizer, Stored, Workers,
+};
 
 use super::clustered::{Clustered, Clustering};
 use super::file::{FileWriter, SectionWriter};
@@ -50,7 +52,7 @@ pub(super) fn write_indexes(
             let start = encoded.vectors.offset as usize;
             file.get(start..start + encoded.vectors.len as usize)
         })
-        .map_or(&[][..], bytemuck::cast_slice::<u8, f32>);
+        .unwrap_or_default();
     let making =
         Making { path, source, codes: &encoded.codes, vectors, quantizer, options, workers };
 
@@ -88,9 +90,9 @@ enum Index {
 struct Making<'a> {
     path: &'a Path,
     source: &'a dyn RowSource,
-    /// Codes and vectors of all rows.
+    /// Codes of all rows, and their vectors as they are stored.
     codes: &'a [u8],
-    vectors: &'a [f32],
+    vectors: &'a [u8],
     quantizer: &'a Quantizer,
     options: &'a WriteOptions,
     workers: &'a dyn Workers,
@@ -172,10 +174,19 @@ impl Making<'_> {
         clustering.run(probes, progress)
     }
 
-    fn vectors(&self, rows: &Range<u32>) -> FlatRows<'_, f32> {
-        let dim = self.options.dim;
-        let vectors = &self.vectors[rows.start as usize * dim..rows.end as usize * dim];
-        FlatRows::new(Kind::Vectors.name(), vectors, dim)
+    fn vectors(&self, rows: &Range<u32>) -> FlatVectors<'_> {
+        let WriteOptions { dim, precision, .. } = *self.options;
+        let row_bytes = dim * precision.bytes();
+        let bytes = &self.vectors[rows.start as usize * row_bytes..rows.end as usize * row_bytes];
+        FlatVectors::new(stored(precision, bytes), dim)
+    }
+}
+
+/// Vectors as they are stored, back to back.
+fn stored(precision: Precision, bytes: &[u8]) -> Stored<'_> {
+    match precision {
+        Precision::F32 => Stored::F32(bytemuck::cast_slice(bytes)),
+        Precision::F16 => Stored::F16(bytemuck::cast_slice(bytes)),
     }
 }
 

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use vecstore_index::{
-    BuildError, Calibration, CoarseBuf, Damaged, FlatRows, Graph, GraphBuf, GraphOptions,
-    MergeError, MergeInput, Merged, NO_ROW, Probe, Quantizer, WithCoarse, Workers, build,
-    build_coarse, calibrate, merge, shortfall,
+    BuildError, Calibration, CoarseBuf, Damaged, FlatRows, FlatVectors, Graph, GraphBuf,
+    GraphOptions, MergeError, MergeInput, Merged, NO_ROW, Probe, Quantizer, WithCoarse, Workers,
+    build, build_coarse, calibrate, merge, shortfall,
 };
 
 use crate::format::Kind;
@@ -26,7 +26,7 @@ pub(super) struct Linked {
 pub(super) struct Linking<'a> {
     pub(super) path: &'a Path,
     pub(super) codes: FlatRows<'a, u8>,
-    pub(super) vectors: FlatRows<'a, f32>,
+    pub(super) vectors: FlatVectors<'a>,
     pub(super) quantizer: &'a Quantizer,
     pub(super) options: &'a GraphOptions,
     pub(super) workers: &'a dyn Workers,

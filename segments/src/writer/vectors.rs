@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use parking_lot::Mutex;
-use vecstore_index::{Metric, Probe, Quantizer, Workers};
+use vecstore_index::half::f16;
+use vecstore_index::half::vec::HalfFloatVecExt;
+use vecstore_index::{Metric, Precision, Probe, Quantizer, Stored, Workers};
 
 use super::file::FileWriter;
 use super::plan::spread;
@@ -81,6 +83,7 @@ pub(super) struct EncodedVectors {
 pub(super) fn write_vectors(
     out: &mut FileWriter<'_>,
     source: &dyn RowSource,
+    precision: Precision,
     quantizer: &Quantizer,
     indexes: &[IndexPlan],
     workers: &dyn Workers,
@@ -92,6 +95,7 @@ pub(super) fn write_vectors(
     let mut codes = vec![0; rows as usize * quantizer.code_len()];
     let mut code_chunks = codes.chunks_mut(chunk_rows * quantizer.code_len());
     let mut chunk = Vec::with_capacity(chunk_rows * dim);
+    let path = out.path().to_owned();
     let mut section = out.begin(Kind::Vectors)?;
     for first in (0..rows).step_by(chunk_rows) {
         let end = rows.min(first.saturating_add(chunk_rows as u32));
@@ -100,11 +104,35 @@ pub(super) fn write_vectors(
             reporter.rows(row, rows, 0, super::write::ROW_PASSES)?;
             source.vector(row, vector)?;
         }
-        section.write(bytemuck::cast_slice(&chunk))?;
+        match precision {
+            Precision::F32 => section.write(bytemuck::cast_slice(&chunk))?,
+            Precision::F16 => {
+                let halves = halves_of(&chunk).map_err(|at| {
+                    let row = first as usize + at / dim;
+                    let detail = format!(
+                        "row {row}: component {} is {}, which is none of half precision",
+                        at % dim,
+                        chunk[at]
+                    );
+                    SegmentError::corrupt(&path, Kind::Vectors.name(), detail)
+                })?;
+                section.write(bytemuck::cast_slice(&halves))?;
+            }
+        }
         encode(&chunk, code_chunks.next().unwrap_or_default(), quantizer, workers);
         observe(&chunk, first..end, dim, indexes, workers);
     }
     Ok(EncodedVectors { vectors: section.finish()?, codes })
+}
+
+/// Components of half precision, or where the first one is that is none.
+fn halves_of(chunk: &[f32]) -> Result<Vec<f16>, usize> {
+    let halves = Vec::from_f32_slice(chunk);
+    let mut components = chunk.iter().zip(Stored::F16(&halves).to_vec());
+    match components.position(|(given, kept)| *given != kept || !kept.is_finite()) {
+        None => Ok(halves),
+        Some(at) => Err(at),
+    }
 }
 
 /// Encodes a chunk, a part of it on each thread.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use vecstore_index::{FieldLimits, GraphOptions, Metric, Workers};
+use vecstore_index::{FieldLimits, GraphOptions, Metric, Precision, Workers};
 
 use super::columns::{write_ids, write_seqs};
 use super::file::FileWriter;
@@ -29,6 +29,8 @@ pub struct WriteOptions {
     pub dim: usize,
     /// Metric.
     pub metric: Metric,
+    /// What vectors are stored in; a source gives what such a vector can hold.
+    pub precision: Precision,
     /// Graph parameters.
     pub graph: GraphOptions,
     /// Of which kind indexes are to be.
@@ -107,7 +109,7 @@ fn write_file(
     workers: &dyn Workers,
     reporter: &mut Reporter<'_>,
 ) -> Result<u64, SegmentError> {
-    let WriteOptions { dim, metric, .. } = *options;
+    let WriteOptions { dim, metric, precision, .. } = *options;
     let namespaces = plan_namespaces(source, options, &target.path)?;
     let quantizer = train_quantizer(source, metric, dim)?;
     let header = Header {
@@ -116,10 +118,11 @@ fn write_file(
         dim: dim as u32,
         code_bytes: quantizer.code_len() as u32,
         metric,
+        precision,
     };
     let out = &mut FileWriter::new(target, header, options.keep_free)?;
     let indexes = IndexPlan::of_namespaces(&namespaces, source, metric, dim)?;
-    let encoded = write_vectors(out, source, &quantizer, &indexes, workers, reporter)?;
+    let encoded = write_vectors(out, source, precision, &quantizer, &indexes, workers, reporter)?;
     out.section(Kind::Codes, &encoded.codes)?;
     write_sketches(out, &encoded.codes, &quantizer, options, workers)?;
     write_ids(out, source, &namespaces, reporter)?;

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vecstore_index::{FieldLimits, GraphOptions, Metric, OneThread, Rows, Workers};
+use vecstore_index::{
+    FieldLimits, GraphOptions, Metric, OneThread, Precision, Rows, Vectors, Workers,
+};
 use vecstore_segments::{
     IndexKind, IndexOption, MemVfs, Metadata, RecordId, RowSource, Segment, SegmentError, Vfs,
     WriteOptions, Written, write_segment,
@@ -25,6 +27,14 @@ pub struct Row {
 /// Rows in the order of a segment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model(pub Vec<Row>);
+
+impl Model {
+    /// The rows as they are stored in a precision.
+    pub fn of_precision(mut self, precision: Precision) -> Self {
+        self.0.iter_mut().for_each(|row| precision.round(&mut row.vector));
+        self
+    }
+}
 
 impl RowSource for Model {
     fn rows(&self) -> u32 {
@@ -128,6 +138,10 @@ pub fn any_model(rows_max: u64) -> impl Strategy<Value = (usize, Model)> {
         })
 }
 
+pub fn any_precision() -> impl Strategy<Value = Precision> {
+    prop::sample::select(Precision::ALL.to_vec())
+}
+
 pub fn any_metric() -> impl Strategy<Value = Metric> {
     prop::sample::select(Metric::ALL.to_vec())
 }
@@ -136,6 +150,7 @@ pub fn options(dim: usize, metric: Metric, index_rows_min: u32) -> WriteOptions 
     WriteOptions {
         dim,
         metric,
+        precision: Precision::F32,
         graph: GraphOptions { m: 4, ef_construction: 20, seed: 1 },
         index: IndexOption::Always(IndexKind::Graph),
         index_rows_min,
@@ -232,8 +247,8 @@ pub fn check(segment: &Segment, model: &Model) {
     for (row, expected) in (0..).zip(&model.0) {
         assert_eq!(segment.record_id(row).expect("id"), expected.id);
         assert_eq!(segment.seq(row).expect("seq"), expected.seq);
-        assert_eq!(segment.vector(row).expect("vector"), expected.vector);
-        assert_eq!(vectors.row(row), Ok(&expected.vector[..]));
+        assert_eq!(segment.vector(row).expect("vector").to_vec(), expected.vector);
+        assert_eq!(vectors.vector(row).expect("vector").to_vec(), expected.vector);
         assert_eq!(segment.metadata(row).expect("metadata"), as_stored(&expected.metadata));
         let found = segment.find(&expected.namespace, &expected.id).expect("find");
         assert_eq!(found, Some(row));

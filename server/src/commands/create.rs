@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vecstore::{CollectionOptions, Database, IndexOption, Metric};
+use vecstore::{CollectionOptions, Database, IndexOption, Metric, Precision};
 
 use super::schema::SchemaArgs;
 use crate::failure::Result;
@@ -38,6 +38,10 @@ pub(crate) struct Create {
     /// records there are
     #[arg(long, default_value = "auto", value_parser = parse_index)]
     index: IndexOption,
+    /// What vectors are stored in: f32, or f16 for half the space and components rounded to 11
+    /// significant bits
+    #[arg(long, default_value = "f32", value_parser = parse_precision)]
+    precision: Precision,
 }
 
 #[derive(Serialize)]
@@ -58,6 +62,11 @@ pub(super) fn parse_index(text: &str) -> std::result::Result<IndexOption, String
     text.parse::<IndexOption>().map_err(|e| e.to_string())
 }
 
+/// Reads the name of a precision.
+pub(super) fn parse_precision(text: &str) -> std::result::Result<Precision, String> {
+    text.parse::<Precision>().map_err(|e| e.to_string())
+}
+
 /// Refuses what [`Database::create_collection`] would refuse, before there is a folder for it.
 pub(super) fn check(name: &str, options: &CollectionOptions) -> Result {
     Database::in_memory()?.create_collection(name, options.clone())?;
@@ -66,7 +75,8 @@ pub(super) fn check(name: &str, options: &CollectionOptions) -> Result {
 
 impl Create {
     pub(super) fn run(self, out: &mut Output) -> Result {
-        let mut options = CollectionOptions::new(self.dim, self.metric).index(self.index);
+        let options = CollectionOptions::new(self.dim, self.metric);
+        let mut options = options.index(self.index).precision(self.precision);
         if let Some(m) = self.m {
             options = options.m(m);
         }

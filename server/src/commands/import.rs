@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use vecstore::{
-    Collection, CollectionOptions, Database, ErrorKind, IndexOption, Metric, Options, limits,
+    Collection, CollectionOptions, Database, ErrorKind, IndexOption, Metric, Options, Precision,
+    limits,
 };
 
-use super::create::{check, parse_index, parse_metric};
+use super::create::{check, parse_index, parse_metric, parse_precision};
 use super::ingest::{Ingested, close, ingest};
 use super::schema::SchemaArgs;
 use crate::collection::Target;
@@ -61,6 +62,10 @@ pub(crate) struct Import {
     /// auto]
     #[arg(long, value_parser = parse_index)]
     index: Option<IndexOption>,
+    /// Create the collection if it is missing, with vectors stored in this precision: f32 or f16
+    /// [default: f32]
+    #[arg(long, value_parser = parse_precision)]
+    precision: Option<Precision>,
     /// Records a commit
     #[arg(long, value_name = "N", default_value_t = 1000)]
     batch: usize,
@@ -169,7 +174,9 @@ impl Import {
         let shape = |dim| {
             let metric = self.metric.unwrap_or(Metric::Cosine);
             let index = self.index.unwrap_or_default();
-            self.schema.apply(CollectionOptions::new(dim, metric).index(index))
+            let precision = self.precision.unwrap_or_default();
+            let options = CollectionOptions::new(dim, metric).index(index).precision(precision);
+            self.schema.apply(options)
         };
         let shape = self.dim.or(dim).map(shape);
         if let Some(shape) = shape.as_ref().filter(|_| create) {
@@ -204,15 +211,19 @@ impl Import {
                 format!("collection `{name}` exists and has {has}, not {says}"),
             ))
         };
-        match (self.dim, self.metric, self.index) {
+        match (self.dim, self.metric, self.index, self.precision) {
             (Some(dim), ..) if dim != settings.dim() => {
                 conflict(format!("dim {}", settings.dim()), dim.to_string())
             }
-            (_, Some(metric), _) if metric != settings.metric() => {
+            (_, Some(metric), ..) if metric != settings.metric() => {
                 conflict(format!("metric {}", settings.metric()), metric.to_string())
             }
-            (.., Some(index)) if index != settings.index_option() => {
+            (_, _, Some(index), _) if index != settings.index_option() => {
                 conflict(format!("index {}", settings.index_option()), index.to_string())
+            }
+            (.., Some(precision)) if precision != settings.vector_precision() => {
+                let has = format!("precision {}", settings.vector_precision());
+                conflict(has, precision.to_string())
             }
             _ if !self.schema.describes(settings) => {
                 conflict("other settings of its fields".to_owned(), "those given".to_owned())

@@ -216,6 +216,7 @@ pub(super) fn collection_message(info: model::CollectionInfo) -> proto::Collecti
         ef_construction: small(info.ef_construction),
         records: info.records,
         index: info.index,
+        precision: info.precision,
         unindexed: info.unindexed,
         dates: info.dates,
     }

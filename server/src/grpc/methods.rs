@@ -152,6 +152,7 @@ impl proto::vec_store_server::VecStore for Methods {
             m: convert::size(message.m),
             ef_construction: convert::size(message.ef_construction),
             index: (!message.index.is_empty()).then_some(message.index),
+            precision: (!message.precision.is_empty()).then_some(message.precision),
             unindexed: message.unindexed,
             dates: message.dates,
             fields_max: convert::size(message.fields_max),

@@ -47,7 +47,8 @@ pub(super) async fn create(asked: Asked) -> Result<Value> {
     }
     options.take(&mut vectors)?;
     vectors.ignore(&["on_disk"]);
-    if vectors.read::<String>("datatype")?.is_some_and(|kind| kind != "float32") {
+    let precision: Option<String> = vectors.read("datatype")?;
+    if !matches!(precision.as_deref(), None | Some("float32" | "float16")) {
         return Err(unsupported("vectors.datatype"));
     }
     if !vectors.has("size") {
@@ -71,6 +72,7 @@ pub(super) async fn create(asked: Asked) -> Result<Value> {
         m: options.m,
         ef_construction: options.ef_construct,
         index: None,
+        precision,
         unindexed: Vec::new(),
         dates: Vec::new(),
         fields_max: None,
@@ -139,6 +141,10 @@ pub(super) async fn get(asked: Asked) -> Result<Value> {
         "dot" => "Dot",
         _ => "Euclid",
     };
+    let mut vectors = json!({"size": info.dim, "distance": distance});
+    if info.precision == "f16" {
+        vectors["datatype"] = json!("float16");
+    }
     Ok(json!({
         "status": if trouble.is_null() { "green" } else { "red" },
         "optimizer_status": if trouble.is_null() { json!("ok") } else { json!({"error": trouble}) },
@@ -149,7 +155,7 @@ pub(super) async fn get(asked: Asked) -> Result<Value> {
         "payload_schema": {},
         "config": {
             "params": {
-                "vectors": {"size": info.dim, "distance": distance},
+                "vectors": vectors,
                 "shard_number": 1,
                 "replication_factor": 1,
                 "write_consistency_factor": 1,

@@ -1,6 +1,6 @@
 //! Collections and snapshots.
 
-use vecstore::{CollectionOptions, ErrorKind, Metric, SnapshotInfo};
+use vecstore::{CollectionOptions, Error, ErrorKind, Metric, Precision, SnapshotInfo};
 
 use super::model::{
     CollectionInfo, Collections, CreateCollection, CreatedCollection, NamespaceInfo, Namespaces,
@@ -29,6 +29,10 @@ impl Service {
             }
             if let Some(index) = &request.index {
                 options = options.index(index.parse()?);
+            }
+            if let Some(precision) = &request.precision {
+                let precision = precision.parse::<Precision>().map_err(Error::from)?;
+                options = options.precision(precision);
             }
             options =
                 request.unindexed.iter().fold(options, |options, field| options.unindexed(field));
@@ -168,6 +172,7 @@ fn info(db: &Reach, name: &str) -> Result<CollectionInfo> {
         m: settings.graph_m(),
         ef_construction: settings.graph_ef_construction(),
         index: settings.index_option().name().to_owned(),
+        precision: settings.vector_precision().name().to_owned(),
         unindexed: settings.unindexed_fields().map(str::to_owned).collect(),
         dates: settings.date_fields().map(str::to_owned).collect(),
         records,

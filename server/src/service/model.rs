@@ -74,6 +74,8 @@ pub(crate) struct CreateCollection {
     pub(crate) ef_construction: Option<usize>,
     /// What finds the nearest records: `auto`, `graph` or `clusters`.
     pub(crate) index: Option<String>,
+    /// What vectors are stored in: `f32`, or `f16` for half the space.
+    pub(crate) precision: Option<String>,
     /// Metadata fields that are not indexed, with all beneath them.
     #[serde(default)]
     pub(crate) unindexed: Vec<String>,
@@ -106,6 +108,8 @@ pub(crate) struct CollectionInfo {
     pub(crate) ef_construction: usize,
     /// What finds the nearest records: `auto`, `graph` or `clusters`.
     pub(crate) index: String,
+    /// What vectors are stored in: `f32` or `f16`.
+    pub(crate) precision: String,
     /// Metadata fields that are not indexed, with all beneath them.
     pub(crate) unindexed: Vec<String>,
     /// Metadata fields whose strings are dates.

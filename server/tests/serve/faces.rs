@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 use tonic::transport::{Channel, Endpoint};
-use vecstore::{Collection, CollectionOptions, Database, Include, RecordId, StoredRecord};
+use vecstore::{
+    Collection, CollectionOptions, Database, Include, Precision, RecordId, StoredRecord,
+};
 
 use super::http;
 use super::proto::{self, vec_store_client::VecStoreClient};
@@ -112,6 +114,9 @@ impl Embedded {
                 if let Some(index) = body["index"].as_str() {
                     options = options.index(index.parse()?);
                 }
+                if let Some(precision) = body["precision"].as_str() {
+                    options = options.precision(precision.parse::<Precision>()?);
+                }
                 let names = |name: &str| list(&body[name]).iter().map(text).collect::<Vec<_>>();
                 options =
                     names("unindexed").iter().fold(options, |options, f| options.unindexed(f));
@@ -134,6 +139,7 @@ impl Embedded {
                 let settings = docs.settings();
                 json!({
                     "index": settings.index_option().name(),
+                    "precision": settings.vector_precision().name(),
                     "unindexed": settings.unindexed_fields().collect::<Vec<_>>(),
                     "dates": settings.date_fields().collect::<Vec<_>>(),
                 })
@@ -437,7 +443,8 @@ impl Face for Http {
             "upsert" => json!({"records": json["records"]}),
             "get" => json["records"].clone(),
             "settings" => json!({
-                "index": json["index"], "unindexed": json["unindexed"], "dates": json["dates"],
+                "index": json["index"], "precision": json["precision"],
+                "unindexed": json["unindexed"], "dates": json["dates"],
             }),
             "set_quota" => json!({}),
             "quota" => bounds(&json),
@@ -650,6 +657,7 @@ impl Grpc {
                     metric: text(&body["metric"]),
                     m: small("m"),
                     index: text(&body["index"]),
+                    precision: text(&body["precision"]),
                     unindexed: list(&body["unindexed"]).iter().map(text).collect(),
                     dates: list(&body["dates"]).iter().map(text).collect(),
                     fields_max: small("fields_max"),
@@ -664,7 +672,10 @@ impl Grpc {
             "settings" => {
                 let request = proto::GetCollectionRequest { name: collection };
                 let info = client.get_collection(request).await?.into_inner();
-                json!({"index": info.index, "unindexed": info.unindexed, "dates": info.dates})
+                json!({
+                    "index": info.index, "precision": info.precision,
+                    "unindexed": info.unindexed, "dates": info.dates,
+                })
             }
             "quota" => {
                 let namespace = body["namespace"].as_str().map(str::to_owned);

@@ -14,7 +14,7 @@ use super::process::Server;
 
 fn check(face: &dyn Face) {
     check_table(face, include_str!("table.json"), 70);
-    check_table(face, include_str!("wire.json"), 25);
+    check_table(face, include_str!("wire.json"), 26);
 }
 
 /// The ids of all pages of a scroll, each page asked for with the cursor of the one before.

@@ -73,6 +73,7 @@ _Value: TypeAlias = _Scalar | Sequence["_Value"] | Mapping[str, "_Value"]
 _Metadata: TypeAlias = dict[str, Any]
 _Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 _Index: TypeAlias = Literal["auto", "graph", "clusters"]
+_Precision: TypeAlias = Literal["f32", "f16"]
 _Include: TypeAlias = Iterable[str]
 _Filter: TypeAlias = str | Filter
 _Params: TypeAlias = Mapping[str, _Value]
@@ -149,6 +150,7 @@ class Database:
         fields_max: int | None = None,
         strings_max: int | None = None,
         string_bytes_max: int | None = None,
+        precision: _Precision | str = "f32",
     ) -> Collection:
         """Creates a collection of vectors with `dim` components.
 
@@ -161,6 +163,9 @@ class Database:
         metadata. dates: fields whose strings are dates of RFC 3339; a filter compares them with
         strings that are dates too, without the word DATE. Up to fields_max fields, strings_max different
         strings a field and string_bytes_max bytes a string are indexed; None is the engine's default.
+
+        precision: what vectors are stored in: "f32", or "f16" for half the space: components are then
+        rounded to 11 significant bits, and one beyond 65504 is refused.
 
         Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
         returned, or ConflictError raised if its settings are not these.
@@ -258,7 +263,7 @@ class Collection:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings it was created with, a dict: dim, metric, m, ef_construction, index, schema."""
+        """The settings it was created with, a dict: dim, metric, m, ef_construction, index, precision, schema."""
 
     @property
     def namespace_name(self) -> str:

@@ -23,7 +23,7 @@ use super::{LiveGraph, ROOT, descent};
 use crate::codes::{Measure, Whole};
 use crate::hash::hash;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
-use crate::{AppendOnly, Damaged, Metric, OneThread, Quantizer, Rows};
+use crate::{AppendOnly, Damaged, Metric, OneThread, Quantizer, Rows, Vectors};
 
 /// Rows at which a graph is measured for the first time, and can be searched from then on.
 const FIRST_STAGE: u32 = 1_024;
@@ -123,7 +123,7 @@ impl Linker {
 
     /// Makes the layers above and measures what the graph does, against exact distances to
     /// `vectors`, which has the linked rows at least. Readers have it from then on.
-    pub fn measure<V: Rows<f32>>(&mut self, vectors: &V) -> Result<(), BuildError> {
+    pub fn measure<V: Vectors>(&mut self, vectors: &V) -> Result<(), BuildError> {
         let graph = &*self.graph;
         let rows = self.parents.len() as u32;
         let blocks = Blocks::new(&graph.blocks, rows, graph.degree);
@@ -164,18 +164,18 @@ impl Linker {
 }
 
 /// Stored vectors, evenly spread over the rows, with their nearest.
-fn probes<V: Rows<f32>>(metric: Metric, rows: u32, vectors: &V) -> Result<Vec<Probe>, Damaged> {
+fn probes<V: Vectors>(metric: Metric, rows: u32, vectors: &V) -> Result<Vec<Probe>, Damaged> {
     let count = u64::from(PROBES.min(rows));
     let spread = (0..count).map(|i| ((2 * i + 1) * u64::from(rows) / (2 * count)) as u32);
     let mut probes = spread
-        .map(|row| Ok(Probe::new(metric, row, vectors.row(row)?)))
+        .map(|row| Ok(Probe::new(metric, row, &vectors.vector(row)?.to_vec())))
         .collect::<Result<Vec<_>, Damaged>>()?;
     // Block by block, so that each is read from memory once and not once a probe.
     let mut block = Vec::new();
     for first in (0..rows).step_by(BLOCK_ROWS) {
         block.clear();
         for row in first..rows.min(first + BLOCK_ROWS as u32) {
-            block.extend_from_slice(vectors.row(row)?);
+            vectors.vector(row)?.append_to(&mut block);
         }
         probes.iter_mut().for_each(|probe| probe.observe(first, &block));
     }

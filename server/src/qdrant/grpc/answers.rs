@@ -63,6 +63,9 @@ impl Answer for proto::GetCollectionInfoResponse {
         let vectors = proto::VectorParams {
             size: params["vectors"]["size"].as_u64().unwrap_or_default(),
             distance: distance.into(),
+            datatype: params["vectors"]["datatype"]
+                .as_str()
+                .map(|_| proto::Datatype::Float16.into()),
             ..Default::default()
         };
         let config = proto::vectors_config::Config::Params(vectors);
