@@ -48,6 +48,8 @@ pub struct CollectionStats {
     pub dim: usize,
     /// The metric.
     pub metric: String,
+    /// What vectors are stored in.
+    pub precision: String,
     /// Records.
     pub records: u64,
     /// Namespaces that have records.
@@ -190,6 +192,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
         name: shard.name.clone(),
         dim: shard.options.dim(),
         metric: shard.options.metric().name().to_owned(),
+        precision: shard.options.vector_precision().name().to_owned(),
         records: namespaces.values().map(|usage| usage.records).sum(),
         namespaces: namespaces.len() as u64,
         memtable_records,

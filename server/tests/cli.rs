@@ -178,6 +178,7 @@ fn wrong_usage_is_exit_code_2() {
             "create db more --dim 3 --metric warp",
             "unknown metric `warp`: use cosine, dot or euclidean",
         ),
+        ("create db more --dim 3 --precision f8", "unknown precision `f8`: use f32 or f16"),
         ("create db more --dim 3 --field a", "write NAME=off, NAME=date or NAME=date,off"),
         ("create db more --dim 3 --field a=of", "`of` is neither `off` nor `date`"),
         ("query db docs", "required arguments were not provided"),
@@ -512,7 +513,10 @@ fn a_round_trip_of_lines() {
     assert_eq!(stats["namespaces"], json!([{"namespace": "", "records": 5}]));
     assert!(place.json("stats db")["namespaces"].is_null());
     assert!(
-        place.run("stats db").success().contains("5 records in 1 namespace, 3 components, cosine")
+        place
+            .run("stats db")
+            .success()
+            .contains("5 records in 1 namespace, 3 components of f32, cosine")
     );
 
     // Export and import again.
@@ -723,16 +727,19 @@ fn creating_says_what_was_created() {
     let place = Place::new();
     assert_eq!(
         place.json("create db docs --dim 3 --metric L2 --m 8 --ef-construction 64"),
-        json!({"collection": "docs", "dim": 3, "metric": "euclidean", "created": true})
+        json!({
+            "collection": "docs", "dim": 3, "metric": "euclidean", "precision": "f32", "created": true
+        })
     );
     assert_eq!(
-        place.run("create db more --dim 4").success(),
-        "created collection `more` in db: 4 components, cosine\n"
+        place.run("create db more --dim 4 --precision f16").success(),
+        "created collection `more` in db: 4 components of f16, cosine\n"
     );
     let stats = place.json("stats db");
     let names: Vec<_> =
         stats["collections"].as_array().expect("a list").iter().map(|c| &c["name"]).collect();
     assert_eq!(names, ["docs", "more"]);
+    assert_eq!(stats["collections"][1]["precision"], "f16");
 }
 
 #[test]

@@ -158,6 +158,7 @@ PUBLIC = {
     "SegmentStats": "Collection.stats", "Selection": "- count and remove_where take params",
     "SnapshotInfo": "Database.list_snapshots", "Stage": "Collection.optimize(progress)",
     "Stats": "Database.stats", "StoredRecord": "Record", "UnknownMetric": "InvalidArgumentError",
+    "Precision": "Database.create_collection", "UnknownPrecision": "InvalidArgumentError",
     "VerifyReport": "Database.verify", "limits": "limits",
     "NamespaceInfo": "Collection.list_namespaces", "Quota": "Collection.set_quota",
     "GroupedQuery": "Collection.query_groups", "GroupedResult": "Groups",

@@ -69,8 +69,8 @@ class Face:
     def settings(self, of, body):
         settings = self.db.collection(of).settings
         schema = settings["schema"]
-        return {"index": settings["index"], "unindexed": schema["unindexed"],
-                "dates": schema["dates"]}
+        return {"index": settings["index"], "precision": settings["precision"],
+                "unindexed": schema["unindexed"], "dates": schema["dates"]}
 
     def drop(self, of, body):
         self.db.drop_collection(of)

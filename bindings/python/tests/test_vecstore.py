@@ -611,6 +611,7 @@ class TestDatabase(InMemory):
             ("fields_max", {"fields_max": -1}), ("strings_max", {"strings_max": 1 << 40}),
             ("string_bytes_max", {"string_bytes_max": 0}), ("fields", {"unindexed": ["a..b"]}),
             ("fields", {"unindexed": ["a.b"], "dates": ["a"]}), ("metric", {"metric": "l3"}),
+            ("precision", {"precision": "f8"}),
         ]:
             with self.assertRaises(vecstore.InvalidArgumentError, msg=options) as caught:
                 self.db.create_collection("x", 1, **options)
@@ -618,6 +619,17 @@ class TestDatabase(InMemory):
         for options in [{"unindexed": "text"}, {"dates": 1}, {"dates": [1]}]:
             with self.assertRaisesRegex(TypeError, "list of names", msg=options):
                 self.db.create_collection("x", 1, **options)
+
+    def test_half_precision(self):
+        halves = self.db.create_collection("halves", 2, "dot", precision="float16")
+        self.assertEqual(halves.settings["precision"], "f16")
+        halves.upsert(1, [0.1, 2])
+        self.assertEqual(list(halves.get(1, include=["vector"]).vector), [0.0999755859375, 2])
+        with self.assertRaisesRegex(vecstore.InvalidArgumentError, "65505.*precision f16") as caught:
+            halves.upsert(2, [65505, 0])
+        self.assertEqual(caught.exception.field, "vector")
+        with self.assertRaisesRegex(vecstore.ConflictError, 'precision "f16", not "f32"'):
+            self.db.create_collection("halves", 2, "dot", if_not_exists=True)
 
     def test_handles_are_not_copied(self):
         hits = self.docs.query([1, 0, 0])
@@ -635,7 +647,7 @@ class TestDatabase(InMemory):
         settings = self.db.collection("a").settings
         schema = settings.pop("schema")
         self.assertEqual(settings, {"dim": 2, "metric": "dot", "m": 8, "ef_construction": 64,
-                                    "index": "auto"})
+                                    "index": "auto", "precision": "f32"})
         self.assertEqual((schema["unindexed"], schema["dates"]), ([], []))
         self.assertEqual(
             repr(again), "Collection('docs', namespace='', dim=3, metric='cosine')"

@@ -116,12 +116,7 @@ impl Kernel for V4 {
 
     #[inline(always)]
     fn widen(self, halves: &[f16; HALVES]) -> [f32; HALVES] {
-        let halves: [__m256i; 4] = pulp::cast(*halves);
-        let mut wide = [self.avx512f._mm512_setzero_ps(); 4];
-        for (wide, halves) in wide.iter_mut().zip(halves) {
-            *wide = self.avx512f._mm512_cvtph_ps(halves);
-        }
-        pulp::cast(wide)
+        pulp::cast(self.avx512f._mm512_cvtph_ps(pulp::cast(*halves)))
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use half::f16;
 use pulp::Simd;
 
 use super::Kernel;
-use super::halves::{blocks, padded};
+use super::halves::in_parts;
 
 const SUMS: usize = 4;
 
@@ -17,8 +17,8 @@ fn same_length<'a>(a: &'a [f32], b: &'a [f32]) -> (&'a [f32], &'a [f32]) {
     (&a[..len], &b[..len])
 }
 
-/// Adds `step` over the components of a part to `sums`, `SUMS` vectors at a time. Parts but the last have
-/// whole blocks of [`HALVES`](super::halves::HALVES), so that all of them give the sums of the whole.
+/// Adds `step` over all components to `sums`, `SUMS` vectors at a time. The parts of a whole that
+/// [`in_parts`] makes add up to what the whole does.
 #[inline(always)]
 fn add<S: Simd>(
     simd: S,
@@ -73,12 +73,14 @@ fn sum_of_halves<S: Simd + Kernel>(
     b: &[f16],
     step: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s + Copy,
 ) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = blocks(a, b);
     let mut sums = [simd.splat_f32s(0.0); SUMS];
-    for (a, b) in a.iter().zip(b) {
-        add(simd, a, &simd.widen(b), &mut sums, step);
-    }
-    add(simd, a_rest, &simd.widen(&padded(b_rest))[..b_rest.len()], &mut sums, step);
+    in_parts(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |a, b| add(simd, a, b, &mut sums, step),
+    );
     total(simd, sums)
 }
 
@@ -201,12 +203,14 @@ pub(super) fn half_squared_l2<S: Simd + Kernel>(simd: S, a: &[f32], b: &[f16]) -
 
 #[inline(always)]
 pub(super) fn half_dot_and_norm<S: Simd + Kernel>(simd: S, a: &[f32], b: &[f16]) -> (f32, f32) {
-    let ((a, a_rest), (b, b_rest)) = blocks(a, b);
     let mut sums = [[simd.splat_f32s(0.0); SUMS]; 2];
-    for (a, b) in a.iter().zip(b) {
-        add_dot_and_norm(simd, a, &simd.widen(b), &mut sums);
-    }
-    add_dot_and_norm(simd, a_rest, &simd.widen(&padded(b_rest))[..b_rest.len()], &mut sums);
+    in_parts(
+        simd,
+        a,
+        b,
+        #[inline(always)]
+        |a, b| add_dot_and_norm(simd, a, b, &mut sums),
+    );
     (total(simd, sums[0]), total(simd, sums[1]))
 }
 

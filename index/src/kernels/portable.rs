@@ -8,7 +8,7 @@ use half::f16;
 
 use super::Kernel;
 use super::bits::words_of_4;
-use super::halves::{blocks, padded, widen};
+use super::halves::in_parts;
 use super::nibbles::{LANES, LINE_BYTES, LINE_COMPONENTS};
 use crate::codes::{COARSE_BLOCK, LEVELS, PIECE, PIECE_BYTES};
 
@@ -48,12 +48,8 @@ fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
 /// [`sum_in_lanes`] with components of half precision.
 #[inline(always)]
 fn sum_of_halves(a: &[f32], b: &[f16], term: impl Fn(f32, f32) -> f32) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = blocks(a, b);
-    let mut sums = [0.0f32; SUMS];
-    for (a, b) in a.iter().zip(b) {
-        add_in_lanes(a, &widen(b), &mut sums, &term);
-    }
-    let rest = add_in_lanes(a_rest, &widen(&padded(b_rest))[..b_rest.len()], &mut sums, term);
+    let (mut sums, mut rest) = ([0.0f32; SUMS], 0.0);
+    in_parts(Portable, a, b, |a, b| rest = add_in_lanes(a, b, &mut sums, &term));
     sums.iter().sum::<f32>() + rest
 }
 

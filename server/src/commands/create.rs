@@ -12,7 +12,7 @@ use crate::output::Output;
 
 /// Create a collection; the database too, if DIR has none
 ///
-/// JSON: {"collection", "dim", "metric", "created"}
+/// JSON: {"collection", "dim", "metric", "precision", "created"}
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Folder of the database
@@ -49,6 +49,7 @@ struct Created<'a> {
     collection: &'a str,
     dim: usize,
     metric: &'a str,
+    precision: &'a str,
     created: bool,
 }
 
@@ -88,14 +89,14 @@ impl Create {
         let db = Database::open(&self.dir)?;
         db.create_collection(&self.collection, options)?;
         db.close()?;
-        let metric = self.metric.name();
+        let (metric, precision) = (self.metric.name(), self.precision.name());
         if out.is_json() {
-            let collection = &self.collection;
-            return out.json(&Created { collection, dim: self.dim, metric, created: true });
+            let (collection, dim) = (&self.collection, self.dim);
+            return out.json(&Created { collection, dim, metric, precision, created: true });
         }
         writeln!(
             out,
-            "created collection `{}` in {}: {} components, {metric}",
+            "created collection `{}` in {}: {} components of {precision}, {metric}",
             self.collection,
             self.dir.display(),
             self.dim

@@ -18,8 +18,8 @@ const NAMESPACES_SHOWN: usize = 20;
 
 /// Show what is in a database: collections, segments, bytes; with COLLECTION also its namespaces
 ///
-/// JSON: {"path", "seq", "collections": [{"name", "dim", "metric", "records", "namespaces",
-/// "memtable_records", "memtable_bytes", "segments": [{"id", "rows", "deleted", "bytes",
+/// JSON: {"path", "seq", "collections": [{"name", "dim", "metric", "precision", "records",
+/// "namespaces", "memtable_records", "memtable_bytes", "segments": [{"id", "rows", "deleted", "bytes",
 /// "sections": {name: bytes}, "indexes": {namespace: what it is}, "fields": [{"path", "indexed",
 /// "bytes", "strings", "numbers", "dates"}], "degraded": [line], "damage": [line]}], "trouble"}],
 /// "segment_bytes", "log_bytes", "log_recovery", "memory": {kind: bytes}, "snapshots", "scrub": {what it
@@ -117,10 +117,11 @@ fn print_collection(stats: &CollectionStats, out: &mut Output) -> Result {
     out.heading(&stats.name)?;
     writeln!(
         out,
-        "  {} in {}, {} components, {}",
+        "  {} in {}, {} components of {}, {}",
         units::counted(stats.records, "record"),
         units::counted(stats.namespaces, "namespace"),
         stats.dim,
+        stats.precision,
         stats.metric
     )?;
     writeln!(

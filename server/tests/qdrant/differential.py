@@ -288,6 +288,7 @@ def refusals(client):
         ("key", lambda: client.facet("r", '"a.b"')),
         ("sparse_vectors", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT), sparse_vectors_config={"t": models.SparseVectorParams()})),
         ("vectors.image", lambda: client.create_collection("s", vectors_config={"image": models.VectorParams(size=2, distance=models.Distance.DOT)})),
+        ("datatype", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT, datatype=models.Datatype.UINT8))),
         ("Manhattan", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.MANHATTAN))),
         ("quantization_config", lambda: client.create_collection("s", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT), quantization_config=models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8)))),
         ("components", lambda: client.upsert("r", [models.PointStruct(id=1, vector=[1.0])])),

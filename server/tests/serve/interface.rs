@@ -334,3 +334,28 @@ fn requests_are_named_and_counted() {
         assert_eq!(ask(server.http, "GET", path, &Value::Null).status, 200);
     }
 }
+
+#[test]
+fn clients_of_qdrant_may_store_half_precision() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&dir.path().join("db"), &[]);
+    let create = |name: &str, datatype: &str| {
+        let body = json!({"vectors": {"size": 2, "distance": "Dot", "datatype": datatype}});
+        ask(server.http, "PUT", &format!("/collections/{name}"), &body)
+    };
+    create("halves", "float16").success();
+    create("whole", "float32").success();
+    let refused = create("bytes", "uint8");
+    assert!(refused.status == 400 && refused.text().contains("vectors.datatype"), "{refused:?}");
+    let vectors = |name: &str| {
+        let info = ask(server.http, "GET", &format!("/collections/{name}"), &Value::Null).success();
+        info["result"]["config"]["params"]["vectors"].clone()
+    };
+    let halves = json!({"size": 2, "distance": "Dot", "datatype": "float16"});
+    assert_eq!(
+        (vectors("halves"), vectors("whole")),
+        (halves, json!({"size": 2, "distance": "Dot"}))
+    );
+    let info = ask(server.http, "GET", "/v1/collections/halves", &Value::Null).success();
+    assert_eq!(info["precision"], "f16");
+}

@@ -51,7 +51,7 @@ fn records_are_browsed_and_searched_and_the_plan_is_shown() {
     browser.open(&format!("http://{}/ui", server.http));
     browser.click("nav a", "docs");
     browser.wait_for_text("300");
-    browser.wait_for_text("components, cosine");
+    browser.wait_for_text("components of f32, cosine");
 
     browser.click(".tabs a", "Records");
     browser.fill("input[name=filter]", "pos = 'v' AND len >= 150");

@@ -87,8 +87,9 @@ class Database:
         fields_max: int | None = None,
         strings_max: int | None = None,
         string_bytes_max: int | None = None,
+        precision: _Precision | str = 'f32',
     ) -> Collection:
-        return Collection(await asyncio.to_thread(self.blocking.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction, index=index, unindexed=unindexed, dates=dates, fields_max=fields_max, strings_max=strings_max, string_bytes_max=string_bytes_max))
+        return Collection(await asyncio.to_thread(self.blocking.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction, index=index, unindexed=unindexed, dates=dates, fields_max=fields_max, strings_max=strings_max, string_bytes_max=string_bytes_max, precision=precision))
 
     async def collection(self, name: str) -> Collection:
         return Collection(await asyncio.to_thread(self.blocking.collection, name))
