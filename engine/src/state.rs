@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
@@ -161,6 +161,8 @@ pub(crate) struct CollectionState {
     pub(crate) dropped: AtomicBool,
     /// The last failure of background work, until it succeeds again.
     pub(crate) trouble: Mutex<Option<String>>,
+    /// See [`costs`](Self::costs): every query reads them, and none waits for another.
+    costs: OnceLock<Costs>,
 }
 
 /// Where the next log frame goes, and which entries of deletions and removals exist.
@@ -191,20 +193,23 @@ impl CollectionState {
             merging: Mutex::new(()),
             dropped: AtomicBool::new(false),
             trouble: Mutex::new(None),
+            costs: OnceLock::new(),
         }
     }
 
     /// Costs of this machine for the collection's vectors, measured when the process first needs
     /// them for their length.
-    pub(crate) fn costs(&self) -> Costs {
+    pub(crate) fn costs(&self) -> &Costs {
         static MEASURED: Mutex<BTreeMap<usize, Costs>> = Mutex::new(BTreeMap::new());
-        let dim = self.options.dim();
-        *MEASURED.lock().entry(dim).or_insert_with(|| Costs::measure(dim))
+        self.costs.get_or_init(|| {
+            let dim = self.options.dim();
+            *MEASURED.lock().entry(dim).or_insert_with(|| Costs::measure(dim))
+        })
     }
 
     /// How segments are written.
     pub(crate) fn write_options(&self) -> WriteOptions {
-        self.options.write_options(|| self.costs())
+        self.options.write_options(|| *self.costs())
     }
 
     /// The newest published version.
