@@ -51,6 +51,11 @@ fn answers_are_the_same_in_memory_in_segments_merged_reopened_restored_and_unpac
         assert_eq!(ids, nearest(metric, &vectors, &query, 5_000, |_| true));
         let same = |docs: &Collection, when: &str| {
             assert!(all(docs, &query) == answer, "{metric} {when}");
+            // What an index finds is compared again on the stored vectors.
+            for hit in docs.query(&query).include(Include::NOTHING).run().unwrap().hits {
+                let at = hit.id.to_string().parse().unwrap();
+                assert!(answer.contains(&(at, hit.distance)), "{metric} {when}: {hit:?}");
+            }
             assert!(everything(docs).unwrap() == contents, "{metric} {when}");
         };
         docs.flush().unwrap();

@@ -39,7 +39,8 @@ pub(crate) fn recover(
         let same = expected.id == file.segment.id()
             && expected.rows == file.segment.rows()
             && expected.bytes == file.segment.bytes();
-        if !same || file.segment.dim() != record.options.dim() {
+        let shape = (file.segment.dim(), file.segment.precision());
+        if !same || shape != (record.options.dim(), record.options.vector_precision()) {
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 format!(
