@@ -210,18 +210,11 @@ impl Bench {
         let rows = (Self::VECTOR_BYTES / (4 * dim)).clamp(64, 1 << 15);
         let pattern: Vec<f32> =
             (0..1021u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 8e6 - 1.0).collect();
-        let mut vectors = Vec::with_capacity(rows * dim + pattern.len());
-        while vectors.len() < rows * dim {
-            vectors.extend_from_slice(&pattern);
-        }
-        vectors.truncate(rows * dim);
-
+        let vectors = repeated(&pattern, rows * dim);
         let query = &vectors[..dim];
         let quantizer = Quantizer::train(Metric::Euclidean, dim, &vectors[..dim * rows.min(16)]);
         let code_len = quantizer.code_len();
-        let mut codes = vec![0u8; rows * code_len];
-        // Written once, so that pages are there before the clock runs.
-        codes.iter_mut().zip((0..251u8).cycle()).for_each(|(code, value)| *code = value);
+        let codes = repeated(&BYTES, rows * code_len);
         Bench {
             dim,
             code_len,
@@ -252,7 +245,7 @@ impl Bench {
         let Ok(SketchesBuf { sketches, .. }) = build_sketches(&quantizer, few, &OneThread) else {
             return (0.0, [0.0; 3]);
         };
-        let data: Vec<u8> = (0..251u8).cycle().take(rows * sketches.sketch_len()).collect();
+        let data = repeated(&BYTES, rows * sketches.sketch_len());
         let rows = FlatRows::new("sketch-rows", &data, sketches.sketch_len());
         let query = sketches.query(&self.code_query);
         let mut bounds = Vec::new();
@@ -354,6 +347,27 @@ impl Bench {
             })
             .fold(f64::INFINITY, f64::min)
     }
+}
+
+/// Bytes that codes are made of.
+const BYTES: [u8; 251] = {
+    let mut bytes = [0; 251];
+    let mut at = 0;
+    while at < bytes.len() {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    bytes
+};
+
+/// `len` elements, a pattern over and over: written, so that their pages are there before a clock runs.
+fn repeated<T: Copy>(pattern: &[T], len: usize) -> Vec<T> {
+    let mut all = Vec::with_capacity(len + pattern.len());
+    while all.len() < len {
+        all.extend_from_slice(pattern);
+    }
+    all.truncate(len);
+    all
 }
 
 /// `Bench::STEPS` rows of so many bytes, other ones in every round as far as there are so many.

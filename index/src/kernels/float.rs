@@ -84,15 +84,26 @@ fn sum_of_halves<S: Simd + Kernel>(
     total(simd, sums)
 }
 
+/// The steps of an inner product.
+#[inline(always)]
+fn products<S: Simd>(simd: S) -> impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s + Copy {
+    #[inline(always)]
+    move |a, b, sum| simd.mul_add_e_f32s(a, b, sum)
+}
+
+/// The steps of a squared distance.
+#[inline(always)]
+fn squares<S: Simd>(simd: S) -> impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s + Copy {
+    #[inline(always)]
+    move |a, b, sum| {
+        let difference = simd.sub_f32s(a, b);
+        simd.mul_add_e_f32s(difference, difference, sum)
+    }
+}
+
 #[inline(always)]
 pub(super) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
-    sum(
-        simd,
-        a,
-        b,
-        #[inline(always)]
-        |a, b, sum| simd.mul_add_e_f32s(a, b, sum),
-    )
+    sum(simd, a, b, products(simd))
 }
 
 #[inline(always)]
@@ -131,16 +142,7 @@ pub(super) fn dot_of_4<S: Simd>(simd: S, a: [&[f32]; 4], b: &[f32]) -> [f32; 4] 
 
 #[inline(always)]
 pub(super) fn squared_l2<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
-    sum(
-        simd,
-        a,
-        b,
-        #[inline(always)]
-        |a, b, sum| {
-            let difference = simd.sub_f32s(a, b);
-            simd.mul_add_e_f32s(difference, difference, sum)
-        },
-    )
+    sum(simd, a, b, squares(simd))
 }
 
 #[inline(always)]
@@ -178,27 +180,12 @@ fn add_dot_and_norm<S: Simd>(simd: S, a: &[f32], b: &[f32], sums: &mut [[S::f32s
 
 #[inline(always)]
 pub(super) fn half_dot<S: Simd + Kernel>(simd: S, a: &[f32], b: &[f16]) -> f32 {
-    sum_of_halves(
-        simd,
-        a,
-        b,
-        #[inline(always)]
-        |a, b, sum| simd.mul_add_e_f32s(a, b, sum),
-    )
+    sum_of_halves(simd, a, b, products(simd))
 }
 
 #[inline(always)]
 pub(super) fn half_squared_l2<S: Simd + Kernel>(simd: S, a: &[f32], b: &[f16]) -> f32 {
-    sum_of_halves(
-        simd,
-        a,
-        b,
-        #[inline(always)]
-        |a, b, sum| {
-            let difference = simd.sub_f32s(a, b);
-            simd.mul_add_e_f32s(difference, difference, sum)
-        },
-    )
+    sum_of_halves(simd, a, b, squares(simd))
 }
 
 #[inline(always)]
