@@ -26,7 +26,7 @@ use crate::repair::{self, RepairReport};
 use crate::snapshot::{self, Archive, ArchiveInfo, SnapshotInfo};
 use crate::state::{CollectionState, CommitLock, CommitState, Head, Signals, State};
 use crate::stats::{self, Stats, VerifyReport};
-use crate::store::SegmentStore;
+use crate::store::{SegmentStore, pages_for};
 use crate::version::Version;
 use crate::{Error, ErrorKind, Result, background, recovery, settle};
 
@@ -210,7 +210,7 @@ impl Database {
                 ),
             ));
         }
-        let total = catalogue.segment_bytes();
+        let pages = pages_for(catalogue.segment_bytes());
         let files: BTreeSet<String> = catalogue
             .collections
             .values()
@@ -232,7 +232,7 @@ impl Database {
         for (id, found) in catalogue.collections {
             flushed.insert(id, found.flushed_epoch);
             let collection =
-                recovery::recover(&*kv, &segments, total, &gauge, id, found, &mut seq)?;
+                recovery::recover(&*kv, &segments, pages, &gauge, id, found, &mut seq)?;
             collections.insert(collection.name.clone(), Arc::new(collection));
         }
         // Frames of flushed epochs and of dropped collections, left by a crash.

@@ -25,6 +25,7 @@ use crate::catalogue::{self, SegmentRecord};
 use crate::kv::Batch;
 use crate::memory::segment_bytes;
 use crate::state::{CollectionState, Head, State};
+use crate::store::pages_for;
 use crate::version::{SegmentFile, SegmentPart, Version};
 use crate::workers::Threads;
 use crate::{Error, ErrorKind, Result};
@@ -162,9 +163,8 @@ fn build(
         SegmentError::Cancelled if stopped => Error::new(ErrorKind::Conflict, inputs.stopped()),
         error => error.into(),
     })?;
-    let file = state
-        .segments
-        .open_segment(&Segment::file_name(id), segment_bytes(state) + written.bytes)?;
+    let pages = pages_for(segment_bytes(state) + written.bytes);
+    let file = state.segments.open_segment(&Segment::file_name(id), pages)?;
     file.set_replaced();
     Ok(Some((file, written)))
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use vecstore_segments::Pages;
+
 use crate::catalogue::{CataloguedCollection, RemovedNamespace};
 use crate::kv::Kv;
 use crate::log::{self, Change, Position};
@@ -14,12 +16,12 @@ use crate::store::SegmentStore;
 use crate::version::{MemtablePart, SegmentPart, Version};
 use crate::{Error, ErrorKind, Result};
 
-/// Opens the collection's segments and replays what is not in them. All segments of the database take
-/// `total` bytes. `seq` rises to the newest commit seen.
+/// Opens the collection's segments and replays what is not in them. `seq` rises to the newest
+/// commit seen.
 pub(crate) fn recover(
     kv: &dyn Kv,
     store: &SegmentStore,
-    total: u64,
+    pages: Pages,
     gauge: &Arc<Gauge>,
     id: u32,
     found: CataloguedCollection,
@@ -35,7 +37,7 @@ pub(crate) fn recover(
                 format!("the catalogue has deletions of segment {segment}, but not the segment"),
             ));
         };
-        let file = store.open_segment(&expected.file, total)?;
+        let file = store.open_segment(&expected.file, pages)?;
         let same = expected.id == file.segment.id()
             && expected.rows == file.segment.rows()
             && expected.bytes == file.segment.bytes();

@@ -13,10 +13,11 @@ use crate::{Error, Result, machine};
 /// hundred rows, and each of them would bring two large pages from the disk.
 const LARGE_PAGES_MAX: u64 = 1 << 30;
 
-/// The pages for segments of so many bytes: large ones if all will stay in memory once they were read.
-fn pages(total: u64) -> Pages {
-    let fits = |memory: u64| total <= LARGE_PAGES_MAX.min(memory / 4);
-    match machine::memory_bytes().is_some_and(fits) {
+/// The pages for all segments of a database, which take so many bytes: large ones if they will stay in
+/// memory once they were read.
+pub(crate) fn pages_for(total: u64) -> Pages {
+    let fits = || machine::memory_bytes().is_some_and(|memory| total <= memory / 4);
+    match total <= LARGE_PAGES_MAX && fits() {
         true => Pages::Large,
         false => Pages::Usual,
     }
@@ -44,9 +45,9 @@ impl SegmentStore {
         self.dir.join(file)
     }
 
-    /// Opens a segment of the catalogue; all segments of the database take `total` bytes with it.
-    pub(crate) fn open_segment(&self, file: &str, total: u64) -> Result<Arc<SegmentFile>> {
-        let segment = Segment::open_in(&*self.vfs, &self.path(file), pages(total))?;
+    /// Opens a segment of the catalogue.
+    pub(crate) fn open_segment(&self, file: &str, pages: Pages) -> Result<Arc<SegmentFile>> {
+        let segment = Segment::open_in(&*self.vfs, &self.path(file), pages)?;
         Ok(Arc::new(SegmentFile::new(segment, Arc::clone(&self.vfs))))
     }
 
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn only_what_will_stay_in_memory_is_read_in_large_pages() {
-        assert_eq!(pages(1 << 20), Pages::Large);
-        assert_eq!(pages(LARGE_PAGES_MAX + 1), Pages::Usual);
+        assert_eq!(pages_for(1 << 20), Pages::Large);
+        assert_eq!(pages_for(LARGE_PAGES_MAX + 1), Pages::Usual);
     }
 }

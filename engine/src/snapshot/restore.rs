@@ -17,6 +17,7 @@ use crate::memtable::Memtable;
 use crate::record::check_name;
 use crate::settle::wait;
 use crate::state::{CollectionState, Head, State};
+use crate::store::pages_for;
 use crate::version::{SegmentFile, SegmentPart, Version};
 use crate::{Error, Result};
 
@@ -78,7 +79,7 @@ type Linked = BTreeMap<u64, (SegmentRecord, Arc<SegmentFile>)>;
 fn link_back(state: &State, dir: &Path, catalogue: &Catalogue) -> Result<Linked> {
     let token = reserve_segment(state)?;
     let mut linked = Linked::new();
-    let total = segment_bytes(state) + catalogue.segment_bytes();
+    let pages = pages_for(segment_bytes(state) + catalogue.segment_bytes());
     for collection in catalogue.collections.values() {
         for (&id, entry) in &collection.segments {
             let Some(record) = &entry.record else { continue };
@@ -86,7 +87,7 @@ fn link_back(state: &State, dir: &Path, catalogue: &Catalogue) -> Result<Linked>
             let record = SegmentRecord { file: format!("{id:012}-{token}.seg"), ..record.clone() };
             let to = state.segments.path(&record.file);
             state.vfs.hard_link(&from, &to).map_err(|e| Error::io(from.display(), e))?;
-            let file = state.segments.open_segment(&record.file, total)?;
+            let file = state.segments.open_segment(&record.file, pages)?;
             // Removed again if the commit below is not reached.
             file.set_replaced();
             linked.insert(id, (record, file));
