@@ -279,7 +279,7 @@ fn a_key_is_asked_for_and_kept_for_the_tab() {
     browser.fill("dialog input", key);
     browser.click("dialog button", "Use this key");
     browser.click("nav a", "docs");
-    browser.wait_for_text("components, cosine");
+    browser.wait_for_text("components of f32, cosine");
     browser.click("header button", "Forget key");
     browser.wait_for_text("a key is needed");
 }
