@@ -36,7 +36,6 @@ mod group;
 mod install;
 mod kv;
 mod log;
-mod machine;
 mod memory;
 mod memtable;
 mod optimize;

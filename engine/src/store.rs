@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vecstore_segments::{Pages, Segment, Vfs};
+use vecstore_segments::{Pages, Segment, Vfs, memory_bytes};
 
 use crate::version::SegmentFile;
-use crate::{Error, Result, machine};
+use crate::{Error, Result};
 
 /// Segments that take more bytes than this together are read in the usual pages: a query looks at some
 /// hundred rows, and each of them would bring two large pages from the disk.
@@ -16,7 +16,7 @@ const LARGE_PAGES_MAX: u64 = 1 << 30;
 /// The pages for all segments of a database, which take so many bytes: large ones if they will stay in
 /// memory once they were read.
 pub(crate) fn pages_for(total: u64) -> Pages {
-    let fits = || machine::memory_bytes().is_some_and(|memory| total <= memory / 4);
+    let fits = || memory_bytes().is_some_and(|memory| total <= memory / 4);
     match total <= LARGE_PAGES_MAX && fits() {
         true => Pages::Large,
         false => Pages::Usual,

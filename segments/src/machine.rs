@@ -5,7 +5,8 @@ use std::path::Path;
 
 /// Bytes of memory that this process may use: those of the machine, or of a control group that it is in
 /// if that has fewer. `None` where the system does not tell.
-pub(crate) fn memory_bytes() -> Option<u64> {
+#[must_use]
+pub fn memory_bytes() -> Option<u64> {
     #[cfg(target_os = "linux")]
     return bytes_under(Path::new("/"));
     #[cfg(not(target_os = "linux"))]
