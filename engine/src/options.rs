@@ -288,14 +288,14 @@ impl CollectionOptions {
     /// are written, and one with a component beyond ±65,504 is refused. Queries are not rounded.
     ///
     /// ```
-    /// use vecstore::{Collection, Database, Include, Metric, Precision, Record};
+    /// use vecstore::{Collection, Database, Metric, Precision, Record};
     ///
     /// # fn main() -> vecstore::Result<()> {
     /// let db = Database::in_memory()?;
     /// let options = Collection::options(2, Metric::Dot).precision(Precision::F16);
     /// let docs = db.create_collection("docs", options)?;
     /// docs.upsert(Record::new(1, [0.1, 2.0]))?;
-    /// let stored = docs.get(1, Include::ALL)?.expect("it was written");
+    /// let stored = docs.get(1)?.expect("it was written");
     /// assert_eq!(stored.vector, [0.099975586, 2.0]);
     /// # Ok(())
     /// # }
