@@ -80,6 +80,7 @@ def asynchronous(stub: str) -> str:
         "        _Index,",
         "        _Metric,",
         "        _Params,",
+        "        _Precision,",
         "        _Progress,",
         "        _Table,",
         "        _Value,",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         _Index,
         _Metric,
         _Params,
+        _Precision,
         _Progress,
         _Table,
         _Value,
