@@ -103,6 +103,35 @@ fn what_is_written_is_found_at_once_and_what_is_removed_never_again() {
 }
 
 #[test]
+fn few_rows_get_codes_and_are_found_as_well() {
+    let (_db, docs) = collection();
+    let query = &wordnet().queries.vectors[0];
+    let plan = || docs.query(query).k(K).explain().unwrap().1;
+    fill(&docs, 0..400);
+    assert!(plan().to_string().contains("no codes"));
+    fill(&docs, 400..1_500);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // Which scan is cheaper is the machine's to say.
+    while plan().to_string().contains("no codes") {
+        assert!(Instant::now() < deadline, "nothing is coded: {}", plan());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(mean_recall(&docs) >= 0.99);
+    // Removed and replaced rows, and those that have no codes yet.
+    docs.remove(7).unwrap();
+    let far: Vec<f32> = wordnet().base.vectors[8].iter().map(|x| -x).collect();
+    docs.upsert(Record::new(8, far)).unwrap();
+    fill(&docs, 1_500..1_510);
+    for (row, found) in [(7, 7), (8, 8)] {
+        assert!(!ids(&docs, &wordnet().base.vectors[row], false).contains(&found));
+    }
+    for row in 1_500..1_510 {
+        assert_eq!(ids(&docs, &wordnet().base.vectors[row], false)[0], row as u64);
+    }
+    assert!(mean_recall(&docs) >= 0.99);
+}
+
+#[test]
 fn recall_is_kept_as_asked() {
     let (_db, docs) = collection();
     fill(&docs, 0..9_000);

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `DATA` holds `base.f16.npy`, `records.jsonl.gz` and `queries.f16.npy`. Parts, all by default:
-//! - `latency`: queries on 1,000, 10,000 and 50,000 rows in memory, at rest: time, recall@10
+//! - `latency`: queries on 1,000, 2,000, 10,000 and 50,000 rows in memory, at rest: time, recall@10
 //!   against an exact scan, and the time of that scan;
 //! - `filter`: the first query with a filter on 20,000 rows in memory, and later ones;
 //! - `flush`: 20,000 rows become a segment, never queried before, and queried;
@@ -150,7 +150,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 }
 
 fn latency(set: &Set) -> Result<(), AnyError> {
-    for rows in [1_000, 10_000, 50_000] {
+    for rows in [1_000, 2_000, 10_000, 50_000] {
         let (_db, docs) = set.in_memory(rows.min(set.base.len()))?;
         let (first, found) = timed(|| ids(&docs, &set.queries[0], false));
         found?;

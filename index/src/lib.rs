@@ -35,10 +35,10 @@ pub use fields::{
     Timestamp, Union,
 };
 pub use graph::{
-    Accept, Beam, Budget, BuildError, Calibration, Found, GRAPH_ROWS_MAX, Gamma, GaveUp, Graph,
-    GraphBuf, GraphOptions, Limits, Linker, LiveGraph, LiveReader, MeasuredEffort, MergeError,
-    MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall, UpperLayers, build, calibrate,
-    merge, search, shortfall,
+    Accept, Beam, Budget, BuildError, Calibration, CodesReader, Found, GRAPH_ROWS_MAX, Gamma,
+    GaveUp, Graph, GraphBuf, GraphOptions, Limits, Linker, LiveCodes, LiveGraph, LiveReader,
+    MeasuredEffort, MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall,
+    UpperLayers, build, calibrate, merge, search, shortfall,
 };
 pub use half;
 pub use kernels::{ExactQuery, kernel_name, prefetch, squared_norm};

@@ -172,11 +172,12 @@ fn rows_are_scanned_from_when_they_are_coded_and_found_from_when_they_are_linked
     let graph = std::sync::Arc::clone(linker.graph());
     let reader = graph.reader().expect("it was measured");
     let rows = |blocks: usize| (blocks * BLOCK) as u32;
-    assert_eq!((reader.rows(), reader.coded()), (rows(linked_blocks), rows(all_blocks)));
-    assert_eq!(reader.codes().rows(), rows(all_blocks));
+    let coded = graph.codes().reader();
+    assert_eq!((reader.rows(), coded.rows()), (rows(linked_blocks), rows(all_blocks)));
+    assert_eq!(coded.codes().rows(), rows(all_blocks));
     for row in [0, rows(linked_blocks) - 1, rows(linked_blocks), rows(all_blocks) - 1] {
         let query = reader.quantizer().query(&vectors[row as usize * DIM..][..DIM]);
-        let scanned = query.scan(&reader.codes(), 0..reader.coded(), 1).expect("all have codes");
+        let scanned = query.scan(&coded.codes(), 0..coded.rows(), 1).expect("all have codes");
         assert_eq!(scanned[0].distance, 0.0, "row {row}: {scanned:?}");
         let walked = reader
             .search(
@@ -193,7 +194,7 @@ fn rows_are_scanned_from_when_they_are_coded_and_found_from_when_they_are_linked
     }
     // One link more than there are blocks with codes.
     (linked_blocks..=all_blocks).for_each(|_| linker.link().expect("it is linked"));
-    assert_eq!((graph.linked(), graph.coded()), (rows(all_blocks), rows(all_blocks)));
+    assert_eq!((graph.linked(), graph.codes().rows()), (rows(all_blocks), rows(all_blocks)));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
-    Accept, Beam, Budget, Candidate, Found, GaveUp, Limits, LiveReader, Metric, Scratch,
+    Accept, Beam, Budget, Candidate, CodesReader, Found, GaveUp, Limits, LiveReader, Metric,
+    Scratch,
 };
 use vecstore_query::{
     FieldOrder, Filter, Matcher, Matching, OrderKey, PreparedQuery, RowValues, SegmentView, Stop,
@@ -32,6 +33,8 @@ pub(crate) struct HotView<'a> {
     /// Rows as of `seq`, dead ones included.
     len: u32,
     live: u32,
+    /// With those of all linked rows.
+    coded: Option<CodesReader<'a>>,
     linked: Option<LiveReader<'a>>,
 }
 
@@ -46,9 +49,20 @@ impl<'a> HotView<'a> {
     ) -> Option<Self> {
         let (number, rows) = part.table.namespace(namespace)?;
         let live = rows.live(seq);
-        let linked = rows.graph.get().and_then(|graph| graph.reader());
+        let (coded, linked) = rows.graph.readers();
         let len = rows.rows(seq);
-        (live > 0).then_some(HotView { options, asks, part, number, rows, seq, len, live, linked })
+        (live > 0).then_some(HotView {
+            options,
+            asks,
+            part,
+            number,
+            rows,
+            seq,
+            len,
+            live,
+            coded,
+            linked,
+        })
     }
 
     pub(crate) fn hot(&self, row: u32) -> &'a HotRow {
@@ -133,7 +147,7 @@ impl<'a> HotView<'a> {
 
     /// Rows before this one have codes.
     fn coded_rows(&self) -> u32 {
-        self.linked.as_ref().map_or(0, LiveReader::coded).min(self.len)
+        self.coded.as_ref().map_or(0, CodesReader::rows).min(self.len)
     }
 
     /// The live ones of some rows.
@@ -188,7 +202,7 @@ impl SegmentView for HotView<'_> {
             rows: self.len,
             live: self.live,
             dim: self.options.dim(),
-            codes: self.linked.is_some(),
+            codes: self.coded.is_some(),
             sketches: None,
             graph: self.linked.as_ref().map(LiveReader::calibration),
             clusters: None,
@@ -257,15 +271,15 @@ impl SegmentView for HotView<'_> {
         rows: Option<&RoaringBitmap>,
         keep: usize,
     ) -> Result<Found, SegmentError> {
-        let Some(linked) = &self.linked else {
+        let Some(reader) = &self.coded else {
             return self.scan_exact(query, rows, keep);
         };
-        let codes = linked.quantizer().query(query.vector);
+        let codes = reader.quantizer().query(query.vector);
         let coded = 0..self.coded_rows();
         let tail = coded.end..self.len;
         let scanned = match rows {
-            Some(rows) => codes.scan(&linked.codes(), query.stop.rows(rows.range(coded)), keep),
-            None => codes.scan(&linked.codes(), query.stop.rows(self.live_rows(coded)), keep),
+            Some(rows) => codes.scan(&reader.codes(), query.stop.rows(rows.range(coded)), keep),
+            None => codes.scan(&reader.codes(), query.stop.rows(self.live_rows(coded)), keep),
         };
         let mut candidates = scanned.map_err(|damaged| in_memory(&damaged))?;
         let (near, _) = match rows {
@@ -286,7 +300,7 @@ impl SegmentView for HotView<'_> {
         limits: Limits,
         scratch: &mut Scratch,
     ) -> Result<Found, SegmentError> {
-        let Some(linked) = &self.linked else {
+        let (Some(linked), Some(coded)) = (&self.linked, &self.coded) else {
             // Only asked for where `stats` shows a graph. A search that gave up at once.
             return Ok(Found { gave_up: Some(GaveUp::OverBudget), ..Found::default() });
         };
@@ -312,7 +326,7 @@ impl SegmentView for HotView<'_> {
             let mut scanned = 0;
             let unlinked = accepted(self.linked_rows()..self.coded_rows());
             let unlinked = query.stop.rows(unlinked).inspect(|_| scanned += 1);
-            let near = codes.scan(&linked.codes(), unlinked, keep);
+            let near = codes.scan(&coded.codes(), unlinked, keep);
             found.candidates.extend(near.map_err(|damaged| in_memory(&damaged))?);
             let (near, distances) =
                 self.nearest(query, accepted(self.coded_rows()..self.len), keep);
@@ -354,7 +368,7 @@ fn in_memory(damaged: &vecstore_index::Damaged) -> SegmentError {
 mod tests {
     use std::sync::Arc;
 
-    use vecstore_index::{ExactQuery, RowSet};
+    use vecstore_index::{ExactQuery, LiveGraph, RowSet};
 
     use super::*;
     use crate::memory::Gauge;
@@ -365,8 +379,8 @@ mod tests {
     const ROWS: u32 = 4_200;
 
     /// Row `i` comes with commit `i + 1`; every fifth one is removed by commit `i + 1001`, if there
-    /// is one. All whole blocks are coded, and as many rows linked as are wanted, or a few more.
-    fn linked_table(options: &CollectionOptions, linked: u32) -> MemtablePart {
+    /// is one.
+    fn table(options: &CollectionOptions) -> Memtable {
         let table = Memtable::new(1, options, &Arc::new(Gauge::new(None)));
         let namespace: Arc<str> = "".into();
         let mut number = 1u32;
@@ -383,25 +397,61 @@ mod tests {
                 assert!(table.delete("", &u64::from(row - 1_000).into(), u64::from(row) + 1));
             }
         }
+        table
+    }
+
+    /// Codes all whole blocks of the first `wanted` rows and links as many as are given, or a few more;
+    /// gives the bytes that were made.
+    fn advance(table: &Memtable, options: &CollectionOptions, wanted: u32, linked: u32) -> usize {
         let (_, rows) = table.namespace("").expect("it has rows");
-        assert!(rows.graph.want(ROWS));
-        while rows.graph.get().is_none_or(|graph| graph.linked() < linked) {
-            rows.graph.advance(rows, options);
+        assert!(rows.graph.want(wanted));
+        let mut bytes = 0;
+        while rows.graph.is_behind() && rows.graph.get().map_or(0, LiveGraph::linked) < linked {
+            bytes += rows.graph.advance(rows, options);
         }
-        MemtablePart { table: Arc::new(table), rows: ROWS }
+        bytes
     }
 
     #[test]
     fn a_graph_shows_each_commit_its_own_rows() {
+        let options = CollectionOptions::new(DIM, Metric::Euclidean);
         // Whole blocks, and only those that a first measurement takes.
         for linked in [4_096, 1_024] {
-            shows_each_commit_its_own_rows(linked);
+            let table = table(&options);
+            advance(&table, &options, ROWS, linked);
+            shows_each_commit_its_own_rows(table, 4_096, linked);
         }
     }
 
-    fn shows_each_commit_its_own_rows(linked: u32) {
+    #[test]
+    fn rows_too_few_to_link_have_codes() {
         let options = CollectionOptions::new(DIM, Metric::Euclidean);
-        let part = linked_table(&options, linked);
+        let few = table(&options);
+        let (_, rows) = few.namespace("").expect("it has rows");
+        assert!(!rows.graph.want(511), "so few are looked at");
+        let bytes = advance(&few, &options, 700, 1);
+        assert!((5 * 128 * 64..6 * 128 * 64).contains(&bytes), "five blocks of codes, not {bytes}");
+        shows_each_commit_its_own_rows(few, 640, 0);
+
+        let more = table(&options);
+        advance(&more, &options, 700, 1);
+        advance(&more, &options, 2_047, 1);
+        let (_, rows) = more.namespace("").expect("it has rows");
+        assert!(!rows.graph.is_behind());
+        shows_each_commit_its_own_rows(more, 1_920, 0);
+
+        // Then the graph's codes take over.
+        let linked = table(&options);
+        advance(&linked, &options, 2_047, 1);
+        advance(&linked, &options, ROWS, 1_024);
+        shows_each_commit_its_own_rows(linked, 4_096, 1_024);
+    }
+
+    /// What a view of the table says with all whole blocks of `coded` rows coded, and `linked` of them
+    /// linked.
+    fn shows_each_commit_its_own_rows(table: Memtable, coded: u32, linked: u32) {
+        let options = CollectionOptions::new(DIM, Metric::Euclidean);
+        let part = MemtablePart { table: Arc::new(table), rows: ROWS };
         let (asks, _asked) = Asks::new();
         let vector = [3.0; DIM];
         let exact = ExactQuery::new(Metric::Euclidean, &vector);
@@ -416,8 +466,9 @@ mod tests {
             assert_eq!(view.live(), live, "as of {seq}");
             assert_eq!(view.stats().live as u64, live.len(), "as of {seq}");
             let (rows, stats) = ((seq as u32).min(ROWS), view.stats());
-            assert_eq!(stats.tail, rows.saturating_sub(4_096), "as of {seq}");
-            assert_eq!(stats.unlinked, rows.min(4_096).saturating_sub(linked), "as of {seq}");
+            assert_eq!(stats.tail, rows.saturating_sub(coded), "as of {seq}");
+            assert_eq!(stats.unlinked, rows.min(coded).saturating_sub(linked), "as of {seq}");
+            assert_eq!(stats.graph.is_some(), linked > 0, "as of {seq}");
 
             let even: RoaringBitmap = live.iter().filter(|row| row % 2 == 0).collect();
             let set = RowSet::from_bitmap(&even, 0..ROWS);
@@ -432,8 +483,12 @@ mod tests {
                 assert_eq!(bitmap.len(), rows.len() as u64, "a row was found twice");
                 bitmap
             };
-            assert_eq!(rows(search(Accept::All)), live, "walk as of {seq}");
-            assert_eq!(rows(search(Accept::Only(&set))), even, "filtered walk as of {seq}");
+            if linked > 0 {
+                assert_eq!(rows(search(Accept::All)), live, "walk as of {seq}");
+                assert_eq!(rows(search(Accept::Only(&set))), even, "filtered walk as of {seq}");
+            } else {
+                assert!(search(Accept::All).gave_up.is_some(), "as of {seq}");
+            }
             let scan = |rows| view.scan(&query, rows, all).expect("in memory");
             assert_eq!(rows(scan(None)), live, "scan as of {seq}");
             assert_eq!(rows(scan(Some(&even))), even, "filtered scan as of {seq}");

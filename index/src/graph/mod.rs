@@ -29,7 +29,7 @@ pub use build::{BuildError, GraphBuf, GraphOptions, build, build_with};
 pub use calibrate::{Probe, calibrate};
 pub use calibration::{Calibration, MeasuredEffort};
 pub use layers::UpperLayers;
-pub use live::{Linker, LiveGraph, LiveReader};
+pub use live::{CodesReader, Linker, LiveCodes, LiveGraph, LiveReader};
 pub use merge::{MergeError, MergeInput, Merged, NO_ROW, Shortfall, merge, shortfall};
 pub use row_set::RowSet;
 pub use scratch::Scratch;

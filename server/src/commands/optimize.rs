@@ -65,14 +65,16 @@ impl Optimize {
 
 /// Optimizes a collection and shows the progress.
 pub(super) fn run_on(collection: &vecstore::Collection, quiet: bool) -> Result<OptimizeReport> {
-    let what = |stage| match stage {
+    // It waits for what the background has begun, and knows nothing yet.
+    let what = |stage, total| match stage {
+        Stage::Rows if total == 0 => "waiting for the merge that runs",
         Stage::Rows => "copying rows",
         Stage::Graph => "linking the graph",
         Stage::Verify => "verifying",
     };
     let mut progress = Progress::start(quiet, "optimizing", "row", None);
     Ok(collection.optimize_with(&mut |now| {
-        progress.stage(what(now.stage), Some(now.total));
+        progress.stage(what(now.stage, now.total), (now.total > 0).then_some(now.total));
         progress.set(now.done, None);
         ControlFlow::Continue(())
     })?)

@@ -76,11 +76,6 @@ impl<'a> Blocks<'a> {
         Blocks { blocks: blocks.iter_to(usize::MAX).collect(), rows, degree }
     }
 
-    /// The codes that there were, those of rows that are not linked among them.
-    pub(super) fn codes(&self) -> Codes<'_> {
-        Codes(&self.blocks)
-    }
-
     pub(super) fn degree(&self) -> usize {
         self.degree
     }
@@ -174,6 +169,12 @@ impl Rows<u8> for Blocks<'_> {
 /// Codes, whether their rows are linked or not.
 #[derive(Debug)]
 pub(super) struct Codes<'a>(&'a [&'a Block]);
+
+impl<'a> Codes<'a> {
+    pub(super) fn new(blocks: &'a [&'a Block]) -> Self {
+        Codes(blocks)
+    }
+}
 
 impl Rows<u8> for Codes<'_> {
     fn rows(&self) -> u32 {

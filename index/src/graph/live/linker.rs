@@ -16,14 +16,14 @@ use super::super::prune::{Candidate, prune};
 use super::super::scratch::Scratch;
 use super::super::search::ALL;
 use super::super::walk::Walk;
-use super::super::{Beam, BuildError, GRAPH_ROWS_MAX, GraphOptions, NO_LINK};
-use super::block::{BLOCK_ROWS, Block, Blocks};
+use super::super::{Beam, BuildError, GraphOptions, NO_LINK};
+use super::block::{BLOCK_ROWS, Blocks};
 use super::stage::Stage;
-use super::{LiveGraph, ROOT, descent};
+use super::{LiveCodes, LiveGraph, ROOT, descent};
 use crate::codes::{Measure, Whole};
 use crate::hash::hash;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
-use crate::{AppendOnly, Damaged, Metric, OneThread, Quantizer, Rows, Vectors};
+use crate::{AppendOnly, Damaged, Metric, OneThread, Rows, Vectors};
 
 /// Rows at which a graph is measured for the first time, and can be searched from then on.
 const FIRST_STAGE: u32 = 1_024;
@@ -55,9 +55,7 @@ impl Linker {
     ) -> Result<Self, BuildError> {
         options.check()?;
         let graph = LiveGraph {
-            quantizer: Quantizer::train(metric, dim, sample),
-            degree: 2 * options.m,
-            blocks: AppendOnly::default(),
+            codes: LiveCodes::with_links(metric, dim, sample, 2 * options.m),
             linked: Default::default(),
             stages: AppendOnly::default(),
         };
@@ -88,14 +86,7 @@ impl Linker {
     ///
     /// If `block` does not hold so many vectors.
     pub fn encode(&mut self, block: &[f32]) -> Result<(), BuildError> {
-        let LiveGraph { quantizer, blocks, degree, .. } = &*self.graph;
-        assert_eq!(block.len(), BLOCK_ROWS * quantizer.dim(), "a block has {BLOCK_ROWS} vectors");
-        let rows = self.graph.coded() as usize + BLOCK_ROWS;
-        if rows > GRAPH_ROWS_MAX as usize {
-            return Err(BuildError::TooManyRows(rows as u32));
-        }
-        blocks.push(Block::encode(quantizer, block, *degree));
-        Ok(())
+        self.graph.codes.encode(block)
     }
 
     /// Links the next [`BLOCK_ROWS`](Self::BLOCK_ROWS) rows that are coded. Each one can be found as
@@ -103,8 +94,8 @@ impl Linker {
     pub fn link(&mut self) -> Result<(), BuildError> {
         let graph = Arc::clone(&self.graph);
         let first = self.parents.len() as u32;
-        let end = graph.coded().min(first + BLOCK_ROWS as u32);
-        let blocks = Blocks::new(&graph.blocks, end, graph.degree);
+        let end = graph.codes.rows().min(first + BLOCK_ROWS as u32);
+        let blocks = graph.codes.first(end);
         for row in first..end {
             KernelChoice::detected().run(LinkRow { linker: self, blocks: &blocks, row })?;
             // What was stored before is there for whoever sees this number.
@@ -126,8 +117,8 @@ impl Linker {
     pub fn measure<V: Vectors>(&mut self, vectors: &V) -> Result<(), BuildError> {
         let graph = &*self.graph;
         let rows = self.parents.len() as u32;
-        let blocks = Blocks::new(&graph.blocks, rows, graph.degree);
-        let metric = graph.quantizer.metric();
+        let blocks = graph.codes.first(rows);
+        let metric = graph.codes.quantizer().metric();
         let order = Order::new(self.options.seed, rows);
         let upper = build_upper(
             KernelChoice::detected(),
@@ -142,7 +133,7 @@ impl Linker {
         let calibration = calibrate_with(
             rows,
             &EF_LADDER,
-            &graph.quantizer,
+            graph.codes.quantizer(),
             vectors,
             &probes,
             &OneThread,
@@ -200,7 +191,7 @@ impl WithKernel for LinkRow<'_> {
             return Ok(());
         }
         let candidates = linker.candidates(kernel, blocks, row)?;
-        let measure = Measure::of(linker.graph.quantizer.metric());
+        let measure = Measure::of(linker.graph.codes.quantizer().metric());
         let mut kept = Vec::new();
         prune(kernel, blocks, measure, &candidates, blocks.degree(), &mut kept)?;
         blocks.store_links(row, &kept);
@@ -224,7 +215,7 @@ impl Linker {
         row: u32,
     ) -> Result<Vec<Candidate>, Damaged> {
         let Linker { graph, options, scratch, .. } = self;
-        let measure = Measure::of(graph.quantizer.metric());
+        let measure = Measure::of(graph.codes.quantizer().metric());
         let near = Whole { codes: blocks, measure, query: blocks.row(row)? };
         let walk = Walk { near, links: blocks, rows: blocks.rows(), hidden: None };
         let mut cost = Cost::unbounded();
@@ -263,7 +254,7 @@ impl Linker {
             }
         }
         let mut parent = near.into_iter().next().unwrap_or(ROOT);
-        let measure = Measure::of(self.graph.quantizer.metric());
+        let measure = Measure::of(self.graph.codes.quantizer().metric());
         let code = blocks.row(row)?;
         loop {
             let mut list = Vec::with_capacity(blocks.degree());
@@ -300,7 +291,7 @@ impl Linker {
             return Ok(());
         }
         let degree = blocks.degree();
-        let measure = Measure::of(self.graph.quantizer.metric());
+        let measure = Measure::of(self.graph.codes.quantizer().metric());
         let code = blocks.row(target)?;
         let mut list = Vec::with_capacity(degree + 1);
         blocks.load_links(target, &mut list);

@@ -15,12 +15,14 @@
 //!   published beside the old ones (`stage`).
 
 mod block;
+mod codes;
 mod linker;
 mod stage;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use block::{Block, Blocks};
+use block::Blocks;
+pub use codes::{CodesReader, LiveCodes};
 pub use linker::Linker;
 use stage::Stage;
 
@@ -34,16 +36,13 @@ use crate::{AppendOnly, CodeQuery, Damaged, Quantizer, Rows};
 /// A growing graph over 8-bit codes, as its readers see it; [`Linker`] makes it grow.
 #[derive(Debug)]
 pub struct LiveGraph {
-    quantizer: Quantizer,
-    degree: usize,
-    blocks: AppendOnly<Block>,
+    codes: LiveCodes,
     /// Rows that are linked and can be reached: all below this.
     linked: AtomicU32,
     stages: AppendOnly<Stage>,
 }
 
-/// A reader's hold on the graph: the rows that were linked, and those that were coded, when it was
-/// taken.
+/// A reader's hold on the graph: the rows that were linked when it was taken.
 #[derive(Clone, Debug)]
 pub struct LiveReader<'a> {
     graph: &'a LiveGraph,
@@ -52,10 +51,10 @@ pub struct LiveReader<'a> {
 }
 
 impl LiveGraph {
-    /// Rows that have codes.
+    /// Codes of rows, no fewer than are linked.
     #[must_use]
-    pub fn coded(&self) -> u32 {
-        (self.blocks.len() * block::BLOCK_ROWS) as u32
+    pub fn codes(&self) -> &LiveCodes {
+        &self.codes
     }
 
     /// Rows that are linked.
@@ -68,24 +67,14 @@ impl LiveGraph {
     /// Bytes on the heap, about.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let row = self.quantizer.code_len() + self.degree * size_of::<u32>();
         let stages = self.stages.iter_to(usize::MAX).map(|stage| stage.upper().heap_bytes());
-        self.blocks.heap_bytes()
-            + self.blocks.len() * (block::BLOCK_ROWS * row + block::LINE_BYTES)
-            + self.stages.heap_bytes()
-            + stages.sum::<usize>()
+        self.codes.heap_bytes() + self.stages.heap_bytes() + stages.sum::<usize>()
     }
 
     /// Links a row.
     #[must_use]
     pub fn degree(&self) -> usize {
-        self.degree
-    }
-
-    /// How rows are coded.
-    #[must_use]
-    pub fn quantizer(&self) -> &Quantizer {
-        &self.quantizer
+        self.codes.degree()
     }
 
     /// The graph as it is now, or `None` before it was measured for the first time.
@@ -93,7 +82,7 @@ impl LiveGraph {
     pub fn reader(&self) -> Option<LiveReader<'_>> {
         // The newest stage is of no more rows than are linked.
         let stage = self.stages.get(self.stages.len().checked_sub(1)?)?;
-        let blocks = Blocks::new(&self.blocks, self.linked(), self.degree);
+        let blocks = self.codes.first(self.linked());
         Some(LiveReader { graph: self, blocks, stage })
     }
 
@@ -101,12 +90,12 @@ impl LiveGraph {
     /// with `u32::MAX`; links to rows that were not linked when this began are left out.
     #[must_use]
     pub fn links(&self) -> Vec<u32> {
-        let blocks = Blocks::new(&self.blocks, self.linked(), self.degree);
-        let mut all = Vec::with_capacity(blocks.rows() as usize * self.degree);
-        let mut list = Vec::with_capacity(self.degree);
+        let blocks = self.codes.first(self.linked());
+        let mut all = Vec::with_capacity(blocks.rows() as usize * blocks.degree());
+        let mut list = Vec::with_capacity(blocks.degree());
         for row in 0..blocks.rows() {
             blocks.load_links(row, &mut list);
-            list.resize(self.degree, super::NO_LINK);
+            list.resize(blocks.degree(), super::NO_LINK);
             all.extend_from_slice(&list);
         }
         all
@@ -120,22 +109,10 @@ impl<'a> LiveReader<'a> {
         self.blocks.rows()
     }
 
-    /// Rows that have codes, no fewer than are linked: those below this number.
-    #[must_use]
-    pub fn coded(&self) -> u32 {
-        self.blocks.codes().rows()
-    }
-
     /// How rows are coded.
     #[must_use]
     pub fn quantizer(&self) -> &'a Quantizer {
-        &self.graph.quantizer
-    }
-
-    /// The codes of the rows below [`coded`](Self::coded).
-    #[must_use]
-    pub fn codes(&self) -> impl Rows<u8> {
-        self.blocks.codes()
+        self.graph.codes.quantizer()
     }
 
     /// What the graph was last measured to do, and what is to be expected of it with the rows that
