@@ -28,6 +28,7 @@ mod background;
 mod catalogue;
 mod collection;
 mod commit;
+mod costs;
 mod database;
 mod error;
 mod facet;

@@ -178,7 +178,7 @@ impl<'a> Query<'a> {
         let request = self.request(vector, filter);
         let parts = self.collection.views(version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
-        let costs = shard.costs();
+        let costs = shard.costs.known();
         let stop = self.stop();
         let answer = run_until(&request, &refs, costs, &|| stop.asked()).map_err(stopped)?;
         let metric = shard.options.metric();
@@ -211,7 +211,7 @@ impl<'a> Query<'a> {
         let version = shard.version();
         let parts = self.collection.views(&version);
         let refs: Vec<&dyn SegmentView> = parts.iter().map(|part| part.as_view()).collect();
-        Ok(compare(&request, &refs, shard.costs())?)
+        Ok(compare(&request, &refs, shard.costs.measured())?)
     }
 
     /// Checks everything but the vector; returns the filter.

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
-use vecstore_query::Costs;
 use vecstore_segments::{FolderLock, Vfs, WriteOptions};
 
 use crate::catalogue::RemovedNamespace;
 use crate::commit::{Disk, Done, Pace, Queue, Times, Write};
+use crate::costs::MachineCosts;
 use crate::kv::{Kv, Space, purge};
 use crate::memory::Gauge;
 use crate::memtable::Asks;
@@ -161,8 +161,7 @@ pub(crate) struct CollectionState {
     pub(crate) dropped: AtomicBool,
     /// The last failure of background work, until it succeeds again.
     pub(crate) trouble: Mutex<Option<String>>,
-    /// See [`costs`](Self::costs): every query reads them, and none waits for another.
-    costs: OnceLock<Costs>,
+    pub(crate) costs: MachineCosts,
 }
 
 /// Where the next log frame goes, and which entries of deletions and removals exist.
@@ -185,6 +184,7 @@ impl CollectionState {
         CollectionState {
             id,
             name,
+            costs: MachineCosts::new(options.dim()),
             options,
             version: RwLock::new(Arc::new(version)),
             quotas: RwLock::default(),
@@ -193,23 +193,12 @@ impl CollectionState {
             merging: Mutex::new(()),
             dropped: AtomicBool::new(false),
             trouble: Mutex::new(None),
-            costs: OnceLock::new(),
         }
-    }
-
-    /// Costs of this machine for the collection's vectors, measured when the process first needs
-    /// them for their length.
-    pub(crate) fn costs(&self) -> &Costs {
-        static MEASURED: Mutex<BTreeMap<usize, Costs>> = Mutex::new(BTreeMap::new());
-        self.costs.get_or_init(|| {
-            let dim = self.options.dim();
-            *MEASURED.lock().entry(dim).or_insert_with(|| Costs::measure(dim))
-        })
     }
 
     /// How segments are written.
     pub(crate) fn write_options(&self) -> WriteOptions {
-        self.options.write_options(|| *self.costs())
+        self.options.write_options(|| *self.costs.measured())
     }
 
     /// The newest published version.
