@@ -26,8 +26,8 @@ pub use clusters::{
     calibrate_clusters,
 };
 pub use codes::{
-    Candidate, CoarseBuf, CodeQuery, DIM_MAX, Levels, Quantizer, WalkCodes, WithCoarse,
-    build_coarse,
+    Candidate, CoarseBuf, CodeQuery, Codes, DIM_MAX, Levels, Quantizer, UnknownCodes, WalkCodes,
+    WithCoarse, build_coarse,
 };
 pub use curve::{Curve, EffortPoint};
 pub use fields::{
@@ -38,7 +38,7 @@ pub use graph::{
     Accept, Beam, Budget, BuildError, Calibration, CodesReader, Found, GRAPH_ROWS_MAX, Gamma,
     GaveUp, Graph, GraphBuf, GraphOptions, Limits, Linker, LiveCodes, LiveGraph, LiveReader,
     MeasuredEffort, MergeError, MergeInput, Merged, NO_ROW, Probe, RowSet, Scratch, Shortfall,
-    UpperLayers, build, calibrate, merge, search, shortfall,
+    UpperLayers, build, calibrate, calibrate_full, merge, search, search_full, shortfall,
 };
 pub use half;
 pub use kernels::{ExactQuery, kernel_name, prefetch, squared_norm};

@@ -92,6 +92,11 @@ impl Costs {
         self.graph_step_ns - self.code_random_ns + self.coarse_random_ns
     }
 
+    /// One distance of a graph search on full vectors.
+    pub(crate) fn full_graph_step_ns(&self) -> f64 {
+        self.graph_step_ns - self.code_random_ns + self.exact_random_ns
+    }
+
     /// One distance of a search of a segment's graph, which has coarse codes where codes are long.
     #[must_use]
     pub fn sealed_graph_step_ns(&self) -> f64 {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use vecstore_index::roaring::RoaringBitmap;
 use vecstore_index::{
     Accept, Beam, Budget, Candidate, Damaged, FieldIndex, FormatError, Found, GaveUp, Graph,
-    Limits, Metric, Reach, RowSet, Scratch, Vectors, WithCoarse, search,
+    Limits, Metric, Reach, RowSet, Scratch, Vectors, WithCoarse, search, search_full,
 };
 use vecstore_segments::{FieldPath, NamespaceRows, Segment, SegmentError, VectorRows};
 
@@ -241,11 +241,12 @@ fn indexed_row_values(
 impl SegmentView for SealedView<'_> {
     fn stats(&self) -> ViewStats {
         let mut degraded = Vec::new();
-        let codes = match self.segment.quantizer() {
-            Ok(_) => true,
+        // Without a quantizer where there should be one, nothing can be made of codes.
+        let (codes, readable) = match self.segment.quantizer() {
+            Ok(quantizer) => (quantizer.is_some(), true),
             Err(error) => {
                 degraded.push(error.to_string());
-                false
+                (false, false)
             }
         };
         let sketches = match self.segment.sketches(0..0) {
@@ -253,15 +254,15 @@ impl SegmentView for SealedView<'_> {
             Ok(found) => found.filter(|_| codes).map(|found| found.sketches.expected),
             Err(error) => {
                 // Of the quantizer's damage that is a consequence.
-                if codes {
+                if readable {
                     degraded.push(error.to_string());
                 }
                 None
             }
         };
-        // A graph is walked on codes.
+        // A graph is walked on codes, if there are to be any: it was measured so.
         let graph = match self.segment.graph(self.namespace) {
-            Ok(graph) => graph.filter(|_| codes),
+            Ok(graph) => graph.filter(|_| readable),
             Err(error) => {
                 degraded.push(error.to_string());
                 None
@@ -339,7 +340,10 @@ impl SegmentView for SealedView<'_> {
         rows: Option<&RoaringBitmap>,
         keep: usize,
     ) -> Result<Found, SegmentError> {
-        let code_query = self.segment.quantizer()?.query(query.vector);
+        let Some(quantizer) = self.segment.quantizer()? else {
+            return self.scan_exact(query, rows, keep);
+        };
+        let code_query = quantizer.query(query.vector);
         let codes = self.segment.codes(self.namespace.rows.clone());
         let candidates = match rows {
             Some(rows) => code_query.scan(&codes, query.stop.rows(Blocks::new(rows)), keep),
@@ -357,11 +361,13 @@ impl SegmentView for SealedView<'_> {
         keep: usize,
     ) -> Result<Found, SegmentError> {
         let range = self.namespace.rows.clone();
-        let Some(found) = self.segment.sketches(range.clone())? else {
+        let (Some(quantizer), Some(found)) =
+            (self.segment.quantizer()?, self.segment.sketches(range.clone())?)
+        else {
             // Only asked for where `stats` shows sketches.
             return self.scan(query, rows, keep);
         };
-        let code_query = self.segment.quantizer()?.query(query.vector);
+        let code_query = quantizer.query(query.vector);
         let (sketches, codes) = (found.sketches, self.segment.codes(range));
         let scanned = match rows {
             Some(rows) => {
@@ -388,16 +394,21 @@ impl SegmentView for SealedView<'_> {
             // Only asked for where `stats` shows a graph. A search that gave up at once.
             return Ok(Found { gave_up: Some(GaveUp::OverBudget), ..Found::default() });
         };
-        let code_query = self.segment.quantizer()?.query(query.vector);
-        let codes = self.segment.codes(self.namespace.rows.clone());
         let accept = self.alive(accept);
         let links = Graph { links: &graph.links, upper: graph.upper };
         let stopped = || query.stop.asked();
         let budget = Budget::asking(limits, &stopped);
-        let coarse = graph.coarse.as_ref().map(|(rows, levels)| (rows, *levels));
-        let codes = WithCoarse { whole: &codes, coarse };
-        search(&links, &codes, &code_query, beam, accept, budget, scratch)
-            .map_err(|damaged| self.segment.damaged(&damaged))
+        let found = match self.segment.quantizer()? {
+            Some(quantizer) => {
+                let codes = self.segment.codes(self.namespace.rows.clone());
+                let coarse = graph.coarse.as_ref().map(|(rows, levels)| (rows, *levels));
+                let codes = WithCoarse { whole: &codes, coarse };
+                let code_query = quantizer.query(query.vector);
+                search(&links, &codes, &code_query, beam, accept, budget, scratch)
+            }
+            None => search_full(&links, &self.vectors, &query.exact, beam, accept, budget, scratch),
+        };
+        found.map_err(|damaged| self.segment.damaged(&damaged))
     }
 
     fn search_clusters(

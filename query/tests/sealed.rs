@@ -11,8 +11,8 @@ use support::sealed::{Records, options, segment, with_damage, write};
 use support::{
     NaiveView, Rng, at_least, clustered, dear_scans, distance, less, metadata, near, path, request,
 };
-use vecstore_index::Metric;
 use vecstore_index::roaring::RoaringBitmap;
+use vecstore_index::{Codes, Metric};
 use vecstore_query::{
     Answer, Comparison, Costs, Effort, Filter, Request, SealedView, SegmentView, Stop, Strategy,
     Value, run,
@@ -73,6 +73,10 @@ impl Corpus {
     }
 
     fn with(metric: Metric, index: IndexKind) -> Self {
+        Corpus::written(metric, &indexed(metric, index))
+    }
+
+    fn written(metric: Metric, options: &WriteOptions) -> Self {
         let mut rng = Rng(metric as u64);
         let vectors = clustered(&mut rng, ROWS, DIM, 20);
         let mut all: Vec<Metadata> = vec![Metadata::new(); ROWS];
@@ -96,7 +100,7 @@ impl Corpus {
         let query = |i: usize| (i % PLACES, near(&mut rng, &vectors[place_row(i % PLACES)], 0.5));
         let queries = (0..QUERIES).map(query).collect();
         let records = Records::new(vectors.clone(), all.clone());
-        let segment = segment(&records, &indexed(metric, index));
+        let segment = segment(&records, options);
         let mut naive = NaiveView::new(metric, vectors);
         naive.metadata = all;
         Corpus { naive, segment, queries }
@@ -111,9 +115,19 @@ fn indexed(metric: Metric, index: IndexKind) -> WriteOptions {
     WriteOptions { index: IndexOption::Always(index), ..options(metric, DIM) }
 }
 
+fn without_codes(metric: Metric) -> WriteOptions {
+    WriteOptions { codes: Codes::None, ..options(metric, DIM) }
+}
+
 /// Costs under which leaves are always read rather than all rows.
 fn free_leaves() -> Costs {
     Costs { leaf_ns: 1e-3, cluster_row_ns: 1e-3, exact_random_ns: 1.0, ..dear_scans(DIM) }
+}
+
+/// Costs under which a graph is always walked rather than rows scanned, on full vectors too.
+fn dear_rows() -> Costs {
+    let scans = dear_scans(DIM);
+    Costs { code_random_ns: scans.exact_random_ns, ..scans }
 }
 
 fn rows(answer: &Answer) -> Vec<u32> {
@@ -260,6 +274,27 @@ fn a_filtered_query_of_leaves_returns_all_that_match_and_the_right_ones() {
     }
 }
 
+/// The same grid where nothing but full vectors can be compared.
+#[test]
+fn a_filtered_query_without_codes_returns_all_that_match_and_the_right_ones() {
+    for metric in Metric::ALL {
+        let corpus = Corpus::written(metric, &without_codes(metric));
+        for deleted in [Arc::default(), some_deleted(3)] {
+            for (costs, runs, least) in
+                [(Costs::default(), "full_scan", 0.97), (dear_rows(), "graph_sweep", 0.85)]
+            {
+                let grid = grid(&corpus, &deleted, &costs, Effort::Auto);
+                println!("{metric}, {} deleted: {grid:?}", deleted.len());
+                let of_vectors = ["empty", "full_scan", "graph", "graph_sweep"];
+                assert!(grid.ran.is_subset(&BTreeSet::from(of_vectors)), "{grid:?}");
+                assert!(grid.ran.contains(runs), "{grid:?}");
+                // The worst cells are inner products of rows far from the query, as above.
+                assert!(grid.recall_mean >= 0.97 && grid.recall_min >= least, "{grid:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn exact_effort_is_exact() {
     for metric in Metric::ALL {
@@ -352,9 +387,10 @@ fn filters_that_select_the_same_rows_give_the_same_result() {
 
 #[test]
 fn a_query_without_a_filter_walks_the_graph() {
-    for metric in Metric::ALL {
+    for (metric, codes) in Metric::ALL.into_iter().flat_map(|m| Codes::ALL.map(|codes| (m, codes)))
+    {
         let mut rng = Rng(31);
-        let corpus = Corpus::new(metric);
+        let corpus = Corpus::written(metric, &WriteOptions { codes, ..options(metric, DIM) });
         for deleted in [Arc::default(), some_deleted(6)] {
             let dead: BTreeSet<u32> = deleted.iter().collect();
             let naive = NaiveView { deleted: dead, ..corpus.naive.clone() };
@@ -365,18 +401,18 @@ fn a_query_without_a_filter_walks_the_graph() {
                 for i in 0..50 {
                     let query = near(&mut rng, &corpus.naive.vectors[80 * i], 0.5);
                     let request = request(&query, k, Effort::Auto);
-                    let answer = run(&request, &[&view], &dear_scans(DIM)).unwrap();
+                    let answer = run(&request, &[&view], &dear_rows()).unwrap();
                     let segment = &answer.executed.segments[0];
                     assert!(matches!(segment.ran, Strategy::Graph { .. }), "{}", answer.executed);
                     assert!(answer.hits.iter().all(|hit| !deleted.contains(hit.row)));
                     sum += recall(&naive, &query, &answer, &naive.truth(&query, None, k));
                 }
                 let recall = sum / 50.0;
-                println!("{metric}, {} deleted, k={k}: {recall}", deleted.len());
-                assert!(recall >= 0.95, "{metric} k={k}: {recall}");
+                println!("{metric}, {codes}, {} deleted, k={k}: {recall}", deleted.len());
+                assert!(recall >= 0.95, "{metric} {codes} k={k}: {recall}");
                 mean += recall / 3.0;
             }
-            assert!(mean >= 0.97, "{metric}: {mean}");
+            assert!(mean >= 0.97, "{metric} {codes}: {mean}");
         }
     }
 }
@@ -544,8 +580,12 @@ fn damaged_derived_sections_cost_time_and_nothing_else() {
         "fields",
     ];
     let of_clusters = ["codes", "clusters", "cluster-blocks", "indexes", "calibrations"];
+    let no_codes = MemVfs::default();
+    write(&no_codes, &records, &without_codes(Metric::Euclidean));
+    let of_no_codes = ["links", "upper-layers", "indexes", "calibrations", "fields"];
     let cases = of_graph.map(|section| (&graph, section)).into_iter();
-    for (vfs, section) in cases.chain(of_clusters.map(|section| (&clusters, section))) {
+    let cases = cases.chain(of_clusters.map(|section| (&clusters, section)));
+    for (vfs, section) in cases.chain(of_no_codes.map(|section| (&no_codes, section))) {
         let vfs = vfs.clone();
         let segment = with_damage(&vfs, section);
         let namespace = segment.namespace("").expect("is there");
@@ -606,11 +646,16 @@ fn damaged_sketches_give_way_to_codes() {
 
 #[test]
 fn damaged_vectors_leave_their_rows_out_and_serve_the_rest() {
+    damaged_vectors_leave_their_rows_out(&options(Metric::Euclidean, DIM));
+    damaged_vectors_leave_their_rows_out(&without_codes(Metric::Euclidean));
+}
+
+fn damaged_vectors_leave_their_rows_out(options: &WriteOptions) {
     let mut rng = Rng(22);
     let corpus = Corpus::new(Metric::Euclidean);
     let records = Records::new(corpus.naive.vectors.clone(), corpus.naive.metadata.clone());
     let vfs = MemVfs::default();
-    write(&vfs, &records, &options(Metric::Euclidean, DIM));
+    write(&vfs, &records, options);
     let segment = with_damage(&vfs, "vectors");
     let damaged: BTreeSet<u32> =
         (0..ROWS as u32).filter(|&row| segment.vector(row).is_err()).collect();

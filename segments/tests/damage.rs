@@ -9,7 +9,8 @@ use support::{
     section_of,
 };
 use vecstore_index::{
-    Calibration, Metric, Posting, Precision, Rows, Scalar, Sketches, Stored, UpperLayers, Vectors,
+    Calibration, Codes, Metric, Posting, Precision, Rows, Scalar, Sketches, Stored, UpperLayers,
+    Vectors,
 };
 use vecstore_segments::{Segment, SegmentError, WriteOptions, write_segment};
 
@@ -26,14 +27,14 @@ const ID_ROWS: u32 = 40;
 
 /// A file with rows of all kinds and one graph, and its rows.
 fn small() -> (Model, Vec<u8>) {
-    small_of(Precision::F32)
+    small_of(Precision::F32, Codes::Int8)
 }
 
-fn small_of(precision: Precision) -> (Model, Vec<u8>) {
+fn small_of(precision: Precision, codes: Codes) -> (Model, Vec<u8>) {
     let model = rows_of(&[("", 14), ("b", 3)], 66, 4).of_precision(precision);
     let vfs = memory();
     let options =
-        WriteOptions { sketch_rows_min: 17, precision, ..options(66, Metric::Cosine, 10) };
+        WriteOptions { sketch_rows_min: 17, precision, codes, ..options(66, Metric::Cosine, 10) };
     sealed(&vfs, 1, &model, &options);
     let bytes = read_file(&vfs, &path_of(1));
     (model, bytes)
@@ -114,7 +115,7 @@ type SketchParts = (Sketches, Vec<Vec<u8>>);
 #[derive(Debug)]
 struct Derived {
     codes: Part<Vec<Vec<u8>>>,
-    sketches: Part<SketchParts>,
+    sketches: Part<Option<SketchParts>>,
     graph: Part<GraphParts>,
     /// Answers of the field indices.
     fields: Part<Vec<Posting>>,
@@ -139,21 +140,24 @@ fn derived(segment: &Segment) -> Derived {
         Ok((links, graph.upper.clone(), graph.calibration.clone()))
     });
     let sketches = segment.sketches(0..segment.rows()).and_then(|found| {
-        let found = found.expect("sketches");
-        Ok((found.sketches.clone(), rows_to_lists(segment, &found.rows)?))
+        let Some(found) = found else { return Ok(None) };
+        Ok(Some((found.sketches.clone(), rows_to_lists(segment, &found.rows)?)))
     });
     Derived { codes, sketches, graph, fields: fields(segment) }
 }
 
 #[test]
 fn every_damaged_byte_is_noticed_or_harmless() {
-    Precision::ALL.into_iter().for_each(check_every_byte);
+    check_every_byte(Precision::F32, Codes::Int8);
+    check_every_byte(Precision::F16, Codes::Int8);
+    check_every_byte(Precision::F32, Codes::None);
 }
 
-fn check_every_byte(precision: Precision) {
-    let (model, good) = small_of(precision);
+fn check_every_byte(precision: Precision, codes: Codes) {
+    let (model, good) = small_of(precision, codes);
     let segment = open(&good).expect("open");
     let right = derived(&segment);
+    assert_eq!(right.sketches.as_ref().expect("sketches").is_some(), codes == Codes::Int8);
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 1 << (at % 8);

@@ -55,10 +55,11 @@ proptest! {
             0..4,
         ),
         precision in support::any_precision(),
+        codes in support::any_codes(),
         seed in any::<u64>(),
     ) {
         let vfs = memory();
-        let options = WriteOptions { precision, ..options(dim, Metric::Cosine, 30) };
+        let options = WriteOptions { precision, codes, ..options(dim, Metric::Cosine, 30) };
         let mut numbers = Numbers(seed);
         let mut models = Vec::new();
         let mut segments = Vec::new();

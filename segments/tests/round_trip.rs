@@ -10,11 +10,12 @@ use support::{
     write_with,
 };
 use vecstore_index::{
-    Accept, FieldIndex, Graph, Metric, Posting, Precision, Rows, Scalar, Scratch, Vectors, Workers,
-    build_coarse,
+    Accept, Beam, Codes, ExactQuery, FieldIndex, Graph, Metric, Posting, Precision, Rows, Scalar,
+    Scratch, Vectors, Workers, build_coarse, search_full,
 };
 use vecstore_segments::{
-    OsVfs, RecordId, Segment, SegmentError, Stage, Vfs, WriteOptions, scalar, write_segment,
+    IndexKind, IndexOption, OsVfs, RecordId, Segment, SegmentError, Stage, Vfs, WriteOptions,
+    scalar, write_segment,
 };
 
 proptest! {
@@ -25,17 +26,20 @@ proptest! {
         (dim, model) in support::any_model(40),
         metric in support::any_metric(),
         precision in support::any_precision(),
+        codes in support::any_codes(),
         index_rows_min in prop::sample::select(vec![1, 10, u32::MAX]),
     ) {
         let vfs = memory();
         let model = model.of_precision(precision);
-        let options = WriteOptions { precision, ..options(dim, metric, index_rows_min) };
+        let options = WriteOptions { precision, codes, ..options(dim, metric, index_rows_min) };
         let segment = sealed(&vfs, 3, &model, &options);
         check(&segment, &model);
         prop_assert_eq!(segment.id(), 3);
         prop_assert_eq!(segment.dim(), dim);
         prop_assert_eq!(segment.metric(), metric);
         prop_assert_eq!(segment.precision(), precision);
+        prop_assert_eq!(segment.codes_kept(), codes);
+        prop_assert_eq!(segment.degraded(), vec![""; 0]);
         let vector_bytes = precision.bytes() * dim * model.0.len();
         prop_assert!(segment.section_bytes().contains(&("vectors", vector_bytes as u64)));
         for namespace in segment.namespaces() {
@@ -43,6 +47,12 @@ proptest! {
             prop_assert_eq!(namespace.indexed, indexed);
             let graph = segment.graph(namespace).expect("graph");
             prop_assert_eq!(graph.is_some(), indexed);
+        }
+        if codes == Codes::None {
+            let made_of_codes = ["quantizer", "codes", "coarse-codes", "sketches", "sketch-rows"];
+            for (name, bytes) in segment.section_bytes() {
+                prop_assert!(!made_of_codes.contains(&name) || bytes == 0, "{name}: {bytes} bytes");
+            }
         }
         let report = segment.verify(&vfs).expect("verify");
         prop_assert_eq!(report.problems, vec![""; 0]);
@@ -126,7 +136,7 @@ fn graphs_find_their_rows() {
     let vfs = memory();
     let model = rows_of(&[("", 400), ("b", 3), ("c", 300)], 24, 11);
     let segment = sealed(&vfs, 1, &model, &options(24, Metric::Euclidean, 100));
-    let quantizer = segment.quantizer().expect("quantizer");
+    let quantizer = segment.quantizer().expect("quantizer").expect("codes");
     for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
         let graph = segment.graph(namespace).expect("graph").expect("a graph");
         assert_eq!(graph.links.rows(), namespace.rows.len() as u32);
@@ -189,6 +199,55 @@ impl Workers for TwoThreads {
     }
 }
 
+/// The graph is the same as where codes are kept, as it is made of them; it was measured as it is walked.
+#[test]
+fn without_codes_a_graph_is_walked_on_full_vectors() {
+    let model = rows_of(&[("", 900), ("few", 9), ("t", 300)], 80, 2);
+    for (index, metric) in (0..).zip(Metric::ALL) {
+        let with = options(80, metric, 50);
+        let without = WriteOptions { codes: Codes::None, ..with.clone() };
+        let [with, without] =
+            [with, without].map(|options| sealed(&memory(), index, &model, &options));
+        assert!(without.bytes() < with.bytes());
+        for namespace in without.namespaces().iter().filter(|n| n.indexed) {
+            let coded = with.graph(namespace).expect("graph").expect("a graph");
+            let graph = without.graph(namespace).expect("graph").expect("a graph");
+            assert!(coded.coarse.is_some() && graph.coarse.is_none());
+            assert!(graph.calibration.by_gamma.points.is_empty());
+            for row in 0..graph.links.rows() {
+                assert_eq!(graph.links.row(row), coded.links.row(row));
+            }
+            let links = Graph { links: &graph.links, upper: graph.upper };
+            let vectors = without.vectors(namespace.rows.clone());
+            let query = ExactQuery::new(metric, &model.0[namespace.rows.start as usize + 7].vector);
+            let all = Beam::fixed(namespace.rows.len());
+            let scratch = &mut Scratch::default();
+            let found =
+                search_full(&links, &vectors, &query, all, Accept::All, usize::MAX, scratch)
+                    .expect("no row is damaged");
+            assert_eq!(found.candidates.len(), namespace.rows.len());
+            for pair in found.candidates.windows(2) {
+                assert!(pair[0].distance <= pair[1].distance);
+            }
+            for candidate in found.candidates {
+                let vector = vectors.vector(candidate.row).expect("vector");
+                assert_eq!(candidate.distance, query.distance(vector));
+            }
+        }
+    }
+}
+
+#[test]
+fn clusters_without_codes_are_refused() {
+    let model = rows_of(&[("", 5)], 3, 1);
+    let index = IndexOption::Always(IndexKind::Clusters);
+    let options = WriteOptions { codes: Codes::None, index, ..options(3, Metric::Dot, 99) };
+    let vfs = memory();
+    let error = write(&vfs, 1, &model, &options).expect_err("a contradiction").to_string();
+    assert!(error.ends_with("clusters consist of codes, of which there are to be none"), "{error}");
+    assert!(vfs.list(&folder()).expect("list").is_empty());
+}
+
 /// Each graph has coarse codes of its rows, made of their codes; where a code is one line of memory there
 /// are none.
 #[test]
@@ -199,7 +258,7 @@ fn graphs_have_coarse_codes_of_their_rows() {
         for namespace in segment.namespaces().iter().filter(|n| n.indexed) {
             let graph = segment.graph(namespace).expect("graph").expect("a graph");
             let codes = segment.codes(namespace.rows.clone());
-            let quantizer = segment.quantizer().expect("quantizer");
+            let quantizer = segment.quantizer().expect("quantizer").expect("codes");
             let made = build_coarse(quantizer, &codes, &vecstore_index::OneThread).expect("codes");
             assert_eq!(graph.coarse.is_some(), coarse_len.is_some());
             let Some((rows, levels)) = graph.coarse else {

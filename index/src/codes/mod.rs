@@ -3,6 +3,7 @@
 mod best;
 mod coarse;
 mod coarse_query;
+mod kept;
 mod levels;
 mod measure;
 mod nearness;
@@ -17,14 +18,15 @@ pub(crate) use best::Best;
 pub(crate) use coarse::{COARSE_BLOCK, PIECE, PIECE_BYTES};
 pub use coarse::{CoarseBuf, WalkCodes, WithCoarse, build_coarse};
 pub(crate) use coarse_query::CoarseQuery;
+pub use kept::{Codes, UnknownCodes};
 pub(crate) use levels::LEVELS;
 pub use levels::Levels;
 pub(crate) use measure::Measure;
-pub(crate) use nearness::{Coarse, Nearness, Whole};
+pub(crate) use nearness::{Coarse, Full, Nearness, Whole};
 pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};
 pub use query::CodeQuery;
-pub(crate) use scale::Scale;
+pub(crate) use scale::{Distances, Keys, Scale};
 
 /// A row and how far it is from the query.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,13 +1,13 @@
-//! How far a query is from rows, by whole codes or by coarse ones.
+//! How far a query is from rows: by whole codes, by coarse ones or by full vectors.
 
-use super::{CoarseQuery, Measure};
+use super::{CoarseQuery, Distances, Measure};
 use crate::kernels::Kernel;
-use crate::{CodeQuery, Damaged, Rows};
+use crate::{CodeQuery, Damaged, ExactQuery, Rows, Vectors};
 
 /// Rows to compare a query with.
 pub(crate) trait Nearness: Sync {
     fn rows(&self) -> u32;
-    /// The [key](Measure) of the query and a row.
+    /// The key of the query and a row: the smaller, the nearer.
     fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged>;
     /// Asks the processor to load what is compared of a row.
     fn prefetch(&self, row: u32);
@@ -63,5 +63,28 @@ impl<H: Rows<u8>> Nearness for Coarse<'_, H> {
     #[inline(always)]
     fn prefetch(&self, row: u32) {
         self.coarse.prefetch(row);
+    }
+}
+
+/// A query and full vectors, by [`Distances`].
+#[derive(Debug)]
+pub(crate) struct Full<'a, V> {
+    pub(crate) vectors: &'a V,
+    pub(crate) query: &'a ExactQuery,
+}
+
+impl<V: Vectors> Nearness for Full<'_, V> {
+    fn rows(&self) -> u32 {
+        self.vectors.rows()
+    }
+
+    #[inline(always)]
+    fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged> {
+        Ok(Distances.key(self.query.distance_by(kernel, self.vectors.vector(row)?)))
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: u32) {
+        self.vectors.prefetch(row);
     }
 }

@@ -1,6 +1,6 @@
 //! A query against codes.
 
-use super::{Measure, Scale};
+use super::{Keys, Measure, Scale};
 use crate::Metric;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 

@@ -3,27 +3,14 @@
 use super::measure::key_to_dot;
 use crate::Metric;
 
-/// How keys of a query become distances, and the other way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scale {
-    pub(super) metric: Metric,
-    /// The metric's square or product that one unit of a key stands for.
-    pub(super) unit: f64,
-}
-
-impl Scale {
-    /// The distance that a key of [`Measure`](super::Measure) stands for; ascends with the key.
-    pub(crate) fn key_to_distance(self, key: u32) -> f32 {
-        (match self.metric {
-            Metric::Cosine => self.unit * f64::from(key) / 2.0,
-            Metric::Euclidean => (self.unit * f64::from(key)).sqrt(),
-            Metric::Dot => -self.unit * f64::from(key_to_dot(key)),
-        }) as f32
-    }
+/// What keys stand for: distances that ascend with them.
+pub(crate) trait Keys: Copy {
+    /// The distance that a key stands for.
+    fn key_to_distance(self, key: u32) -> f32;
 
     /// The largest key that stands for no more than `distance`, 0 if there is none: a distance that
     /// came of a key gives that, or one that stands for the same.
-    pub(crate) fn distance_to_key(self, distance: f32) -> u32 {
+    fn distance_to_key(self, distance: f32) -> u32 {
         if distance == f32::INFINITY {
             // Of nearly every search.
             return u32::MAX;
@@ -36,6 +23,45 @@ impl Scale {
             step >>= 1;
         }
         key
+    }
+}
+
+/// Keys of a [`Measure`](super::Measure) of codes, or of coarse ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(super) metric: Metric,
+    /// The metric's square or product that one unit of a key stands for.
+    pub(super) unit: f64,
+}
+
+impl Keys for Scale {
+    fn key_to_distance(self, key: u32) -> f32 {
+        (match self.metric {
+            Metric::Cosine => self.unit * f64::from(key) / 2.0,
+            Metric::Euclidean => (self.unit * f64::from(key)).sqrt(),
+            Metric::Dot => -self.unit * f64::from(key_to_dot(key)),
+        }) as f32
+    }
+}
+
+/// Keys that are distances: their bits, so turned that they ascend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Distances;
+
+const SIGN: u32 = 1 << 31;
+
+impl Distances {
+    /// The key of a distance.
+    #[inline(always)]
+    pub(crate) fn key(self, distance: f32) -> u32 {
+        let bits = distance.to_bits();
+        if bits & SIGN == 0 { bits | SIGN } else { !bits }
+    }
+}
+
+impl Keys for Distances {
+    fn key_to_distance(self, key: u32) -> f32 {
+        f32::from_bits(if key & SIGN != 0 { key & !SIGN } else { !key })
     }
 }
 
@@ -62,6 +88,15 @@ mod tests {
             }
             prop_assert_eq!(scale.distance_to_key(f32::INFINITY), u32::MAX);
             prop_assert_eq!(scale.distance_to_key(f32::NEG_INFINITY), 0);
+        }
+
+        #[test]
+        fn keys_of_distances_ascend_with_them(a in any::<f32>(), b in any::<f32>()) {
+            let [of_a, of_b] = [a, b].map(|distance| Distances.key(distance));
+            prop_assert_eq!(of_a.cmp(&of_b), a.total_cmp(&b));
+            prop_assert_eq!(Distances.key_to_distance(of_a).to_bits(), a.to_bits());
+            let back = Distances.distance_to_key(a);
+            prop_assert!(a.is_nan() || back >= of_a && (a == f32::INFINITY || Distances.key_to_distance(back) == a));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every given row compared with the query.
 
 use super::best::Best;
-use super::{Candidate, CodeQuery};
+use super::{Candidate, CodeQuery, Keys};
 use crate::ahead::Ahead;
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
 use crate::{Damaged, Rows};

@@ -1,12 +1,12 @@
 //! Measuring what a graph does, with stored vectors as queries.
 
 use super::scratch::{Scratch, Scratches};
-use super::search::{Accept, Found, Graph, search_hiding};
+use super::search::{Accept, Found, Graph, search_full_hiding, search_hiding};
 use super::{Beam, Calibration, Gamma};
 use crate::workers::collect;
 use crate::{
-    Candidate, CodeQuery, Curve, Damaged, EffortPoint, ExactQuery, Metric, Quantizer, Rows,
-    Vectors, WalkCodes, Workers,
+    Candidate, Curve, Damaged, EffortPoint, ExactQuery, Metric, Quantizer, Rows, Vectors,
+    WalkCodes, Workers,
 };
 
 /// Values of `ef` that are measured, as far as the graph has so many rows.
@@ -73,22 +73,48 @@ pub fn calibrate<C: WalkCodes, L: Rows<u32>, V: Vectors>(
     probes: &[Probe],
     workers: &dyn Workers,
 ) -> Result<Calibration, Damaged> {
-    let search = |row: u32, query: &CodeQuery, beam: Beam, scratch: &mut Scratch| {
-        search_hiding(Some(row), graph, codes, query, beam, Accept::All, usize::MAX.into(), scratch)
+    let search = |probe: &Probe, beam: Beam, scratch: &mut Scratch| {
+        let query = quantizer.query(probe.exact.vector());
+        let (hidden, unbounded) = (Some(probe.row), usize::MAX.into());
+        search_hiding(hidden, graph, codes, &query, beam, Accept::All, unbounded, scratch)
     };
-    calibrate_with(codes.whole().rows(), &EF_LADDER, quantizer, vectors, probes, workers, search)
+    let efforts = Efforts { by_ef: &EF_LADDER, by_gamma: quantizer.metric() != Metric::Dot };
+    calibrate_with(codes.whole().rows(), efforts, vectors, probes, workers, search)
 }
 
-/// [`calibrate`] of whatever searches for the nearest of a query as if a row were not there, on
-/// the values of `ef` that are less than `rows`, and on that.
-pub(super) fn calibrate_with<V: Vectors>(
-    rows: u32,
-    ladder: &[u32],
-    quantizer: &Quantizer,
+/// [`calibrate`] of a graph that is searched on full vectors ([`search_full`](super::search_full)), by `ef`
+/// alone.
+pub fn calibrate_full<L: Rows<u32>, V: Vectors>(
+    graph: &Graph<'_, L>,
     vectors: &V,
     probes: &[Probe],
     workers: &dyn Workers,
-    search: impl Fn(u32, &CodeQuery, Beam, &mut Scratch) -> Result<Found, Damaged> + Sync,
+) -> Result<Calibration, Damaged> {
+    let search = |probe: &Probe, beam: Beam, scratch: &mut Scratch| {
+        let (hidden, unbounded) = (Some(probe.row), usize::MAX.into());
+        let query = &probe.exact;
+        search_full_hiding(hidden, graph, vectors, query, beam, Accept::All, unbounded, scratch)
+    };
+    let efforts = Efforts { by_ef: &EF_LADDER, by_gamma: false };
+    calibrate_with(vectors.rows(), efforts, vectors, probes, workers, search)
+}
+
+/// What is measured.
+pub(super) struct Efforts<'a> {
+    /// Values of `ef`, as far as there are so many rows, or one that finds every row.
+    pub(super) by_ef: &'a [u32],
+    /// Whether a beam that goes by distances means anything.
+    pub(super) by_gamma: bool,
+}
+
+/// [`calibrate`] of whatever searches for the nearest of a probe as if its row were not there.
+pub(super) fn calibrate_with<V: Vectors>(
+    rows: u32,
+    efforts: Efforts<'_>,
+    vectors: &V,
+    probes: &[Probe],
+    workers: &dyn Workers,
+    search: impl Fn(&Probe, Beam, &mut Scratch) -> Result<Found, Damaged> + Sync,
 ) -> Result<Calibration, Damaged> {
     let probes: Vec<&Probe> = probes.iter().filter(|probe| !probe.nearest.is_empty()).collect();
     if probes.is_empty() || rows < 2 {
@@ -96,7 +122,7 @@ pub(super) fn calibrate_with<V: Vectors>(
     }
     let measure = |efforts: &[u32], beam: &dyn Fn(u32) -> Beam| {
         let beams: Vec<Beam> = efforts.iter().map(|&effort| beam(effort)).collect();
-        let sums = measure(&beams, quantizer, vectors, &probes, workers, &search)?;
+        let sums = measure(&beams, vectors, &probes, workers, &search)?;
         let count = probes.len() as f64;
         let point = |(&effort, sum): (&u32, &Sum)| EffortPoint {
             effort,
@@ -106,6 +132,7 @@ pub(super) fn calibrate_with<V: Vectors>(
         Ok::<_, Damaged>(efforts.iter().zip(&sums).map(point).collect::<Vec<_>>())
     };
 
+    let Efforts { by_ef: ladder, by_gamma: is_adaptive } = efforts;
     let mut efs: Vec<u32> = ladder.iter().copied().filter(|&ef| ef < rows).collect();
     // One that finds every row, unless the ladder ends before.
     if efs.len() < ladder.len() {
@@ -120,7 +147,7 @@ pub(super) fn calibrate_with<V: Vectors>(
         }
     }
     let mut by_gamma = Curve::default();
-    if quantizer.metric() != Metric::Dot {
+    if is_adaptive {
         let most = by_ef.points.last().map_or(0.0, |point| point.distances);
         for gamma in GAMMA_LADDER {
             let beam = |gamma| Beam::adaptive(K, Gamma::new(gamma));
@@ -136,11 +163,10 @@ pub(super) fn calibrate_with<V: Vectors>(
 /// What all probes together find and cost, for each beam.
 fn measure<V: Vectors>(
     beams: &[Beam],
-    quantizer: &Quantizer,
     vectors: &V,
     probes: &[&Probe],
     workers: &dyn Workers,
-    search: &(impl Fn(u32, &CodeQuery, Beam, &mut Scratch) -> Result<Found, Damaged> + Sync),
+    search: &(impl Fn(&Probe, Beam, &mut Scratch) -> Result<Found, Damaged> + Sync),
 ) -> Result<Vec<Sum>, Damaged> {
     let tasks: Vec<&[&Probe]> = probes.chunks(TASK_PROBES).collect();
     let scratches = Scratches::default();
@@ -148,7 +174,7 @@ fn measure<V: Vectors>(
         scratches.with(|scratch| {
             let mut sums = vec![Sum::default(); beams.len()];
             for probe in tasks[task] {
-                let measure = Measurement { search, quantizer, vectors, probe };
+                let measure = Measurement { search, vectors, probe };
                 measure.add_to(beams, &mut sums, scratch)?;
             }
             Ok(sums)
@@ -173,14 +199,13 @@ struct Sum {
 /// One probe and what it is measured on.
 struct Measurement<'a, S, V> {
     search: &'a S,
-    quantizer: &'a Quantizer,
     vectors: &'a V,
     probe: &'a Probe,
 }
 
 impl<S, V> Measurement<'_, S, V>
 where
-    S: Fn(u32, &CodeQuery, Beam, &mut Scratch) -> Result<Found, Damaged>,
+    S: Fn(&Probe, Beam, &mut Scratch) -> Result<Found, Damaged>,
     V: Vectors,
 {
     fn add_to(
@@ -189,12 +214,11 @@ where
         sums: &mut [Sum],
         scratch: &mut Scratch,
     ) -> Result<(), Damaged> {
-        let query = self.quantizer.query(self.probe.exact.vector());
         let Some(farthest) = self.probe.nearest.last() else {
             return Ok(());
         };
         for (&beam, sum) in beams.iter().zip(sums) {
-            let found = (self.search)(self.probe.row, &query, beam, scratch)?;
+            let found = (self.search)(self.probe, beam, scratch)?;
             let others = found.candidates.iter().filter(|found| found.row != self.probe.row);
             let mut right = 0;
             for candidate in others.take(RERANKED) {

@@ -1,6 +1,6 @@
 //! The HNSW graph: built in batches, searched with one sorted pool, measured when it is built.
 //!
-//! Start reading at [`search`] and [`build`]; both stand on `walk`, the best-first walk over codes.
+//! Start reading at [`search`] and [`build`]; both stand on `walk`, the best-first walk over codes or full vectors.
 
 mod beam;
 mod budget;
@@ -26,7 +26,7 @@ mod walk;
 pub use beam::{Beam, Gamma};
 pub use budget::{Budget, GaveUp, Limits};
 pub use build::{BuildError, GraphBuf, GraphOptions, build, build_with};
-pub use calibrate::{Probe, calibrate};
+pub use calibrate::{Probe, calibrate, calibrate_full};
 pub use calibration::{Calibration, MeasuredEffort};
 pub use layers::UpperLayers;
 pub use live::{CodesReader, Linker, LiveCodes, LiveGraph, LiveReader};
@@ -34,7 +34,7 @@ pub use merge::{MergeError, MergeInput, Merged, NO_ROW, Shortfall, merge, shortf
 pub use row_set::RowSet;
 pub use scratch::Scratch;
 pub(crate) use scratch::Scratches;
-pub use search::{Accept, Found, Graph, search};
+pub use search::{Accept, Found, Graph, search, search_full};
 
 /// Rows a graph may have: a pool entry keeps a row in 31 bits.
 pub const GRAPH_ROWS_MAX: u32 = 1 << 31;

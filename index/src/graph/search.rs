@@ -3,9 +3,9 @@
 use super::budget::{Budget, Cost, GaveUp};
 use super::walk::{Links, Walk};
 use super::{Beam, GRAPH_ROWS_MAX, RowSet, Scratch, UpperLayers};
-use crate::codes::{Coarse, CoarseQuery, Nearness, Scale, Whole};
+use crate::codes::{Coarse, CoarseQuery, Distances, Full, Keys, Nearness, Whole};
 use crate::kernels::{Kernel, KernelChoice, WithKernel};
-use crate::{Candidate, CodeQuery, Damaged, Rows, WalkCodes};
+use crate::{Candidate, CodeQuery, Damaged, ExactQuery, Rows, Vectors, WalkCodes};
 
 /// A graph to search: links wherever they live, rows `u32::MAX`-padded to equal length.
 #[derive(Debug)]
@@ -85,11 +85,43 @@ pub(super) fn search_hiding<C: WalkCodes, L: Rows<u32>>(
     if found.candidates.len() > budget.all_reranked() {
         found.candidates = KernelChoice::detected().run(Again {
             whole,
-            scale: query.scale(),
+            keys: query.scale(),
             found: found.candidates,
         })?;
     }
     Ok(found)
+}
+
+/// [`search`] over full vectors, for rows that have no codes: its candidates are in the order of their exact
+/// distances, ties by row.
+///
+/// The beam is a fixed one: a `gamma` means nothing here, as keys are no squares.
+pub fn search_full<'a, V: Vectors, L: Rows<u32>>(
+    graph: &Graph<'_, L>,
+    vectors: &V,
+    query: &ExactQuery,
+    beam: Beam,
+    accept: Accept<'_>,
+    budget: impl Into<Budget<'a>>,
+    scratch: &mut Scratch,
+) -> Result<Found, Damaged> {
+    search_full_hiding(None, graph, vectors, query, beam, accept, budget.into(), scratch)
+}
+
+/// [`search_full`] as if the row `hidden` had never been linked to.
+#[allow(clippy::too_many_arguments, reason = "those of `search_full` and one more")]
+pub(super) fn search_full_hiding<V: Vectors, L: Rows<u32>>(
+    hidden: Option<u32>,
+    graph: &Graph<'_, L>,
+    vectors: &V,
+    query: &ExactQuery,
+    beam: Beam,
+    accept: Accept<'_>,
+    budget: Budget<'_>,
+    scratch: &mut Scratch,
+) -> Result<Found, Damaged> {
+    let asked = Asked { hidden, graph, beam: Beam::fixed(beam.ef), accept, budget };
+    asked.search(Full { vectors, query }, Distances, scratch)
 }
 
 /// What a search is asked for, however the query is compared with rows.
@@ -105,7 +137,7 @@ impl<L: Rows<u32>> Asked<'_, '_, L> {
     fn search<N: Nearness>(
         self,
         near: N,
-        scale: Scale,
+        keys: impl Keys,
         scratch: &mut Scratch,
     ) -> Result<Found, Damaged> {
         let Asked { hidden, graph, beam, accept, budget } = self;
@@ -113,29 +145,29 @@ impl<L: Rows<u32>> Asked<'_, '_, L> {
         let walk = Walk { near, links: graph.links, rows, hidden };
         let from = Descent { walk, upper: graph.upper, root: graph.upper.entry };
         match accept {
-            Accept::All => from.search(scale, beam, ALL, budget, scratch),
+            Accept::All => from.search(keys, beam, ALL, budget, scratch),
             Accept::Only(set) if set.is_empty() => Ok(Found::default()),
             Accept::Only(set) => {
                 let accept = |row| set.contains(row);
-                from.search(scale, beam, Some(accept), budget, scratch)
+                from.search(keys, beam, Some(accept), budget, scratch)
             }
         }
     }
 }
 
 /// Candidates compared again, on whole codes, and put into that order.
-struct Again<'a, C> {
+struct Again<'a, C, S> {
     whole: Whole<'a, C>,
-    scale: Scale,
+    keys: S,
     found: Vec<Candidate>,
 }
 
-impl<C: Rows<u8>> WithKernel for Again<'_, C> {
+impl<C: Rows<u8>, S: Keys> WithKernel for Again<'_, C, S> {
     type Output = Result<Vec<Candidate>, Damaged>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Output {
-        let Again { whole, scale, found } = self;
+        let Again { whole, keys, found } = self;
         for candidate in &found {
             whole.prefetch(candidate.row);
         }
@@ -146,7 +178,7 @@ impl<C: Rows<u8>> WithKernel for Again<'_, C> {
         entries.sort_unstable();
         let mut found = found;
         for (candidate, (key, row)) in found.iter_mut().zip(entries) {
-            *candidate = Candidate { distance: scale.key_to_distance(key), row };
+            *candidate = Candidate { distance: keys.key_to_distance(key), row };
         }
         Ok(found)
     }
@@ -168,7 +200,7 @@ impl<N: Nearness, L: Links> Descent<'_, N, L> {
     /// What `beam` keeps of the rows that `accept` accepts, or of all.
     pub(super) fn search(
         mut self,
-        scale: Scale,
+        keys: impl Keys,
         beam: Beam,
         accept: Option<impl Fn(u32) -> bool>,
         budget: Budget<'_>,
@@ -184,10 +216,10 @@ impl<N: Nearness, L: Links> Descent<'_, N, L> {
             }
         }
         self.walk.hidden = self.walk.hidden.filter(|&row| row < rows && row != self.root);
-        let found_within = scale.distance_to_key(budget.found_within());
+        let found_within = keys.distance_to_key(budget.found_within());
         let search = Search { from: self, beam, accept, budget, found_within, scratch };
         let cost = KernelChoice::detected().run(search)?;
-        let candidate = |(key, row)| Candidate { distance: scale.key_to_distance(key), row };
+        let candidate = |(key, row)| Candidate { distance: keys.key_to_distance(key), row };
         Ok(Found {
             candidates: scratch.pool.iter().map(candidate).collect(),
             distances: cost.distances,

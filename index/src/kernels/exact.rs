@@ -51,8 +51,9 @@ impl ExactQuery {
         KernelChoice::detected().run(Block { query: self, block, out });
     }
 
+    /// [`distance`](Self::distance) where the instruction set is chosen already.
     #[inline(always)]
-    fn distance_by<K: Kernel>(&self, kernel: K, vector: Stored<'_>) -> f32 {
+    pub(crate) fn distance_by<K: Kernel>(&self, kernel: K, vector: Stored<'_>) -> f32 {
         let query = &self.query[..];
         match self.metric {
             Metric::Cosine => {

@@ -264,7 +264,7 @@ impl Priced<'_> {
         } else if self.stats.codes {
             self.costs.graph_step_ns
         } else {
-            self.costs.graph_step_ns - self.costs.code_random_ns + self.costs.exact_random_ns
+            self.costs.full_graph_step_ns()
         };
         // A bitmap becomes a set that can be tested for every row the walk meets.
         let row_set_ns =

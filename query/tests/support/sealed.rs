@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use vecstore_index::{FieldLimits, GraphOptions, Metric, OneThread, Precision};
+use vecstore_index::{Codes, FieldLimits, GraphOptions, Metric, OneThread, Precision};
 use vecstore_segments::{
     IndexKind, IndexOption, MemVfs, Metadata, RecordId, RowSource, Segment, SegmentError, Vfs,
     WriteOptions, write_segment,
@@ -53,6 +53,7 @@ pub fn options(metric: Metric, dim: usize) -> WriteOptions {
         dim,
         metric,
         precision: Precision::F32,
+        codes: Codes::Int8,
         graph: GraphOptions::default(),
         index: IndexOption::Always(IndexKind::Graph),
         index_rows_min: 500,

@@ -1,6 +1,6 @@
 //! The first 64 bytes: what the file is and how large its rows are.
 
-use vecstore_index::{Metric, Precision};
+use vecstore_index::{Codes, Metric, Precision};
 
 use super::Flaw;
 use super::numbers::{u16_at, u32_at, u64_at};
@@ -11,8 +11,10 @@ const MAJOR: u16 = 6;
 const MINOR: u16 = 0;
 /// Vectors are of half precision.
 const HALF_VECTORS: u32 = 1;
+/// There are no codes, nor what is made of them.
+const NO_CODES: u32 = 2;
 /// Incompatible features that this build knows.
-const INCOMPATIBLE_KNOWN: u32 = HALF_VECTORS;
+const INCOMPATIBLE_KNOWN: u32 = HALF_VECTORS | NO_CODES;
 const SECTION: &str = "header";
 
 /// Most rows of a segment; leaves room for sentinels in signed and unsigned 32 bits.
@@ -26,7 +28,7 @@ pub(crate) struct Header {
     pub(crate) rows: u32,
     /// Components of a vector, `1..=DIM_MAX`.
     pub(crate) dim: u32,
-    /// Bytes of a vector's code.
+    /// Bytes of a vector's code; 0 where there are no codes.
     pub(crate) code_bytes: u32,
     pub(crate) metric: Metric,
     /// Of the stored vectors.
@@ -39,6 +41,10 @@ impl Header {
         u64::from(self.dim) * self.precision.bytes() as u64
     }
 
+    pub(crate) fn codes(&self) -> Codes {
+        if self.code_bytes == 0 { Codes::None } else { Codes::Int8 }
+    }
+
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let metric: u32 = match self.metric {
             Metric::Cosine => 0,
@@ -49,10 +55,15 @@ impl Header {
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&MAJOR.to_le_bytes());
         bytes[10..12].copy_from_slice(&MINOR.to_le_bytes());
-        let incompatible = match self.precision {
+        let halves = match self.precision {
             Precision::F32 => 0,
             Precision::F16 => HALF_VECTORS,
         };
+        let incompatible = halves
+            | match self.codes() {
+                Codes::Int8 => 0,
+                Codes::None => NO_CODES,
+            };
         bytes[12..16].copy_from_slice(&incompatible.to_le_bytes());
         // 16..20 compatible features: none.
         bytes[20..24].copy_from_slice(&self.dim.to_le_bytes());
@@ -114,7 +125,8 @@ impl Header {
         if header.rows > ROWS_MAX {
             return Err(damaged(&format!("{} is not a number of rows", header.rows)));
         }
-        if header.code_bytes == 0 || header.code_bytes as usize > 8 * DIM_MAX {
+        let has_codes = incompatible & NO_CODES == 0;
+        if has_codes != (header.code_bytes > 0) || header.code_bytes as usize > 8 * DIM_MAX {
             return Err(damaged(&format!("{} is not a code length", header.code_bytes)));
         }
         Ok(header)

@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use vecstore_index::{
-    Calibration, ClusterCalibration, Clusters, CoarseBuf, FieldIndex, FormatError, Quantizer,
-    Sketches, UpperLayers,
+    Calibration, ClusterCalibration, Clusters, CoarseBuf, Codes, FieldIndex, FormatError,
+    Quantizer, Sketches, UpperLayers,
 };
 
 use super::rows::{BlockRows, CheckedRows, CoarseRows, LinkRows, SketchRows};
@@ -52,15 +52,22 @@ impl fmt::Display for IndexAbout {
 }
 
 impl Segment {
-    /// Quantizer of the codes, or why there is none (a damaged derived section).
-    pub fn quantizer(&self) -> Result<&Quantizer, SegmentError> {
-        self.quantizer
-            .get_or_init(|| self.decode_quantizer())
-            .as_ref()
-            .map_err(|flaw| flaw.clone().of(&self.path))
+    /// Quantizer of the codes, `None` if the segment has no codes; an error if it is damaged.
+    pub fn quantizer(&self) -> Result<Option<&Quantizer>, SegmentError> {
+        match self.decoded_quantizer() {
+            Ok(quantizer) => Ok(quantizer.as_ref()),
+            Err(flaw) => Err(flaw.clone().of(&self.path)),
+        }
     }
 
-    fn decode_quantizer(&self) -> Result<Quantizer, Flaw> {
+    fn decoded_quantizer(&self) -> Result<&Option<Quantizer>, &Flaw> {
+        self.quantizer.get_or_init(|| self.decode_quantizer()).as_ref()
+    }
+
+    fn decode_quantizer(&self) -> Result<Option<Quantizer>, Flaw> {
+        if self.codes_kept() == Codes::None {
+            return Ok(None);
+        }
         let bytes = self.derived_all(Kind::Quantizer)?;
         let quantizer =
             Quantizer::from_bytes(bytes).map_err(|e| format_flaw(Kind::Quantizer, e))?;
@@ -70,7 +77,7 @@ impl Segment {
         if !fits {
             return Err(Flaw::damaged(Kind::Quantizer.name(), "it is of other vectors"));
         }
-        Ok(quantizer)
+        Ok(Some(quantizer))
     }
 
     /// Sketches of a range of rows, `None` if the segment has none; an error if their head is damaged.
@@ -95,8 +102,8 @@ impl Segment {
             return Ok(None);
         }
         let sketches = Sketches::from_bytes(head).map_err(|e| format_flaw(Kind::Sketches, e))?;
-        let quantizer = self.quantizer.get_or_init(|| self.decode_quantizer()).as_ref();
-        if !sketches.fit(quantizer.map_err(Flaw::clone)?) {
+        let quantizer = self.decoded_quantizer().map_err(Flaw::clone)?;
+        if !quantizer.as_ref().is_some_and(|quantizer| sketches.fit(quantizer)) {
             return Err(Flaw::damaged(Kind::Sketches.name(), "they are of other vectors"));
         }
         if data.len() != self.rows() as usize * sketches.sketch_len() {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use vecstore_index::{
-    Calibration, ClusterCalibration, Clusters, Damaged, Levels, Metric, Precision, Quantizer,
-    Sketches, Stored, UpperLayers,
+    Calibration, ClusterCalibration, Clusters, Codes, Damaged, Levels, Metric, Precision,
+    Quantizer, Sketches, Stored, UpperLayers,
 };
 
 use super::checks::{BadBlock, BlockChecks, MappedSection};
@@ -34,7 +34,7 @@ pub struct Segment {
     checks: BlockChecks,
     namespaces: Vec<NamespaceRows>,
     pub(super) block_entries: OnceLock<Result<Vec<BlockEntry>, Flaw>>,
-    pub(super) quantizer: OnceLock<Result<Quantizer, Flaw>>,
+    pub(super) quantizer: OnceLock<Result<Option<Quantizer>, Flaw>>,
     pub(super) sketches: OnceLock<Result<Option<Sketches>, Flaw>>,
     pub(super) index_entries: OnceLock<Result<Vec<IndexEntry>, Flaw>>,
     pub(super) index_heads: Vec<OnceLock<Result<IndexHead, Flaw>>>,
@@ -62,7 +62,7 @@ pub struct NamespaceRows {
 pub struct SegmentGraph<'a> {
     /// Base layer.
     pub links: LinkRows<'a>,
-    /// Coarse codes and what their components stand for, if codes are long enough to have them.
+    /// Coarse codes and what their components stand for, if there are codes, long enough to have them.
     pub coarse: Option<(CoarseRows<'a>, Levels)>,
     /// Layers above it.
     pub upper: &'a UpperLayers,
@@ -172,6 +172,12 @@ impl Segment {
         self.header.precision
     }
 
+    /// Which codes are kept of them.
+    #[must_use]
+    pub fn codes_kept(&self) -> Codes {
+        self.header.codes()
+    }
+
     /// Length of the file.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -235,7 +241,7 @@ impl Segment {
         )
     }
 
-    /// Codes of a range of rows; each is damaged if the segment has none.
+    /// Codes of a range of rows; each is empty if none [are kept](Self::codes_kept).
     #[must_use]
     pub fn codes(&self, rows: Range<u32>) -> CodeRows<'_> {
         let width = self.header.code_bytes as usize;

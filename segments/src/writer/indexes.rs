@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use vecstore_index::{
-    CoarseBuf, FlatRows, FlatVectors, Precision, Probe, Quantizer, Stored, Workers,
+    CoarseBuf, Codes, FlatRows, FlatVectors, Precision, Probe, Quantizer, Stored, Workers,
 };
 
 use super::clustered::{Clustered, Clustering};
@@ -105,7 +105,12 @@ impl Making<'_> {
         probes: &[Probe],
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<(Index, IndexChoice), SegmentError> {
-        match decide(self.options.index, &self.source.choices(rows.clone()), rows.len() as u32) {
+        let option = match self.options.codes {
+            Codes::Int8 => self.options.index,
+            // Clusters consist of codes.
+            Codes::None => IndexOption::Always(IndexKind::Graph),
+        };
+        match decide(option, &self.source.choices(rows.clone()), rows.len() as u32) {
             Decision::Is(IndexKind::Graph, choice) => {
                 Ok((Index::Graph(self.link(rows, probes, progress)?), choice))
             }
@@ -150,6 +155,7 @@ impl Making<'_> {
         let linking = Linking {
             path: self.path,
             codes: FlatRows::new(Kind::Codes.name(), codes, code_len),
+            kept: self.options.codes,
             vectors: self.vectors(&rows),
             quantizer: self.quantizer,
             options: &self.options.graph,

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use vecstore_index::{
-    BuildError, Calibration, CoarseBuf, Damaged, FlatRows, FlatVectors, Graph, GraphBuf,
+    BuildError, Calibration, CoarseBuf, Codes, Damaged, FlatRows, FlatVectors, Graph, GraphBuf,
     GraphOptions, MergeError, MergeInput, Merged, NO_ROW, Probe, Quantizer, WithCoarse, Workers,
-    build, build_coarse, calibrate, merge, shortfall,
+    build, build_coarse, calibrate, calibrate_full, merge, shortfall,
 };
 
 use crate::format::Kind;
@@ -16,7 +16,7 @@ use crate::{GraphOrigin, LentGraph, RebuildCause, SegmentError};
 /// A graph, what it was measured to do, and how it was made.
 pub(super) struct Linked {
     pub(super) graph: GraphBuf,
-    /// What it is walked on, if codes are long enough.
+    /// What it is walked on, if codes are kept and long enough.
     pub(super) coarse: Option<CoarseBuf>,
     pub(super) calibration: Calibration,
     pub(super) origin: GraphOrigin,
@@ -26,6 +26,8 @@ pub(super) struct Linked {
 pub(super) struct Linking<'a> {
     pub(super) path: &'a Path,
     pub(super) codes: FlatRows<'a, u8>,
+    /// Whether it is walked on codes later.
+    pub(super) kept: Codes,
     pub(super) vectors: FlatVectors<'a>,
     pub(super) quantizer: &'a Quantizer,
     pub(super) options: &'a GraphOptions,
@@ -40,8 +42,11 @@ impl Linking<'_> {
         probes: &[Probe],
         progress: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Linked, SegmentError> {
-        let coarse = build_coarse(self.quantizer, &self.codes, self.workers)
-            .map_err(|error| damaged(self.path, &error))?;
+        let coarse = match self.kept {
+            Codes::Int8 => build_coarse(self.quantizer, &self.codes, self.workers)
+                .map_err(|error| damaged(self.path, &error))?,
+            Codes::None => None,
+        };
         let origin = if lent.is_empty() {
             GraphOrigin::Built
         } else {
@@ -115,15 +120,18 @@ impl Linking<'_> {
     ) -> Result<Calibration, SegmentError> {
         let links = FlatRows::new(Kind::Links.name(), &graph.links, graph.degree);
         let graph = Graph { links: &links, upper: &graph.upper };
-        let Linking { codes, vectors, quantizer, workers, .. } = self;
+        let Linking { codes, kept, vectors, quantizer, workers, .. } = self;
         let width = CoarseBuf::coarse_len(quantizer.code_len()).unwrap_or(0);
         let coarse = coarse.map(|CoarseBuf { levels, codes }| {
             (FlatRows::new(Kind::CoarseCodes.name(), codes, width), *levels)
         });
         let coarse = coarse.as_ref().map(|(rows, levels)| (rows, *levels));
         let codes = WithCoarse { whole: codes, coarse };
-        calibrate(&graph, &codes, quantizer, vectors, probes, *workers)
-            .map_err(|error| damaged(self.path, &error))
+        let measured = match kept {
+            Codes::Int8 => calibrate(&graph, &codes, quantizer, vectors, probes, *workers),
+            Codes::None => calibrate_full(&graph, vectors, probes, *workers),
+        };
+        measured.map_err(|error| damaged(self.path, &error))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use vecstore_index::Codes;
+
 use crate::format::{DIM_MAX, Kind, NamespaceEntry, ROWS_MAX};
-use crate::{RowSource, SegmentError, WriteOptions};
+use crate::{IndexKind, IndexOption, RowSource, SegmentError, WriteOptions};
 
 /// The namespaces of `source`, each with the number of its index if it is to have one.
 pub(super) fn plan_namespaces(
@@ -33,7 +35,7 @@ pub(super) fn plan_namespaces(
     Ok(namespaces)
 }
 
-/// The limits of the format.
+/// The limits of the format, and options that contradict each other.
 pub(super) fn check_limits(
     source: &dyn RowSource,
     options: &WriteOptions,
@@ -43,6 +45,10 @@ pub(super) fn check_limits(
         format!("a vector has 1 to {DIM_MAX} components, not {}", options.dim)
     } else if source.rows() > ROWS_MAX {
         format!("a segment has at most {ROWS_MAX} rows, not {}", source.rows())
+    } else if (options.codes, options.index)
+        == (Codes::None, IndexOption::Always(IndexKind::Clusters))
+    {
+        "clusters consist of codes, of which there are to be none".to_owned()
     } else {
         return Ok(());
     };

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use vecstore_index::{FieldLimits, GraphOptions, Metric, Precision, Workers};
+use vecstore_index::{Codes, FieldLimits, GraphOptions, Metric, Precision, Quantizer, Workers};
 
 use super::columns::{write_ids, write_seqs};
 use super::file::FileWriter;
@@ -31,6 +31,9 @@ pub struct WriteOptions {
     pub metric: Metric,
     /// What vectors are stored in; a source gives what such a vector can hold.
     pub precision: Precision,
+    /// Which codes are kept. Without them graphs are walked on full vectors, scans read those, and the cheaper
+    /// index is a graph, as clusters consist of codes.
+    pub codes: Codes,
     /// Graph parameters.
     pub graph: GraphOptions,
     /// Of which kind indexes are to be.
@@ -69,6 +72,8 @@ pub struct Written {
 ///
 /// A namespace for which the source lends graphs gets one that is merged from them. If its recall
 /// falls short of what they were measured to do it is built anew; [`GraphOrigin`](crate::GraphOrigin) says so.
+///
+/// Graphs are made of codes whether they are kept or not.
 ///
 /// Memory: the codes of all rows (a byte a component, rounded up to 64) and the links of the
 /// largest graph (`8 * m` bytes a row, twice if it is merged), or 24 bytes a row and the field indices, whichever is
@@ -109,29 +114,57 @@ fn write_file(
     workers: &dyn Workers,
     reporter: &mut Reporter<'_>,
 ) -> Result<u64, SegmentError> {
-    let WriteOptions { dim, metric, precision, .. } = *options;
+    let WriteOptions { dim, metric, precision, codes, .. } = *options;
     let namespaces = plan_namespaces(source, options, &target.path)?;
     let quantizer = train_quantizer(source, metric, dim)?;
     let header = Header {
         segment: id,
         rows: source.rows(),
         dim: dim as u32,
-        code_bytes: quantizer.code_len() as u32,
+        code_bytes: match codes {
+            Codes::Int8 => quantizer.code_len() as u32,
+            Codes::None => 0,
+        },
         metric,
         precision,
     };
     let out = &mut FileWriter::new(target, header, options.keep_free)?;
     let indexes = IndexPlan::of_namespaces(&namespaces, source, metric, dim)?;
     let encoded = write_vectors(out, source, precision, &quantizer, &indexes, workers, reporter)?;
-    out.section(Kind::Codes, &encoded.codes)?;
-    write_sketches(out, &encoded.codes, &quantizer, options, workers)?;
+    write_codes(out, &encoded.codes, &quantizer, options, workers)?;
     write_ids(out, source, &namespaces, reporter)?;
     write_seqs(out, source)?;
     write_metadata(out, source, options, reporter)?;
     out.section(Kind::Namespaces, &encode_namespaces(&namespaces))?;
-    out.section(Kind::Quantizer, &quantizer.to_bytes())?;
+    let quantizer_bytes = match codes {
+        Codes::Int8 => quantizer.to_bytes(),
+        Codes::None => Vec::new(),
+    };
+    out.section(Kind::Quantizer, &quantizer_bytes)?;
     write_indexes(out, source, indexes, &encoded, &quantizer, options, workers, reporter)?;
     out.finish()
+}
+
+/// Writes codes and sketches, or sections without content where codes are not kept.
+fn write_codes(
+    out: &mut FileWriter<'_>,
+    codes: &[u8],
+    quantizer: &Quantizer,
+    options: &WriteOptions,
+    workers: &dyn Workers,
+) -> Result<(), SegmentError> {
+    match options.codes {
+        Codes::Int8 => {
+            out.section(Kind::Codes, codes)?;
+            write_sketches(out, codes, quantizer, options, workers)
+        }
+        Codes::None => {
+            for kind in [Kind::Codes, Kind::Sketches, Kind::SketchRows] {
+                out.section(kind, &[])?;
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Opens the file anew and reads all of it.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use vecstore_index::{
-    FieldLimits, GraphOptions, Metric, OneThread, Precision, Rows, Vectors, Workers,
+    Codes, FieldLimits, GraphOptions, Metric, OneThread, Precision, Rows, Vectors, Workers,
 };
 use vecstore_segments::{
     IndexKind, IndexOption, MemVfs, Metadata, RecordId, RowSource, Segment, SegmentError, Vfs,
@@ -142,6 +142,10 @@ pub fn any_precision() -> impl Strategy<Value = Precision> {
     prop::sample::select(Precision::ALL.to_vec())
 }
 
+pub fn any_codes() -> impl Strategy<Value = Codes> {
+    prop::sample::select(Codes::ALL.to_vec())
+}
+
 pub fn any_metric() -> impl Strategy<Value = Metric> {
     prop::sample::select(Metric::ALL.to_vec())
 }
@@ -151,6 +155,7 @@ pub fn options(dim: usize, metric: Metric, index_rows_min: u32) -> WriteOptions 
         dim,
         metric,
         precision: Precision::F32,
+        codes: Codes::Int8,
         graph: GraphOptions { m: 4, ef_construction: 20, seed: 1 },
         index: IndexOption::Always(IndexKind::Graph),
         index_rows_min,
@@ -236,7 +241,10 @@ pub fn check(segment: &Segment, model: &Model) {
             assert_eq!(model.0[row as usize].namespace, namespace.name);
         }
         let codes = segment.codes(namespace.rows.clone());
-        let quantizer = segment.quantizer().expect("quantizer");
+        let Some(quantizer) = segment.quantizer().expect("quantizer") else {
+            assert_eq!(segment.codes_kept(), Codes::None);
+            continue;
+        };
         let mut code = vec![0; quantizer.code_len()];
         for (i, row) in namespace.rows.clone().enumerate() {
             quantizer.encode(&model.0[row as usize].vector, &mut code);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::super::budget::Cost;
 use super::super::build::{SLACK_PART, build_upper};
-use super::super::calibrate::{Probe, calibrate_with};
+use super::super::calibrate::{Efforts, Probe, calibrate_with};
 use super::super::order::Order;
 use super::super::prune::{Candidate, prune};
 use super::super::scratch::Scratch;
@@ -132,13 +132,13 @@ impl Linker {
         let probes = probes(metric, rows, vectors)?;
         let calibration = calibrate_with(
             rows,
-            &EF_LADDER,
-            graph.codes.quantizer(),
+            Efforts { by_ef: &EF_LADDER, by_gamma: metric != Metric::Dot },
             vectors,
             &probes,
             &OneThread,
-            |row, query, beam, scratch| {
-                let from = descent(&blocks, &upper, query, Some(row));
+            |probe, beam, scratch| {
+                let query = graph.codes.quantizer().query(probe.exact.vector());
+                let from = descent(&blocks, &upper, &query, Some(probe.row));
                 from.search(query.scale(), beam, ALL, usize::MAX.into(), scratch)
             },
         )?;
