@@ -5,7 +5,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use vecstore::{Collection, Database, Metric, Options, Precision, Record, RecordId};
+use vecstore::{Codes, Collection, Database, Metric, Options, Precision, Record, RecordId};
 use vecstore_tests::{Contents, Random, everything, nearest};
 
 const DIM: usize = 4;
@@ -53,10 +53,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(precision: Precision, seed: u64) -> Self {
+    fn new(precision: Precision, codes: Codes, seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let db = open(&dir);
-        let options = Collection::options(DIM, Metric::Euclidean).precision(precision);
+        let options = Collection::options(DIM, Metric::Euclidean).precision(precision).codes(codes);
         db.create_collection("docs", options).unwrap();
         let (contents, random) = (Contents::new(), Random::new(seed));
         Pair { dir, db: Some(db), contents, kept: None, precision, random }
@@ -177,10 +177,11 @@ proptest! {
     #[test]
     fn a_database_is_a_map(
         precision in prop::sample::select(Precision::ALL.to_vec()),
+        codes in prop::sample::select(Codes::ALL.to_vec()),
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 1..40),
     ) {
-        let mut pair = Pair::new(precision, seed);
+        let mut pair = Pair::new(precision, codes, seed);
         for step in &steps {
             pair.apply(step);
             pair.check();

@@ -6,13 +6,14 @@
 //! ```
 //!
 //! *Bandwidth* is that of random rows which are asked for in time; *latency* is that of one
-//! dependent read (after the prefetches a hop has one left); *kernel* is one distance between codes
-//! in the first-level cache. All three are measured here, in memory as large as the hot data.
+//! dependent read (after the prefetches a hop has one left); *kernel* is one distance between codes (of
+//! full vectors, where there are none) in the first-level cache. All three are measured here, in memory as
+//! large as the hot data.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use vecstore_index::{FlatRows, Metric, Quantizer, Rows};
+use vecstore_index::{Codes, ExactQuery, FlatRows, Metric, Quantizer, Rows};
 
 /// What one query touches on average.
 pub(crate) struct Shape {
@@ -39,8 +40,14 @@ const LINE_BYTES: usize = 64;
 const ROUNDS: usize = 5;
 
 impl Machine {
-    /// Probes memory of `hot_bytes` in rows of `code_bytes`; `metric` and `dim` choose the kernel.
-    pub(crate) fn probe(metric: Metric, dim: usize, code_bytes: usize, hot_bytes: usize) -> Self {
+    /// Probes memory of `hot_bytes` in rows of `code_bytes`; `metric`, `dim` and `codes` choose the kernel.
+    pub(crate) fn probe(
+        metric: Metric,
+        dim: usize,
+        codes: Codes,
+        code_bytes: usize,
+        hot_bytes: usize,
+    ) -> Self {
         let lines = (hot_bytes / LINE_BYTES).max(1 << 12);
         let memory = vec![1u8; lines * LINE_BYTES];
         let best = |probe: &dyn Fn() -> Duration| (0..ROUNDS).map(|_| probe()).min();
@@ -50,7 +57,7 @@ impl Machine {
         Machine {
             bytes_per_second: bytes as f64 / gathered.unwrap_or_default().as_secs_f64(),
             latency: best(&|| follow(&chase)).unwrap_or_default(),
-            kernel: best(&|| kernel(metric, dim)).unwrap_or_default(),
+            kernel: best(&|| kernel(metric, dim, codes)).unwrap_or_default(),
         }
     }
 
@@ -126,11 +133,23 @@ fn follow(chain: &[[u32; LINE_BYTES / 4]]) -> Duration {
     started.elapsed() / STEPS
 }
 
-/// Time of one distance between codes that are in the first-level cache.
-fn kernel(metric: Metric, dim: usize) -> Duration {
+/// Time of one distance between codes, or full vectors, that are in the first-level cache.
+fn kernel(metric: Metric, dim: usize, codes: Codes) -> Duration {
     const ROWS: u32 = 32;
     const SCANS: u32 = 500;
-    let vector: Vec<f32> = (0..dim).map(|i| mixed(i as u64) as f32).collect();
+    // Not so long that the sums of squares leave single precision.
+    let vector: Vec<f32> = (0..dim).map(|i| (mixed(i as u64) >> 40) as f32).collect();
+    if codes == Codes::None {
+        let (query, block) = (ExactQuery::new(metric, &vector), vector.repeat(ROWS as usize));
+        let mut distances = Vec::with_capacity(ROWS as usize);
+        let started = Instant::now();
+        for _ in 0..16 * SCANS {
+            distances.clear();
+            query.distances(black_box(&block), &mut distances);
+        }
+        black_box(distances);
+        return started.elapsed() / (SCANS * 16 * ROWS);
+    }
     let quantizer = Quantizer::train(metric, dim, &vector);
     let mut codes = vec![0; ROWS as usize * quantizer.code_len()];
     for code in codes.chunks_exact_mut(quantizer.code_len()) {

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! cargo run --release -p vecstore-benches --bin search -- [--keep FOLDER] [--threads N]
-//!     [--index auto|graph|clusters] [--ef 16,32,…] [--recall 0.9,0.95,…] [--rounds N]
-//!     [--queries N] DATA…
+//!     [--index auto|graph|clusters] [--codes int8|none] [--ef 16,32,…] [--recall 0.9,0.95,…]
+//!     [--rounds N] [--queries N] DATA…
 //! ```
 //!
 //! Each `DATA` is a folder as [`Data::read`] describes it. The database is built in a temporary
-//! folder, or in `FOLDER/<name of the set>-<index>`, where the next run finds it again. For each `ef` (for
+//! folder, or in `FOLDER/<name of the set>-<index>` (and `-<codes>`, where they
+//! are not the default), where the next run finds it again. For each `ef` (for
 //! clusters: number of leaves) and each recall requested:
 //! recall@10 (ties count), queries per second of one thread that asks one at a time, distances per
 //! query, latencies, queries per second of two threads, and the fraction of the physical limit
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 use data::Data;
 use limit::{Machine, Shape};
 use vecstore::{
-    Collection, CollectionOptions, Database, Include, IndexOption, Options, Query, Record,
+    Codes, Collection, CollectionOptions, Database, Include, IndexOption, Options, Query, Record,
     RecordId, limits,
 };
 
@@ -36,6 +37,7 @@ struct Settings {
     keep: Option<PathBuf>,
     threads: usize,
     index: IndexOption,
+    codes: Codes,
     efforts: Vec<Effort>,
     rounds: usize,
     queries: usize,
@@ -73,7 +75,10 @@ fn main() -> Outcome<()> {
         let data = Data::read(folder, K, settings.queries)?;
         let temporary;
         let database = match &settings.keep {
-            Some(keep) => keep.join(format!("{}-{}", data.name, settings.index)),
+            Some(keep) => keep.join(match settings.codes {
+                Codes::Int8 => format!("{}-{}", data.name, settings.index),
+                codes => format!("{}-{}-{codes}", data.name, settings.index),
+            }),
             None => {
                 temporary = tempfile::tempdir()?;
                 temporary.path().join("database")
@@ -90,6 +95,7 @@ fn settings() -> Outcome<Settings> {
         keep: None,
         threads: 1,
         index: IndexOption::Auto,
+        codes: Codes::default(),
         efforts: Vec::new(),
         rounds: 5,
         queries: 1_000,
@@ -116,6 +122,7 @@ fn settings() -> Outcome<Settings> {
                     settings.efforts.push(Effort::Recall(recall.parse()?));
                 }
             }
+            Some("--codes") => settings.codes = value()?.to_string_lossy().parse()?,
             Some("--index") => settings.index = value()?.to_string_lossy().parse()?,
             Some(option) if option.starts_with("--") => return Err(format!("{option}?").into()),
             _ => settings.data.push(argument.into()),
@@ -123,7 +130,7 @@ fn settings() -> Outcome<Settings> {
     }
     if settings.data.is_empty() {
         return Err("usage: search [--keep FOLDER] [--threads N] [--index auto|graph|clusters] \
-                    [--ef LIST] [--recall LIST] [--rounds N] [--queries N] DATA…"
+                    [--codes int8|none] [--ef LIST] [--recall LIST] [--rounds N] [--queries N] DATA…"
             .into());
     }
     if settings.efforts.is_empty() {
@@ -153,7 +160,8 @@ fn build(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
         return Ok(());
     }
     let db = Database::open_with(path, options(threads))?;
-    let collection = CollectionOptions::new(data.dim, data.metric).index(settings.index);
+    let collection = CollectionOptions::new(data.dim, data.metric);
+    let collection = collection.index(settings.index).codes(settings.codes);
     let docs = db.create_collection("docs", collection)?;
     let cpu = cpu_time();
     let started = Instant::now();
@@ -216,24 +224,31 @@ fn measure(data: &Data, path: &Path, settings: &Settings) -> Outcome<()> {
         println!("  index: {index}");
     }
     let sections = segments.into_iter().flat_map(|segment| segment.sections);
-    let (mut codes, mut coarse, mut links, mut leaves) = (0, 0, 0, 0);
+    let (mut codes, mut coarse, mut links, mut leaves, mut vectors) = (0, 0, 0, 0, 0);
     for (name, bytes) in sections {
         match &*name {
             "codes" => codes += bytes,
             "coarse-codes" => coarse += bytes,
             "links" => links += bytes,
+            "vectors" => vectors += bytes,
             "clusters" | "cluster-blocks" => leaves += bytes,
             _ => {}
         }
     }
     let rows = data.rows() as u64;
     // What every distance of a walk reads; whole codes only of what it keeps, if there are coarse ones.
-    let (walked, again) = if coarse > 0 { (coarse, codes) } else { (codes, 0) };
+    let (walked, again) = match settings.codes {
+        Codes::None => (vectors, 0),
+        Codes::Int8 if coarse > 0 => (coarse, codes),
+        Codes::Int8 => (codes, 0),
+    };
     let hot = (walked + links + leaves) as usize;
-    let machine = Machine::probe(data.metric, data.dim, (walked / rows) as usize, hot);
+    let width = (walked / rows) as usize;
+    let machine = Machine::probe(data.metric, data.dim, settings.codes, width, hot);
     println!(
-        "  hot bytes a vector: {} of codes, {} of links, {} of leaves; {} of whole codes beside; kernels: {}",
+        "  hot bytes a vector: {} of {}, {} of links, {} of leaves; {} of whole codes beside; kernels: {}",
         walked / rows,
+        if settings.codes == Codes::None { "vectors" } else { "codes" },
         links / rows,
         leaves / rows,
         again / rows,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use vecstore_index::UnknownPrecision;
+use vecstore_index::{UnknownCodes, UnknownPrecision};
 use vecstore_query::{FilterError, FilterFieldError, FilterJsonError};
 use vecstore_segments::SegmentError;
 
@@ -168,6 +168,12 @@ impl From<FilterFieldError> for Error {
 impl From<FilterError> for Error {
     fn from(error: FilterError) -> Self {
         Error::caused(ErrorKind::InvalidArgument, error.to_string(), error).about("filter")
+    }
+}
+
+impl From<UnknownCodes> for Error {
+    fn from(error: UnknownCodes) -> Self {
+        Error::caused(ErrorKind::InvalidArgument, error.to_string(), error).about("codes")
     }
 }
 

@@ -82,6 +82,6 @@ pub use scrub::ScrubStats;
 pub use selection::Selection;
 pub use snapshot::{ArchiveInfo, SnapshotInfo};
 pub use stats::{CollectionStats, FieldStats, NamespaceInfo, SegmentStats, Stats, VerifyReport};
-pub use vecstore_index::{Metric, Precision, UnknownMetric, UnknownPrecision};
+pub use vecstore_index::{Codes, Metric, Precision, UnknownCodes, UnknownMetric, UnknownPrecision};
 pub use vecstore_query::{AlternativeRun, ComparedSegment, ExecutedPlan, Filter, Params};
 pub use vecstore_segments::{InvalidId, Metadata, Progress, RecordId, Stage};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vecstore_index::{FieldIndexBuilder, GraphOptions, Metric, Precision};
+use vecstore_index::{Codes, FieldIndexBuilder, GraphOptions, Metric, Precision};
 use vecstore_query::{Costs, Filter};
 use vecstore_segments::{IndexKind, IndexOption as Segments, StepCosts, WriteOptions};
 
@@ -169,24 +169,29 @@ pub struct CollectionOptions {
     schema: Schema,
     #[serde(default)]
     index: IndexOption,
-    #[serde(default, with = "precision_name")]
+    #[serde(default, with = "name")]
     precision: Precision,
+    #[serde(default, with = "name")]
+    codes: Codes,
 }
 
-/// A precision in the catalogue: its name.
-mod precision_name {
+/// What the catalogue has the name of.
+mod name {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    use super::Precision;
-
-    pub(super) fn serialize<S: Serializer>(
-        of: &Precision,
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        of: &T,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(of.name())
+        serializer.collect_str(of)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<T, D::Error> {
         String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
@@ -207,6 +212,7 @@ impl CollectionOptions {
             schema: Schema::default(),
             index: IndexOption::default(),
             precision: Precision::default(),
+            codes: Codes::default(),
         }
     }
 
@@ -306,6 +312,30 @@ impl CollectionOptions {
         self
     }
 
+    /// Which codes segments keep beside full vectors. Default: [`Codes::Int8`], by which queries are several
+    /// times as fast; answers are compared again on full vectors. With [`Codes::None`] a segment takes less
+    /// space, graphs are walked on full vectors and scans read all of those; there are no
+    /// [clusters](IndexOption::Clusters), which consist of codes, so `auto` is a graph. Rows in memory and
+    /// graphs in the making have codes all the same.
+    ///
+    /// ```
+    /// use vecstore::{Codes, Collection, Database, Metric, Record};
+    ///
+    /// # fn main() -> vecstore::Result<()> {
+    /// let db = Database::in_memory()?;
+    /// let options = Collection::options(2, Metric::Dot).codes(Codes::None);
+    /// let docs = db.create_collection("docs", options)?;
+    /// docs.upsert(Record::new(1, [0.1, 2.0]))?;
+    /// assert_eq!(docs.query(&[1.0, 0.0]).run()?.hits.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn codes(mut self, codes: Codes) -> Self {
+        self.codes = codes;
+        self
+    }
+
     /// Components of a vector.
     #[must_use]
     pub fn dim(&self) -> usize {
@@ -328,6 +358,12 @@ impl CollectionOptions {
     #[must_use]
     pub fn vector_precision(&self) -> Precision {
         self.precision
+    }
+
+    /// Which codes segments keep; see [`codes`](Self::codes).
+    #[must_use]
+    pub fn kept_codes(&self) -> Codes {
+        self.codes
     }
 
     /// Graph links a row; see [`m`](Self::m).
@@ -354,6 +390,11 @@ impl CollectionOptions {
         range("dim", self.dim, 1, Self::DIM_MAX)?;
         range("m", self.m, 4, 128)?;
         range("ef_construction", self.ef_construction, 16, 2_048)?;
+        if (self.codes, self.index) == (Codes::None, IndexOption::Clusters) {
+            let problem =
+                "codes: `none` leaves nothing to make clusters of, use index auto or graph";
+            return Err(Error::invalid(problem).about("codes"));
+        }
         self.schema.validate()?;
         self.metric
             .parse::<Metric>()
@@ -371,6 +412,7 @@ impl CollectionOptions {
             dim: self.dim,
             metric: self.metric(),
             precision: self.precision,
+            codes: self.codes,
             graph: self.graph_options(),
             index: match self.index {
                 IndexOption::Graph => Segments::Always(IndexKind::Graph),

@@ -41,8 +41,9 @@ pub(crate) fn recover(
         let same = expected.id == file.segment.id()
             && expected.rows == file.segment.rows()
             && expected.bytes == file.segment.bytes();
-        let shape = (file.segment.dim(), file.segment.precision());
-        if !same || shape != (record.options.dim(), record.options.vector_precision()) {
+        let (found, options) = (&file.segment, &record.options);
+        let shape = (found.dim(), found.precision(), found.codes_kept());
+        if !same || shape != (options.dim(), options.vector_precision(), options.kept_codes()) {
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 format!(

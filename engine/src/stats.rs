@@ -50,6 +50,8 @@ pub struct CollectionStats {
     pub metric: String,
     /// What vectors are stored in.
     pub precision: String,
+    /// Which codes segments keep of them.
+    pub codes: String,
     /// Records.
     pub records: u64,
     /// Namespaces that have records.
@@ -193,6 +195,7 @@ pub(crate) fn collection(shard: &CollectionState) -> Result<CollectionStats> {
         dim: shard.options.dim(),
         metric: shard.options.metric().name().to_owned(),
         precision: shard.options.vector_precision().name().to_owned(),
+        codes: shard.options.kept_codes().name().to_owned(),
         records: namespaces.values().map(|usage| usage.records).sum(),
         namespaces: namespaces.len() as u64,
         memtable_records,

@@ -72,6 +72,34 @@ proptest! {
     }
 }
 
+/// Each row is linked to every other one.
+#[test]
+fn an_adaptive_beam_keeps_what_is_a_part_farther() {
+    let (dim, rows) = (8, 17);
+    for (seed, metric) in (0..40).flat_map(|seed| Metric::ALL.map(|metric| (seed, metric))) {
+        let vectors = clustered(seed, rows, dim, 2);
+        let given = FlatVectors::new(&vectors, dim);
+        let mut graph = Coded::new(metric, dim, &vectors).build(&OPTIONS, &OneThread).unwrap();
+        let others = |row: usize| (0..rows).filter(move |&other| other != row);
+        graph.links = (0..rows).flat_map(|row| others(row).map(|other| other as u32)).collect();
+        let query = ExactQuery::new(metric, &clustered(seed + 100, 1, dim, 1));
+        let all = scan(&given, &query, Accept::All);
+        for (gamma, part) in [(50, 1.05), (300, 1.3), (2_000, 3.0)] {
+            let beam = Beam { ef: 4, gamma: Gamma::new(gamma), nearest: 3, ef_max: rows };
+            let scratch = &mut Scratch::default();
+            let walked = found(&graph, &given, &query, beam, Accept::All, scratch).unwrap();
+            // Cosine distances are halves of squares; of an inner product there is no part.
+            let reach = match metric {
+                Metric::Cosine => all[2].distance * part * part,
+                Metric::Euclidean => all[2].distance * part,
+                Metric::Dot => all[2].distance,
+            };
+            let within = all.iter().filter(|c| c.distance < reach).count();
+            assert_eq!(walked.candidates, all[..within.max(4)], "{metric}, {seed}, {gamma}");
+        }
+    }
+}
+
 #[test]
 fn the_nearest_are_found_by_few_distances() {
     let (dim, rows) = (48, 4_000);
@@ -84,8 +112,7 @@ fn the_nearest_are_found_by_few_distances() {
         let (mut right, mut distances) = (0, 0);
         for query in queries.chunks_exact(dim) {
             let query = ExactQuery::new(metric, query);
-            // The same whether a gamma is asked for or not.
-            let beam = Beam { gamma: Gamma::new(200), ..Beam::fixed(64) };
+            let beam = Beam::fixed(64);
             let walked = found(&graph, &given, &query, beam, Accept::All, &mut scratch).unwrap();
             assert_eq!(walked.candidates.len(), 64, "{metric}");
             let farthest = scan(&given, &query, Accept::All)[9].distance;
@@ -112,9 +139,11 @@ fn a_measurement_is_what_walks_without_the_row_find() {
             .collect();
         probes.iter_mut().for_each(|probe| probe.observe(0, &vectors));
         let measured = with_graph(&graph, |graph| {
-            calibrate_full(graph, &given, &probes, &OneThread).expect("no row is damaged")
+            calibrate_full(graph, metric, &given, &probes, &OneThread).expect("no row is damaged")
         });
-        assert!(measured.by_gamma.points.is_empty(), "{metric}");
+        // Distances have a zero, inner products have none.
+        assert_eq!(measured.by_gamma.points.is_empty(), metric == Metric::Dot);
+        assert!(measured.by_gamma.points.is_sorted_by(|a, b| a.distances <= b.distances));
         let point = measured.by_ef.points[4];
         assert_eq!(point.effort, 32);
         let mut right = 0;

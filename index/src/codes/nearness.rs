@@ -1,8 +1,8 @@
 //! How far a query is from rows: by whole codes, by coarse ones or by full vectors.
 
-use super::{CoarseQuery, Distances, Measure};
+use super::{CoarseQuery, Distances, Measure, Reach};
 use crate::kernels::Kernel;
-use crate::{CodeQuery, Damaged, ExactQuery, Rows, Vectors};
+use crate::{CodeQuery, Damaged, ExactQuery, Gamma, Rows, Vectors};
 
 /// Rows to compare a query with.
 pub(crate) trait Nearness: Sync {
@@ -11,6 +11,10 @@ pub(crate) trait Nearness: Sync {
     fn key<K: Kernel>(&self, kernel: K, row: u32) -> Result<u32, Damaged>;
     /// Asks the processor to load what is compared of a row.
     fn prefetch(&self, row: u32);
+    /// How far in keys what is `gamma` farther may be.
+    fn reach(&self, gamma: Gamma) -> Reach {
+        Reach::of_squares(gamma)
+    }
 }
 
 /// A query and whole codes.
@@ -86,5 +90,9 @@ impl<V: Vectors> Nearness for Full<'_, V> {
     #[inline(always)]
     fn prefetch(&self, row: u32) {
         self.vectors.prefetch(row);
+    }
+
+    fn reach(&self, gamma: Gamma) -> Reach {
+        Reach::of_distances(self.query.metric(), gamma)
     }
 }

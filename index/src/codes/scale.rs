@@ -1,7 +1,7 @@
 //! What keys stand for.
 
 use super::measure::key_to_dot;
-use crate::Metric;
+use crate::{Gamma, Metric};
 
 /// What keys stand for: distances that ascend with them.
 pub(crate) trait Keys: Copy {
@@ -24,6 +24,50 @@ pub(crate) trait Keys: Copy {
         }
         key
     }
+}
+
+/// How far rows may be that are a part farther than another, in keys. Of an inner product, which has no zero,
+/// a part means nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reach {
+    /// Keys are squares: (1 + γ)² in 65,536ths.
+    Squares(u64),
+    /// Keys are [`Distances`], which are multiplied.
+    Distances(f32),
+}
+
+impl Reach {
+    /// `gamma` farther, where keys are squares of distances.
+    pub(crate) fn of_squares(gamma: Gamma) -> Self {
+        let stretch = stretch(gamma);
+        Reach::Squares((stretch * stretch * 65_536.0) as u64)
+    }
+
+    /// `gamma` farther, where keys are distances of the metric.
+    pub(crate) fn of_distances(metric: Metric, gamma: Gamma) -> Self {
+        let stretch = stretch(gamma);
+        Reach::Distances(match metric {
+            // Half the square of the distance of unit vectors.
+            Metric::Cosine => stretch * stretch,
+            Metric::Euclidean => stretch,
+            Metric::Dot => 1.0,
+        } as f32)
+    }
+
+    /// The key of what is so much farther than `key`; more than any, if there is none.
+    #[inline(always)]
+    pub(crate) fn from(self, key: u32) -> u64 {
+        match self {
+            Reach::Squares(stretch) => u64::from(key).saturating_mul(stretch) >> 16,
+            Reach::Distances(stretch) => {
+                u64::from(Distances.key(Distances.key_to_distance(key) * stretch))
+            }
+        }
+    }
+}
+
+fn stretch(gamma: Gamma) -> f64 {
+    1.0 + f64::from(gamma.thousandths()) / 1e3
 }
 
 /// Keys of a [`Measure`](super::Measure) of codes, or of coarse ones.

@@ -82,10 +82,10 @@ pub fn calibrate<C: WalkCodes, L: Rows<u32>, V: Vectors>(
     calibrate_with(codes.whole().rows(), efforts, vectors, probes, workers, search)
 }
 
-/// [`calibrate`] of a graph that is searched on full vectors ([`search_full`](super::search_full)), by `ef`
-/// alone.
+/// [`calibrate`] of a graph that is searched on full vectors ([`search_full`](super::search_full)).
 pub fn calibrate_full<L: Rows<u32>, V: Vectors>(
     graph: &Graph<'_, L>,
+    metric: Metric,
     vectors: &V,
     probes: &[Probe],
     workers: &dyn Workers,
@@ -95,7 +95,7 @@ pub fn calibrate_full<L: Rows<u32>, V: Vectors>(
         let query = &probe.exact;
         search_full_hiding(hidden, graph, vectors, query, beam, Accept::All, unbounded, scratch)
     };
-    let efforts = Efforts { by_ef: &EF_LADDER, by_gamma: false };
+    let efforts = Efforts { by_ef: &EF_LADDER, by_gamma: metric != Metric::Dot };
     calibrate_with(vectors.rows(), efforts, vectors, probes, workers, search)
 }
 

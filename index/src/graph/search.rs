@@ -94,8 +94,6 @@ pub(super) fn search_hiding<C: WalkCodes, L: Rows<u32>>(
 
 /// [`search`] over full vectors, for rows that have no codes: its candidates are in the order of their exact
 /// distances, ties by row.
-///
-/// The beam is a fixed one: a `gamma` means nothing here, as keys are no squares.
 pub fn search_full<'a, V: Vectors, L: Rows<u32>>(
     graph: &Graph<'_, L>,
     vectors: &V,
@@ -120,7 +118,7 @@ pub(super) fn search_full_hiding<V: Vectors, L: Rows<u32>>(
     budget: Budget<'_>,
     scratch: &mut Scratch,
 ) -> Result<Found, Damaged> {
-    let asked = Asked { hidden, graph, beam: Beam::fixed(beam.ef), accept, budget };
+    let asked = Asked { hidden, graph, beam, accept, budget };
     asked.search(Full { vectors, query }, Distances, scratch)
 }
 
@@ -247,7 +245,7 @@ impl<'b, N: Nearness, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b
         let Descent { walk, upper, root } = from;
         let mut cost = Cost::within(budget);
         cost.found_within = found_within;
-        scratch.pool.start(beam, found_within);
+        scratch.pool.start(beam, walk.near.reach(beam.gamma), found_within);
         let down = upper.descend(kernel, &walk.near, &mut cost)?;
         let Some(down) = down.filter(|_| cost.gave_up.is_none()) else {
             return Ok(cost);

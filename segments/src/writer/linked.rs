@@ -129,7 +129,7 @@ impl Linking<'_> {
         let codes = WithCoarse { whole: codes, coarse };
         let measured = match kept {
             Codes::Int8 => calibrate(&graph, &codes, quantizer, vectors, probes, *workers),
-            Codes::None => calibrate_full(&graph, vectors, probes, *workers),
+            Codes::None => calibrate_full(&graph, quantizer.metric(), vectors, probes, *workers),
         };
         measured.map_err(|error| damaged(self.path, &error))
     }
