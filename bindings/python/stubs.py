@@ -74,6 +74,7 @@ def asynchronous(stub: str) -> str:
         "        Hits,",
         "        Plan,",
         "        Record,",
+        "        _Codes,",
         "        _Filter,",
         "        _Id,",
         "        _Include,",

@@ -179,6 +179,7 @@ fn wrong_usage_is_exit_code_2() {
             "unknown metric `warp`: use cosine, dot or euclidean",
         ),
         ("create db more --dim 3 --precision f8", "unknown precision `f8`: use f32 or f16"),
+        ("create db more --dim 3 --codes int4", "unknown codes `int4`: use int8 or none"),
         ("create db more --dim 3 --field a", "write NAME=off, NAME=date or NAME=date,off"),
         ("create db more --dim 3 --field a=of", "`of` is neither `off` nor `date`"),
         ("query db docs", "required arguments were not provided"),
@@ -728,18 +729,23 @@ fn creating_says_what_was_created() {
     assert_eq!(
         place.json("create db docs --dim 3 --metric L2 --m 8 --ef-construction 64"),
         json!({
-            "collection": "docs", "dim": 3, "metric": "euclidean", "precision": "f32", "created": true
+            "collection": "docs", "dim": 3, "metric": "euclidean", "precision": "f32", "codes": "int8",
+            "created": true
         })
     );
     assert_eq!(
-        place.run("create db more --dim 4 --precision f16").success(),
-        "created collection `more` in db: 4 components of f16, cosine\n"
+        place.run("create db more --dim 4 --precision f16 --codes none").success(),
+        "created collection `more` in db: 4 components of f16, cosine, codes none\n"
     );
     let stats = place.json("stats db");
     let names: Vec<_> =
         stats["collections"].as_array().expect("a list").iter().map(|c| &c["name"]).collect();
     assert_eq!(names, ["docs", "more"]);
     assert_eq!(stats["collections"][1]["precision"], "f16");
+    assert_eq!(
+        [0, 1].map(|at| stats["collections"][at]["codes"].as_str()),
+        [Some("int8"), Some("none")]
+    );
 }
 
 #[test]

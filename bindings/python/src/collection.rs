@@ -89,7 +89,7 @@ impl Collection {
         Ok(self.kept.collection()?.settings().metric().name())
     }
 
-    /// The settings it was created with, a dict: dim, metric, m, ef_construction, index, precision, schema.
+    /// The settings it was created with, a dict: dim, metric, m, ef_construction, index, precision, codes, schema.
     #[getter]
     fn settings<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         value::report(py, self.kept.collection()?.settings())

@@ -7,7 +7,9 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString};
 use serde_json::Value;
-use vecstore::{CollectionOptions, Durability, ErrorKind, IndexOption, Metric, Options, Precision};
+use vecstore::{
+    Codes, CollectionOptions, Durability, ErrorKind, IndexOption, Metric, Options, Precision,
+};
 
 use crate::collection::Collection;
 use crate::failure::{Failure, Result};
@@ -197,12 +199,15 @@ impl Database {
     /// precision: what vectors are stored in: "f32", or "f16" for half the space: components are then
     /// rounded to 11 significant bits, and one beyond 65504 is refused.
     ///
+    /// codes: which codes segments keep, for searches to read in the place of vectors: "int8", or "none" for
+    /// less space and slower queries.
+    ///
     /// Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
     /// returned, or ConflictError raised if its settings are not these.
     #[pyo3(signature = (
         name, dim, metric = "cosine", if_not_exists = false, m = 16, ef_construction = 128, *,
         index = "auto", unindexed = None, dates = None, fields_max = None, strings_max = None,
-        string_bytes_max = None, precision = "f32"
+        string_bytes_max = None, precision = "f32", codes = "int8"
     ))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn create_collection(
@@ -221,6 +226,7 @@ impl Database {
         strings_max: Option<i64>,
         string_bytes_max: Option<i64>,
         precision: &str,
+        codes: &str,
     ) -> Result<Collection> {
         let metric: Metric = metric.parse().map_err(|e: vecstore::UnknownMetric| {
             Failure::invalid(format!("collection `{name}`: {e}")).about("metric")
@@ -231,11 +237,15 @@ impl Database {
         let precision: Precision = precision.parse().map_err(|e: vecstore::UnknownPrecision| {
             Failure::invalid(format!("collection `{name}`: {e}")).about("precision")
         })?;
+        let codes: Codes = codes.parse().map_err(|e: vecstore::UnknownCodes| {
+            Failure::invalid(format!("collection `{name}`: {e}")).about("codes")
+        })?;
         let mut options = vecstore::Collection::options(number("dim", dim)?, metric)
             .m(number("m", m)?)
             .ef_construction(number("ef_construction", ef_construction)?)
             .index(index)
-            .precision(precision);
+            .precision(precision)
+            .codes(codes);
         for field in field_names("unindexed", unindexed)? {
             options = options.unindexed(field);
         }

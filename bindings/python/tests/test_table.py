@@ -69,7 +69,7 @@ class Face:
     def settings(self, of, body):
         settings = self.db.collection(of).settings
         schema = settings["schema"]
-        return {"index": settings["index"], "precision": settings["precision"],
+        return {"index": settings["index"], "precision": settings["precision"], "codes": settings["codes"],
                 "unindexed": schema["unindexed"], "dates": schema["dates"]}
 
     def drop(self, of, body):

@@ -611,7 +611,8 @@ class TestDatabase(InMemory):
             ("fields_max", {"fields_max": -1}), ("strings_max", {"strings_max": 1 << 40}),
             ("string_bytes_max", {"string_bytes_max": 0}), ("fields", {"unindexed": ["a..b"]}),
             ("fields", {"unindexed": ["a.b"], "dates": ["a"]}), ("metric", {"metric": "l3"}),
-            ("precision", {"precision": "f8"}),
+            ("precision", {"precision": "f8"}), ("codes", {"codes": "int4"}),
+            ("codes", {"codes": "none", "index": "clusters"}),
         ]:
             with self.assertRaises(vecstore.InvalidArgumentError, msg=options) as caught:
                 self.db.create_collection("x", 1, **options)
@@ -631,6 +632,17 @@ class TestDatabase(InMemory):
         with self.assertRaisesRegex(vecstore.ConflictError, 'precision "f16", not "f32"'):
             self.db.create_collection("halves", 2, "dot", if_not_exists=True)
 
+    def test_without_codes(self):
+        plain = self.db.create_collection("plain", 2, "dot", codes="none")
+        self.assertEqual((plain.settings["codes"], plain.stats()["codes"]), ("none", "none"))
+        plain.batch_upsert({"id": range(3000), "vector": [[n % 60, n // 60] for n in range(3000)]})
+        plain.optimize()
+        sections = plain.stats()["segments"][0]["sections"]
+        self.assertEqual([sections[name] for name in ("quantizer", "codes", "coarse-codes", "sketches")], [0] * 4)
+        self.assertEqual(list(plain.query([2, 1], k=2).ids), [2999, 2939])
+        with self.assertRaisesRegex(vecstore.ConflictError, 'codes "none", not "int8"'):
+            self.db.create_collection("plain", 2, "dot", if_not_exists=True)
+
     def test_handles_are_not_copied(self):
         hits = self.docs.query([1, 0, 0])
         for handle in [self.db, self.docs, self.docs.scroll(), hits]:
@@ -647,7 +659,7 @@ class TestDatabase(InMemory):
         settings = self.db.collection("a").settings
         schema = settings.pop("schema")
         self.assertEqual(settings, {"dim": 2, "metric": "dot", "m": 8, "ef_construction": 64,
-                                    "index": "auto", "precision": "f32"})
+                                    "index": "auto", "precision": "f32", "codes": "int8"})
         self.assertEqual((schema["unindexed"], schema["dates"]), ([], []))
         self.assertEqual(
             repr(again), "Collection('docs', namespace='', dim=3, metric='cosine')"

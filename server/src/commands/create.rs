@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vecstore::{CollectionOptions, Database, IndexOption, Metric, Precision};
+use vecstore::{Codes, CollectionOptions, Database, IndexOption, Metric, Precision};
 
 use super::schema::SchemaArgs;
 use crate::failure::Result;
@@ -12,7 +12,7 @@ use crate::output::Output;
 
 /// Create a collection; the database too, if DIR has none
 ///
-/// JSON: {"collection", "dim", "metric", "precision", "created"}
+/// JSON: {"collection", "dim", "metric", "precision", "codes", "created"}
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Folder of the database
@@ -42,6 +42,10 @@ pub(crate) struct Create {
     /// significant bits
     #[arg(long, default_value = "f32", value_parser = parse_precision)]
     precision: Precision,
+    /// Which codes segments keep, for searches to read in the place of vectors: int8, or none for less
+    /// space and slower queries
+    #[arg(long, default_value = "int8", value_parser = parse_codes)]
+    codes: Codes,
 }
 
 #[derive(Serialize)]
@@ -50,6 +54,7 @@ struct Created<'a> {
     dim: usize,
     metric: &'a str,
     precision: &'a str,
+    codes: &'a str,
     created: bool,
 }
 
@@ -68,6 +73,11 @@ pub(super) fn parse_precision(text: &str) -> std::result::Result<Precision, Stri
     text.parse::<Precision>().map_err(|e| e.to_string())
 }
 
+/// Reads the name of codes.
+pub(super) fn parse_codes(text: &str) -> std::result::Result<Codes, String> {
+    text.parse::<Codes>().map_err(|e| e.to_string())
+}
+
 /// Refuses what [`Database::create_collection`] would refuse, before there is a folder for it.
 pub(super) fn check(name: &str, options: &CollectionOptions) -> Result {
     Database::in_memory()?.create_collection(name, options.clone())?;
@@ -77,7 +87,7 @@ pub(super) fn check(name: &str, options: &CollectionOptions) -> Result {
 impl Create {
     pub(super) fn run(self, out: &mut Output) -> Result {
         let options = CollectionOptions::new(self.dim, self.metric);
-        let mut options = options.index(self.index).precision(self.precision);
+        let mut options = options.index(self.index).precision(self.precision).codes(self.codes);
         if let Some(m) = self.m {
             options = options.m(m);
         }
@@ -90,13 +100,15 @@ impl Create {
         db.create_collection(&self.collection, options)?;
         db.close()?;
         let (metric, precision) = (self.metric.name(), self.precision.name());
+        let codes = self.codes.name();
         if out.is_json() {
             let (collection, dim) = (&self.collection, self.dim);
-            return out.json(&Created { collection, dim, metric, precision, created: true });
+            let created = true;
+            return out.json(&Created { collection, dim, metric, precision, codes, created });
         }
         writeln!(
             out,
-            "created collection `{}` in {}: {} components of {precision}, {metric}",
+            "created collection `{}` in {}: {} components of {precision}, {metric}, codes {codes}",
             self.collection,
             self.dir.display(),
             self.dim

@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use vecstore::{
-    Collection, CollectionOptions, Database, ErrorKind, IndexOption, Metric, Options, Precision,
-    limits,
+    Codes, Collection, CollectionOptions, Database, ErrorKind, IndexOption, Metric, Options,
+    Precision, limits,
 };
 
-use super::create::{check, parse_index, parse_metric, parse_precision};
+use super::create::{check, parse_codes, parse_index, parse_metric, parse_precision};
 use super::ingest::{Ingested, close, ingest};
 use super::schema::SchemaArgs;
 use crate::collection::Target;
@@ -66,6 +66,10 @@ pub(crate) struct Import {
     /// [default: f32]
     #[arg(long, value_parser = parse_precision)]
     precision: Option<Precision>,
+    /// Create the collection if it is missing, with these codes in its segments: int8 or none [default:
+    /// int8]
+    #[arg(long, value_parser = parse_codes)]
+    codes: Option<Codes>,
     /// Records a commit
     #[arg(long, value_name = "N", default_value_t = 1000)]
     batch: usize,
@@ -174,9 +178,10 @@ impl Import {
         let shape = |dim| {
             let metric = self.metric.unwrap_or(Metric::Cosine);
             let index = self.index.unwrap_or_default();
-            let precision = self.precision.unwrap_or_default();
-            let options = CollectionOptions::new(dim, metric).index(index).precision(precision);
-            self.schema.apply(options)
+            let (precision, codes) =
+                (self.precision.unwrap_or_default(), self.codes.unwrap_or_default());
+            let options = CollectionOptions::new(dim, metric);
+            self.schema.apply(options.index(index).precision(precision).codes(codes))
         };
         let shape = self.dim.or(dim).map(shape);
         if let Some(shape) = shape.as_ref().filter(|_| create) {
@@ -211,19 +216,22 @@ impl Import {
                 format!("collection `{name}` exists and has {has}, not {says}"),
             ))
         };
-        match (self.dim, self.metric, self.index, self.precision) {
+        match (self.dim, self.metric, self.index, self.precision, self.codes) {
             (Some(dim), ..) if dim != settings.dim() => {
                 conflict(format!("dim {}", settings.dim()), dim.to_string())
             }
             (_, Some(metric), ..) if metric != settings.metric() => {
                 conflict(format!("metric {}", settings.metric()), metric.to_string())
             }
-            (_, _, Some(index), _) if index != settings.index_option() => {
+            (_, _, Some(index), ..) if index != settings.index_option() => {
                 conflict(format!("index {}", settings.index_option()), index.to_string())
             }
-            (.., Some(precision)) if precision != settings.vector_precision() => {
+            (.., Some(precision), _) if precision != settings.vector_precision() => {
                 let has = format!("precision {}", settings.vector_precision());
                 conflict(has, precision.to_string())
+            }
+            (.., Some(codes)) if codes != settings.kept_codes() => {
+                conflict(format!("codes {}", settings.kept_codes()), codes.to_string())
             }
             _ if !self.schema.describes(settings) => {
                 conflict("other settings of its fields".to_owned(), "those given".to_owned())

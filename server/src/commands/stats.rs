@@ -18,7 +18,7 @@ const NAMESPACES_SHOWN: usize = 20;
 
 /// Show what is in a database: collections, segments, bytes; with COLLECTION also its namespaces
 ///
-/// JSON: {"path", "seq", "collections": [{"name", "dim", "metric", "precision", "records",
+/// JSON: {"path", "seq", "collections": [{"name", "dim", "metric", "precision", "codes", "records",
 /// "namespaces", "memtable_records", "memtable_bytes", "segments": [{"id", "rows", "deleted", "bytes",
 /// "sections": {name: bytes}, "indexes": {namespace: what it is}, "fields": [{"path", "indexed",
 /// "bytes", "strings", "numbers", "dates"}], "degraded": [line], "damage": [line]}], "trouble"}],
@@ -117,12 +117,13 @@ fn print_collection(stats: &CollectionStats, out: &mut Output) -> Result {
     out.heading(&stats.name)?;
     writeln!(
         out,
-        "  {} in {}, {} components of {}, {}",
+        "  {} in {}, {} components of {}, {}, codes {}",
         units::counted(stats.records, "record"),
         units::counted(stats.namespaces, "namespace"),
         stats.dim,
         stats.precision,
-        stats.metric
+        stats.metric,
+        stats.codes
     )?;
     writeln!(
         out,

@@ -217,6 +217,7 @@ pub(super) fn collection_message(info: model::CollectionInfo) -> proto::Collecti
         records: info.records,
         index: info.index,
         precision: info.precision,
+        codes: info.codes,
         unindexed: info.unindexed,
         dates: info.dates,
     }

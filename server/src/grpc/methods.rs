@@ -153,6 +153,7 @@ impl proto::vec_store_server::VecStore for Methods {
             ef_construction: convert::size(message.ef_construction),
             index: (!message.index.is_empty()).then_some(message.index),
             precision: (!message.precision.is_empty()).then_some(message.precision),
+            codes: (!message.codes.is_empty()).then_some(message.codes),
             unindexed: message.unindexed,
             dates: message.dates,
             fields_max: convert::size(message.fields_max),

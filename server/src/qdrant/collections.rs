@@ -73,6 +73,7 @@ pub(super) async fn create(asked: Asked) -> Result<Value> {
         ef_construction: options.ef_construct,
         index: None,
         precision,
+        codes: None,
         unindexed: Vec::new(),
         dates: Vec::new(),
         fields_max: None,

@@ -1,6 +1,6 @@
 //! Collections and snapshots.
 
-use vecstore::{CollectionOptions, Error, ErrorKind, Metric, Precision, SnapshotInfo};
+use vecstore::{Codes, CollectionOptions, Error, ErrorKind, Metric, Precision, SnapshotInfo};
 
 use super::model::{
     CollectionInfo, Collections, CreateCollection, CreatedCollection, NamespaceInfo, Namespaces,
@@ -33,6 +33,9 @@ impl Service {
             if let Some(precision) = &request.precision {
                 let precision = precision.parse::<Precision>().map_err(Error::from)?;
                 options = options.precision(precision);
+            }
+            if let Some(codes) = &request.codes {
+                options = options.codes(codes.parse::<Codes>().map_err(Error::from)?);
             }
             options =
                 request.unindexed.iter().fold(options, |options, field| options.unindexed(field));
@@ -173,6 +176,7 @@ fn info(db: &Reach, name: &str) -> Result<CollectionInfo> {
         ef_construction: settings.graph_ef_construction(),
         index: settings.index_option().name().to_owned(),
         precision: settings.vector_precision().name().to_owned(),
+        codes: settings.kept_codes().name().to_owned(),
         unindexed: settings.unindexed_fields().map(str::to_owned).collect(),
         dates: settings.date_fields().map(str::to_owned).collect(),
         records,

@@ -76,6 +76,9 @@ pub(crate) struct CreateCollection {
     pub(crate) index: Option<String>,
     /// What vectors are stored in: `f32`, or `f16` for half the space.
     pub(crate) precision: Option<String>,
+    /// Which codes segments keep, for searches to read in the place of vectors: `int8` (by default), or `none`
+    /// for less space and slower queries.
+    pub(crate) codes: Option<String>,
     /// Metadata fields that are not indexed, with all beneath them.
     #[serde(default)]
     pub(crate) unindexed: Vec<String>,
@@ -110,6 +113,8 @@ pub(crate) struct CollectionInfo {
     pub(crate) index: String,
     /// What vectors are stored in: `f32` or `f16`.
     pub(crate) precision: String,
+    /// Which codes segments keep: `int8` or `none`.
+    pub(crate) codes: String,
     /// Metadata fields that are not indexed, with all beneath them.
     pub(crate) unindexed: Vec<String>,
     /// Metadata fields whose strings are dates.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value, json};
 use tonic::transport::{Channel, Endpoint};
 use vecstore::{
-    Collection, CollectionOptions, Database, Include, Precision, RecordId, StoredRecord,
+    Codes, Collection, CollectionOptions, Database, Include, Precision, RecordId, StoredRecord,
 };
 
 use super::http;
@@ -117,6 +117,9 @@ impl Embedded {
                 if let Some(precision) = body["precision"].as_str() {
                     options = options.precision(precision.parse::<Precision>()?);
                 }
+                if let Some(codes) = body["codes"].as_str() {
+                    options = options.codes(codes.parse::<Codes>()?);
+                }
                 let names = |name: &str| list(&body[name]).iter().map(text).collect::<Vec<_>>();
                 options =
                     names("unindexed").iter().fold(options, |options, f| options.unindexed(f));
@@ -140,6 +143,7 @@ impl Embedded {
                 json!({
                     "index": settings.index_option().name(),
                     "precision": settings.vector_precision().name(),
+                    "codes": settings.kept_codes().name(),
                     "unindexed": settings.unindexed_fields().collect::<Vec<_>>(),
                     "dates": settings.date_fields().collect::<Vec<_>>(),
                 })
@@ -443,7 +447,7 @@ impl Face for Http {
             "upsert" => json!({"records": json["records"]}),
             "get" => json["records"].clone(),
             "settings" => json!({
-                "index": json["index"], "precision": json["precision"],
+                "index": json["index"], "precision": json["precision"], "codes": json["codes"],
                 "unindexed": json["unindexed"], "dates": json["dates"],
             }),
             "set_quota" => json!({}),
@@ -658,6 +662,7 @@ impl Grpc {
                     m: small("m"),
                     index: text(&body["index"]),
                     precision: text(&body["precision"]),
+                    codes: text(&body["codes"]),
                     unindexed: list(&body["unindexed"]).iter().map(text).collect(),
                     dates: list(&body["dates"]).iter().map(text).collect(),
                     fields_max: small("fields_max"),
@@ -673,7 +678,7 @@ impl Grpc {
                 let request = proto::GetCollectionRequest { name: collection };
                 let info = client.get_collection(request).await?.into_inner();
                 json!({
-                    "index": info.index, "precision": info.precision,
+                    "index": info.index, "precision": info.precision, "codes": info.codes,
                     "unindexed": info.unindexed, "dates": info.dates,
                 })
             }

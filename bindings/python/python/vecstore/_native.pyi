@@ -74,6 +74,7 @@ _Metadata: TypeAlias = dict[str, Any]
 _Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
 _Index: TypeAlias = Literal["auto", "graph", "clusters"]
 _Precision: TypeAlias = Literal["f32", "f16"]
+_Codes: TypeAlias = Literal["int8", "none"]
 _Include: TypeAlias = Iterable[str]
 _Filter: TypeAlias = str | Filter
 _Params: TypeAlias = Mapping[str, _Value]
@@ -151,6 +152,7 @@ class Database:
         strings_max: int | None = None,
         string_bytes_max: int | None = None,
         precision: _Precision | str = "f32",
+        codes: _Codes | str = "int8",
     ) -> Collection:
         """Creates a collection of vectors with `dim` components.
 

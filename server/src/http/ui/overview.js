@@ -92,7 +92,7 @@ export async function overview(main, name) {
   main.replaceChildren(
     numbers([
       [count(stats.records), "records"],
-      [count(info.dim), `components of ${info.precision}, ${info.metric}`],
+      [count(info.dim), `components of ${info.precision}, ${info.metric}, codes ${info.codes}`],
       [count(stats.segments.length), stats.segments.length === 1 ? "segment" : "segments"],
       [bytes(disk), "in segments"],
       [count(stats.memtable_records), stats.memtable_records ? `records in memory, ${bytes(stats.memtable_bytes)}` : "records in memory"],
