@@ -169,6 +169,9 @@ class Database:
         precision: what vectors are stored in: "f32", or "f16" for half the space: components are then
         rounded to 11 significant bits, and one beyond 65504 is refused.
 
+        codes: which codes segments keep, for searches to read in the place of vectors: "int8", or "none" for
+        less space and slower queries.
+
         Raises AlreadyExistsError if there is one of that name. With if_not_exists that one is
         returned, or ConflictError raised if its settings are not these.
         """
@@ -265,7 +268,7 @@ class Collection:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings it was created with, a dict: dim, metric, m, ef_construction, index, precision, schema."""
+        """The settings it was created with, a dict: dim, metric, m, ef_construction, index, precision, codes, schema."""
 
     @property
     def namespace_name(self) -> str:

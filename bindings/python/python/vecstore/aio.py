@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Hits,
         Plan,
         Record,
+        _Codes,
         _Filter,
         _Id,
         _Include,
@@ -89,8 +90,9 @@ class Database:
         strings_max: int | None = None,
         string_bytes_max: int | None = None,
         precision: _Precision | str = 'f32',
+        codes: _Codes | str = 'int8',
     ) -> Collection:
-        return Collection(await asyncio.to_thread(self.blocking.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction, index=index, unindexed=unindexed, dates=dates, fields_max=fields_max, strings_max=strings_max, string_bytes_max=string_bytes_max, precision=precision))
+        return Collection(await asyncio.to_thread(self.blocking.create_collection, name, dim=dim, metric=metric, if_not_exists=if_not_exists, m=m, ef_construction=ef_construction, index=index, unindexed=unindexed, dates=dates, fields_max=fields_max, strings_max=strings_max, string_bytes_max=string_bytes_max, precision=precision, codes=codes))
 
     async def collection(self, name: str) -> Collection:
         return Collection(await asyncio.to_thread(self.blocking.collection, name))
