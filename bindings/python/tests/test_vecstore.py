@@ -635,7 +635,7 @@ class TestDatabase(InMemory):
     def test_without_codes(self):
         plain = self.db.create_collection("plain", 2, "dot", codes="none")
         self.assertEqual((plain.settings["codes"], plain.stats()["codes"]), ("none", "none"))
-        plain.batch_upsert({"id": range(3000), "vector": [[n % 60, n // 60] for n in range(3000)]})
+        plain.batch_upsert(range(3000), [[n % 60, n // 60] for n in range(3000)])
         plain.optimize()
         sections = plain.stats()["segments"][0]["sections"]
         self.assertEqual([sections[name] for name in ("quantizer", "codes", "coarse-codes", "sketches")], [0] * 4)
