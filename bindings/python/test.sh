@@ -60,6 +60,11 @@ step "beside Rust (figures only: another process may be at work here)"
 "$work/user/bin/python" "$package/benches/ratios.py" --report --rounds 3 --ingests 2 \
     "$package/../../server/data/wordnet-10k"
 
+step "beside other libraries (of which only numpy is here, so that it is exact)"
+"$work/user/bin/python" "$package/benches/peers" --libraries vecstore,numpy --rows 2000 --queries 20 \
+    --rounds 1 "$package/../../server/data/wordnet-10k" | tee "$work/peers"
+grep -q '^  numpy: 1: 1\.0000 ' "$work/peers"
+
 step "the stubs"
 "$work/user/bin/python" "$package/stubs.py" --check
 "$work/user/bin/mypy" --strict --python-executable "$work/user/bin/python" -p vecstore
