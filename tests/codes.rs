@@ -65,12 +65,12 @@ fn real_data_is_found_without_codes_as_well_as_with_them() {
     let wordnet = wordnet();
     let (base, queries) = (&wordnet.base.vectors, &wordnet.queries.vectors);
     let record = |row: usize| {
-        Record::new(row as u64, base[row].clone()).metadata(json!({"third": row % 3 == 0}))
+        Record::new(row as u64, base[row].clone()).metadata(json!({"third": row.is_multiple_of(3)}))
     };
     let truths = |is_wanted: fn(usize) -> bool| -> Vec<Vec<usize>> {
         queries.iter().map(|q| nearest(Metric::Cosine, base, q, 10, is_wanted)).collect()
     };
-    let (all, third) = (truths(|_| true), truths(|row| row % 3 == 0));
+    let (all, third) = (truths(|_| true), truths(|row| row.is_multiple_of(3)));
     for precision in Precision::ALL {
         let mut bytes = [0; 2];
         for (codes, bytes) in Codes::ALL.into_iter().zip(&mut bytes) {
