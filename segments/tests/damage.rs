@@ -336,6 +336,21 @@ fn newer_files_are_refused_in_so_many_words() {
     ));
 }
 
+#[test]
+fn a_header_that_contradicts_itself_about_codes_is_refused() {
+    let (_, without) = small_of(Precision::F32, Codes::None);
+    let (_, with) = small();
+    // Codes of no bytes, and bytes of codes that are said not to be there.
+    for bytes in [with_header(&without, 12, 0), with_header(&with, 12, 2)] {
+        match open(&bytes) {
+            Err(SegmentError::Corrupt { section: "header", detail, .. }) => {
+                assert!(detail.contains("is not a code length"), "{detail}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// Adds an empty section to the contents table.
 fn with_section(file: &[u8], kind: u32, flags: u32) -> Vec<u8> {
     let (body, footer) = file.split_at(file.len() - 64);
