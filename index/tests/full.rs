@@ -33,7 +33,7 @@ fn scan(vectors: &impl Vectors, query: &ExactQuery, accept: Accept<'_>) -> Vec<C
     };
     let mut all: Vec<Candidate> = (0..vectors.rows())
         .filter(is_accepted)
-        .map(|row| Candidate { distance: query.distance(vectors.vector(row).unwrap()), row })
+        .map(|row| Candidate { distance: query.distance(vectors.vector(row).expect("a row")), row })
         .collect();
     all.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
     all

@@ -664,8 +664,8 @@ fn damaged_vectors_leave_their_rows_out(options: &WriteOptions) {
     naive.deleted = damaged.clone();
 
     let deleted = Arc::default();
-    let view = SealedView::new(&segment, segment.namespace("").unwrap(), &deleted);
-    let first = *damaged.first().unwrap() as usize;
+    let view = SealedView::new(&segment, segment.namespace("").expect("is there"), &deleted);
+    let first = *damaged.first().expect("some are damaged") as usize;
     for _ in 0..4 {
         let query = near(&mut rng, &corpus.naive.vectors[first], 0.2);
         for (filter, answer) in ask(&view, &query, Effort::Exact) {
@@ -673,7 +673,7 @@ fn damaged_vectors_leave_their_rows_out(options: &WriteOptions) {
             let left_out = &answer.executed.segments[0].unreadable;
             assert!(left_out.rows.iter().all(|row| damaged.contains(&row)));
             assert!(!left_out.rows.is_empty() && !answer.complete);
-            let error = left_out.first_error.as_deref().unwrap();
+            let error = left_out.first_error.as_deref().expect("an error");
             assert!(error.contains("vectors"), "{error}");
         }
         let mut unreadable_met = false;
