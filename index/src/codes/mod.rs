@@ -26,7 +26,7 @@ pub(crate) use nearness::{Coarse, Full, Nearness, Whole};
 pub(crate) use quantizer::unit_scale;
 pub use quantizer::{DIM_MAX, Quantizer};
 pub use query::CodeQuery;
-pub(crate) use scale::{Distances, Keys, Reach, Scale};
+pub(crate) use scale::{Distances, Keys, Scale, Stretch};
 
 /// A row and how far it is from the query.
 #[derive(Clone, Copy, Debug, PartialEq)]

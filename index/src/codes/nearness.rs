@@ -1,6 +1,6 @@
 //! How far a query is from rows: by whole codes, by coarse ones or by full vectors.
 
-use super::{CoarseQuery, Distances, Measure, Reach};
+use super::{CoarseQuery, Distances, Measure, Stretch};
 use crate::kernels::Kernel;
 use crate::{CodeQuery, Damaged, ExactQuery, Gamma, Rows, Vectors};
 
@@ -12,8 +12,8 @@ pub(crate) trait Nearness: Sync {
     /// Asks the processor to load what is compared of a row.
     fn prefetch(&self, row: u32);
     /// How far in keys what is `gamma` farther may be.
-    fn reach(&self, gamma: Gamma) -> Reach {
-        Reach::of_squares(gamma)
+    fn stretch(&self, gamma: Gamma) -> Stretch {
+        Stretch::of_squares(gamma)
     }
 }
 
@@ -92,7 +92,7 @@ impl<V: Vectors> Nearness for Full<'_, V> {
         self.vectors.prefetch(row);
     }
 
-    fn reach(&self, gamma: Gamma) -> Reach {
-        Reach::of_distances(self.query.metric(), gamma)
+    fn stretch(&self, gamma: Gamma) -> Stretch {
+        Stretch::of_distances(self.query.metric(), gamma)
     }
 }

@@ -29,44 +29,44 @@ pub(crate) trait Keys: Copy {
 /// How far rows may be that are a part farther than another, in keys. Of an inner product, which has no zero,
 /// a part means nothing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Reach {
+pub(crate) enum Stretch {
     /// Keys are squares: (1 + γ)² in 65,536ths.
     Squares(u64),
     /// Keys are [`Distances`], which are multiplied.
     Distances(f32),
 }
 
-impl Reach {
+impl Stretch {
     /// `gamma` farther, where keys are squares of distances.
     pub(crate) fn of_squares(gamma: Gamma) -> Self {
-        let stretch = stretch(gamma);
-        Reach::Squares((stretch * stretch * 65_536.0) as u64)
+        let factor = factor(gamma);
+        Stretch::Squares((factor * factor * 65_536.0) as u64)
     }
 
     /// `gamma` farther, where keys are distances of the metric.
     pub(crate) fn of_distances(metric: Metric, gamma: Gamma) -> Self {
-        let stretch = stretch(gamma);
-        Reach::Distances(match metric {
+        let factor = factor(gamma);
+        Stretch::Distances(match metric {
             // Half the square of the distance of unit vectors.
-            Metric::Cosine => stretch * stretch,
-            Metric::Euclidean => stretch,
+            Metric::Cosine => factor * factor,
+            Metric::Euclidean => factor,
             Metric::Dot => 1.0,
         } as f32)
     }
 
     /// The key of what is so much farther than `key`; more than any, if there is none.
     #[inline(always)]
-    pub(crate) fn from(self, key: u32) -> u64 {
+    pub(crate) fn of(self, key: u32) -> u64 {
         match self {
-            Reach::Squares(stretch) => u64::from(key).saturating_mul(stretch) >> 16,
-            Reach::Distances(stretch) => {
-                u64::from(Distances.key(Distances.key_to_distance(key) * stretch))
+            Stretch::Squares(factor) => u64::from(key).saturating_mul(factor) >> 16,
+            Stretch::Distances(factor) => {
+                u64::from(Distances.key(Distances.key_to_distance(key) * factor))
             }
         }
     }
 }
 
-fn stretch(gamma: Gamma) -> f64 {
+fn factor(gamma: Gamma) -> f64 {
     1.0 + f64::from(gamma.thousandths()) / 1e3
 }
 
@@ -140,7 +140,8 @@ mod tests {
             prop_assert_eq!(of_a.cmp(&of_b), a.total_cmp(&b));
             prop_assert_eq!(Distances.key_to_distance(of_a).to_bits(), a.to_bits());
             let back = Distances.distance_to_key(a);
-            prop_assert!(a.is_nan() || back >= of_a && (a == f32::INFINITY || Distances.key_to_distance(back) == a));
+            let is_same = a == f32::INFINITY || Distances.key_to_distance(back) == a;
+            prop_assert!(a.is_nan() || back >= of_a && is_same);
         }
     }
 }

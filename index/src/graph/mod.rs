@@ -1,6 +1,7 @@
 //! The HNSW graph: built in batches, searched with one sorted pool, measured when it is built.
 //!
-//! Start reading at [`search`] and [`build`]; both stand on `walk`, the best-first walk over codes or full vectors.
+//! Start reading at [`search`] and [`build`]; both stand on `walk`, the best-first walk over codes or full
+//! vectors.
 
 mod beam;
 mod budget;

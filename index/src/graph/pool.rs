@@ -1,7 +1,7 @@
 //! The candidates of a search, in one sorted array.
 
 use super::{Beam, Gamma};
-use crate::codes::Reach;
+use crate::codes::Stretch;
 
 /// The nearest rows found so far, as many as a [`Beam`] keeps, and which of them have not been
 /// expanded.
@@ -16,7 +16,7 @@ pub(super) struct Pool {
     /// What is not less than this cannot come in.
     bound: u64,
     /// How far others may be.
-    reach: Reach,
+    stretch: Stretch,
     /// Key of the last of the rows wanted, if they were found elsewhere.
     found_within: u32,
     /// Every entry before this one has been expanded.
@@ -46,7 +46,7 @@ impl Default for Pool {
             entries: Vec::new(),
             beam: Beam::fixed(0),
             bound: 0,
-            reach: Reach::of_squares(Gamma::new(0)),
+            stretch: Stretch::of_squares(Gamma::new(0)),
             found_within: 0,
             next: 0,
         }
@@ -57,13 +57,13 @@ impl Pool {
     /// Empties the pool and says what it is to keep. Others that are wanted were found elsewhere, the
     /// last of them with the key `found_within`; there is none as far as `u32::MAX`.
     ///
-    /// `reach` is how far in keys the beam's γ is.
-    pub(super) fn start(&mut self, beam: Beam, reach: Reach, found_within: u32) {
+    /// `stretch` is how far in keys the beam's γ is.
+    pub(super) fn start(&mut self, beam: Beam, stretch: Stretch, found_within: u32) {
         let Beam { ef, nearest, ef_max, .. } = beam;
         self.entries.clear();
         self.beam = Beam { nearest: nearest.clamp(1, ef.max(1)), ef_max: ef_max.max(ef), ..beam };
         self.bound = if ef == 0 { 0 } else { u64::MAX };
-        self.reach = reach;
+        self.stretch = stretch;
         self.found_within = found_within;
         self.next = 0;
     }
@@ -93,8 +93,8 @@ impl Pool {
         }
         let last = key_of(self.entries[nearest - 1]);
         // A walk that is still far away looks around as if it were alone, so as not to stay there.
-        let is_near = u64::from(last) <= self.reach.from(self.found_within);
-        let within = self.reach.from(if is_near { last.min(self.found_within) } else { last });
+        let is_near = u64::from(last) <= self.stretch.of(self.found_within);
+        let within = self.stretch.of(if is_near { last.min(self.found_within) } else { last });
         let within = pack(u32::try_from(within).unwrap_or(u32::MAX), 0);
         if within <= self.bound {
             self.entries.truncate(ef);
@@ -169,7 +169,7 @@ mod tests {
             let nearest = ef.div_ceil(2);
             let beam = Beam { ef, gamma: Gamma::new(gamma), nearest, ef_max };
             let mut pool = Pool::default();
-            pool.start(beam, Reach::of_squares(beam.gamma), found_within);
+            pool.start(beam, Stretch::of_squares(beam.gamma), found_within);
             let mut row = 0;
             for keys in hops {
                 let mut near: Vec<u64> = Vec::new();

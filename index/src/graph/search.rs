@@ -245,7 +245,7 @@ impl<'b, N: Nearness, L: Links, A: Fn(u32) -> bool> WithKernel for Search<'_, 'b
         let Descent { walk, upper, root } = from;
         let mut cost = Cost::within(budget);
         cost.found_within = found_within;
-        scratch.pool.start(beam, walk.near.reach(beam.gamma), found_within);
+        scratch.pool.start(beam, walk.near.stretch(beam.gamma), found_within);
         let down = upper.descend(kernel, &walk.near, &mut cost)?;
         let Some(down) = down.filter(|_| cost.gave_up.is_none()) else {
             return Ok(cost);

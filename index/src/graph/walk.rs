@@ -84,7 +84,7 @@ impl<N: Nearness, L: Links> Walk<'_, N, L> {
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
         scratch.visited.reserve(self.rows);
-        scratch.pool.start(beam, self.near.reach(beam.gamma), cost.found_within);
+        scratch.pool.start(beam, self.near.stretch(beam.gamma), cost.found_within);
         let result = self.nearest_marking(kernel, seeds, cost, scratch);
         scratch.visited.clear();
         result
@@ -144,7 +144,7 @@ impl<N: Nearness, L: Links> Walk<'_, N, L> {
     ) -> Result<(), Damaged> {
         scratch.visited.clear();
         scratch.visited.reserve(self.rows);
-        scratch.pool.start(beam, self.near.reach(beam.gamma), cost.found_within);
+        scratch.pool.start(beam, self.near.stretch(beam.gamma), cost.found_within);
         scratch.frontier.clear();
         let result = self.nearest_accepted_marking(kernel, seeds, accept, cost, scratch);
         scratch.visited.clear();
