@@ -42,8 +42,8 @@ class Handler:
             os.environ[name] = str(max(1, len(cores)))
         import libraries
 
-        self.library = libraries.ALL[library](folder, **settings)
-        self.library.folder.mkdir(exist_ok=True)
+        self.peer = libraries.ALL[library](folder, **settings)
+        self.peer.folder.mkdir(exist_ok=True)
         return {}
 
     def build(self, base, threads):
@@ -51,13 +51,13 @@ class Handler:
 
         vectors = numpy.load(base)
         cpu, started = time.process_time(), time.perf_counter()
-        self.library.build(vectors, threads)
+        self.peer.build(vectors, threads)
         return {
             "seconds": time.perf_counter() - started,
             "cpu_seconds": time.process_time() - cpu,
-            "bytes": file_bytes(self.library.folder),
-            "version": self.library.version(),
-            "about": self.library.about,
+            "bytes": file_bytes(self.peer.folder),
+            "version": self.peer.version(),
+            "about": self.peer.about,
         }
 
     def open(self, queries, threads):
@@ -65,14 +65,14 @@ class Handler:
 
         self.queries, self.threads = numpy.load(queries), threads
         # The code of a library is none of its memory.
-        importlib.import_module(self.library.module)
+        importlib.import_module(self.peer.module)
         self.before = resident()
-        self.library.open(self.queries.shape[1], threads)
-        return {"widths": self.library.widths}
+        self.peer.open(self.queries.shape[1], threads)
+        return {"widths": self.peer.widths}
 
     def ask_all(self, width):
-        self.library.set_width(width)
-        return [self.library.search(query) for query in self.queries]
+        self.peer.set_width(width)
+        return [self.peer.search(query) for query in self.queries]
 
     def answers(self, width):
         return {"answers": plain(self.ask_all(width))}
@@ -86,11 +86,11 @@ class Handler:
         return {"bytes": max(0, resident() - self.before)}
 
     def batch(self, width, rounds):
-        self.library.set_width(width)
+        self.peer.set_width(width)
         opened, rates = time.perf_counter(), []
         while len(rates) < rounds:
             started = time.perf_counter()
-            answers = self.library.batch(self.queries, self.threads)
+            answers = self.peer.batch(self.queries, self.threads)
             ended = time.perf_counter()
             if answers is None:
                 return {}
