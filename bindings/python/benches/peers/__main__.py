@@ -12,7 +12,8 @@ each is opened in a new process on one core, and asked all queries one at a time
 for the recall of the ten nearest (a row as near as the tenth counts), then in rounds, library after
 library, for the time alone. What is printed for a recall is interpolated between widths; a ratio is
 the median of those within a round. Batches are all queries at once on two threads, at the least
-width with recall 0.99. What else the machine does changes every figure but recall and bytes.
+width with recall 0.99. A library whose least width finds more than a recall has the rate of that width
+there. What else the machine does changes every figure but recall and bytes.
 """
 
 import argparse
@@ -251,7 +252,8 @@ def main():
     parser.add_argument("--m", type=int, default=16, help="half the links of a row, default 16")
     parser.add_argument("--ef-construction", type=int, default=200, help="default 200")
     settings = parser.parse_args()
-    if min(settings.rounds, settings.queries, settings.k, settings.m, settings.ef_construction) < 1:
+    numbers = [settings.rounds, settings.queries, settings.k, settings.m, settings.ef_construction]
+    if min(numbers) < 1 or (settings.rows is not None and settings.rows < 1):
         parser.error("numbers are at least 1")
 
     names = settings.libraries.split(",") if settings.libraries else list(libraries.ALL)
